@@ -1,0 +1,84 @@
+package bff
+
+import (
+	"strconv"
+	"time"
+)
+
+// Kind is what sort of frontend an app is.
+type Kind string
+
+// The kinds of apps.
+const (
+	KindSPA     Kind = "spa"     // single-page app: cookie session, SameSite=Strict
+	KindWeb     Kind = "web"     // server-rendered, proxied: cookie session, SameSite=Lax
+	KindMobile  Kind = "mobile"  // opaque handle
+	KindDesktop Kind = "desktop" // opaque handle
+)
+
+// App is a registered frontend: an OAuth client of its own at its provider.
+type App struct {
+	ID       string // [a-z][a-z0-9-]*: part of cookie names and of every record's associated data
+	Kind     Kind
+	Origin   string // scheme://host[:port] of a browser app; "" for native ones
+	Provider *ProviderPolicy
+	ClientID string
+
+	RedirectURI   string // the one registered callback, absolute, built from configuration (never from a Host header)
+	PostLogoutURI string // the one registered post-logout return, absolute
+
+	// Claims are shown to the frontend; StoredClaims, a superset, are kept in the record because a route needs them.
+	// Nothing else of an ID token is kept.
+	Claims       []string
+	StoredClaims []string
+
+	Idle      time.Duration // a session unused for so long ends
+	Absolute  time.Duration // a session ends so long after its login, however much it is used
+	LaxCookie bool          // SameSite=Lax instead of Strict; by kind or by explicit setting
+
+	DefaultReturn    string // where a login goes that names no return target; a path
+	PostLogoutReturn string // where a browser goes after the provider's logout; a path
+}
+
+// ProviderPolicy is what the domain must know of an OpenID provider; how to speak with it is package idp's business.
+type ProviderPolicy struct {
+	Name        string // its name in the configuration: index names are derived from it, never from a token's iss
+	Issuer      string
+	SSOBy       SSOBy
+	SIDRequired bool // a login without sid is refused, for sign-out would not reach it
+	// RevocationSparesGrant: revoking a replaced session's tokens does not end the whole grant, the new session's
+	// tokens with it. Where it would, a session replaced by the same subject is deleted without revoking.
+	RevocationSparesGrant bool
+	// Revocable keeps the refresh token also sealed under the ring, so that a session ended without its credential can
+	// be revoked at the provider, at the price that ring and dump together open it.
+	Revocable bool
+}
+
+// SSOBy says what ties the sessions of several apps into one SSO session at this provider.
+type SSOBy string
+
+// The ways to tie an SSO session.
+const (
+	SSOBySID     SSOBy = "sid"           // all clients get the same sid (Scalekit)
+	SSOByAuthAt  SSOBy = "sub+auth_time" // each client has its own sid: subject and moment of authentication
+	SSOBySubject SSOBy = "sub"           // nothing better: all sessions of the subject
+)
+
+// group names the SSO session that an identity belongs to, in the words of its provider; "" when the provider gave
+// nothing to tie it by: then the session stands alone.
+func (p *ProviderPolicy) group(id *Identity) string {
+	switch p.SSOBy {
+	case SSOBySubject:
+		return "sub " + id.Subject
+	case SSOByAuthAt:
+		if id.AuthTime.IsZero() {
+			return ""
+		}
+		return "sub " + id.Subject + " at " + strconv.FormatInt(id.AuthTime.Unix(), 10)
+	default:
+		if id.SID == "" {
+			return ""
+		}
+		return "sid " + id.SID
+	}
+}

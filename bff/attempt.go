@@ -1,0 +1,301 @@
+package bff
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// attempt is one instance's try to refresh one session: claim, look, mark, send, save. What makes it safe:
+//
+//   - The lease decides who may call: one attempt over all instances, renewed while it runs.
+//   - The sent mark, written under the lease before sending, outlives its sender. Whoever claims over somebody else's
+//     mark waits, looks again, and only then makes the one later attempt: a token is sent twice only if the first
+//     sender died or its answer was lost.
+//   - The generation decides who may save, and a save acts on an existing record only: a sign-out always wins.
+//   - A new refresh token exists nowhere else, so saving it is tried until it is saved, or the record is gone.
+type attempt struct {
+	engine  *Engine
+	app     *App
+	session *Session // as the request read it; then as read under the lease
+	id      string
+	flight  *flight
+	wake    chan struct{} // an event of the session
+	later   bool          // a mark of somebody else stands in the record: this is the later attempt
+}
+
+// notify wakes a sleeping attempt. It is called by the hub and must not block.
+func (a *attempt) notify(Event) {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run tries until this attempt or another one has an outcome, and lands the flight.
+func (a *attempt) run(ctx context.Context) {
+	l := a.engine.limits
+	// The longest wait of use: for another's whole call, for its lease to lapse, and for the suspicion after.
+	claiming, cancel := context.WithTimeout(ctx, l.CallDeadline+l.Lease+2*l.Suspicion)
+	defer cancel()
+	for {
+		t, generation, err := a.once(ctx, claiming)
+		if errors.Is(err, ErrClaimLost) {
+			continue // before anything was sent
+		}
+		a.flight.land(t, generation, a.told(err))
+		return
+	}
+}
+
+// told turns what a port said into what waiting requests are told.
+func (a *attempt) told(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, typed := errors.AsType[*Error](err); typed {
+		return err
+	}
+	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ErrStore) {
+		return &Error{
+			Code: CodeIDPUnavailable, Message: "Your sign-in could not be renewed in time. Try again in a moment.",
+			RetryAfter: a.engine.limits.Suspicion, Err: err,
+		}
+	}
+	a.report(OutcomeStore, err)
+	return a.engine.refused(a.engine.life, a.app, a.session.Lookup, err)
+}
+
+// once claims; under the lease it sends and saves, otherwise it takes over what another attempt saved.
+func (a *attempt) once(ctx, claiming context.Context) (TokenSet, int64, error) {
+	won, err := a.claim(claiming)
+	switch {
+	case err != nil:
+		return TokenSet{}, 0, err
+	case !won:
+		return a.adopt(claiming)
+	}
+	stop := a.holdLease(ctx)
+	defer stop()
+	return a.underLease(ctx, claiming)
+}
+
+// claim returns true with the lease held, false once another attempt has saved. Until then it waits.
+func (a *attempt) claim(ctx context.Context) (won bool, err error) {
+	for {
+		c, err := a.engine.ports.Leases.Claim(ctx, a.session.Lookup, a.id, a.engine.limits.Lease)
+		switch {
+		case err != nil:
+			return false, err
+		case c.Granted:
+			return true, nil
+		case c.Generation > a.session.Generation:
+			return false, nil
+		}
+		if err := a.sleep(ctx, min(a.engine.limits.Poll, max(c.Remaining, time.Millisecond))); err != nil {
+			return false, err
+		}
+	}
+}
+
+// sleep waits for an event of the session, at most d.
+func (a *attempt) sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-a.wake:
+	case <-t.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
+// adopt returns what another attempt saved.
+func (a *attempt) adopt(ctx context.Context) (TokenSet, int64, error) {
+	s, err := a.engine.ports.Records.Read(ctx, a.session.Root)
+	if err != nil {
+		return TokenSet{}, 0, err
+	}
+	return s.Tokens, s.Generation, nil
+}
+
+// holdLease renews the lease from now until it is stopped or lost. A lost lease does not stop the call: the answer may
+// still be saved, for the generation decides that.
+func (a *attempt) holdLease(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(a.engine.limits.Lease / 3) // two renewals may be lost before the lease is
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			err := a.engine.ports.Leases.Renew(ctx, a.session.Lookup, a.id, a.engine.limits.Lease)
+			if errors.Is(err, ErrClaimLost) || errors.Is(err, ErrNoSession) {
+				return
+			}
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// underLease reads again what it is about to send, marks it as sent, sends it, and saves the answer.
+func (a *attempt) underLease(ctx, claiming context.Context) (TokenSet, int64, error) {
+	s, err := a.look(claiming)
+	if err != nil {
+		a.release(ctx, SettleNothing)
+		return TokenSet{}, 0, err
+	}
+	if s.Generation > a.session.Generation {
+		a.release(ctx, SettleNothing)
+		return s.Tokens, s.Generation, nil // the refresh was done already
+	}
+	a.session = s
+	marked := time.Now()
+	err = a.engine.ports.Leases.MarkSent(claiming, s.Lookup, a.id, s.Generation, a.engine.now())
+	if err == nil && time.Since(marked) > a.engine.limits.Lease/2 {
+		// The process was stopped for a while: is the lease still ours?
+		err = a.engine.ports.Leases.Renew(claiming, s.Lookup, a.id, a.engine.limits.Lease)
+	}
+	switch {
+	case errors.Is(err, ErrConflict):
+		a.release(ctx, SettleNothing)
+		return a.adopt(claiming)
+	case err != nil:
+		return TokenSet{}, 0, err
+	}
+	return a.send(ctx)
+}
+
+// look reads the record under the lease. Over the mark of a sender that may still be alive, or on its way, it waits
+// from its own first sight of it, so that no clock of another instance matters.
+func (a *attempt) look(ctx context.Context) (*Session, error) {
+	until := time.Now().Add(a.engine.limits.Suspicion)
+	for {
+		s, err := a.engine.ports.Records.Read(ctx, a.session.Root)
+		if err != nil {
+			return nil, err
+		}
+		mark := s.Sent
+		a.later = mark != nil && mark.Generation == s.Generation && mark.Attempt != a.id
+		left := time.Until(until)
+		if s.Generation > a.session.Generation || !a.later || mark.Doubt || left <= 0 {
+			return s, nil
+		}
+		if err := a.sleep(ctx, left); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// send makes the one call. It is not on the time of whoever waits: a call that was sent runs to its own end.
+func (a *attempt) send(ctx context.Context) (TokenSet, int64, error) {
+	began := time.Now()
+	calling, cancel := context.WithTimeout(ctx, a.engine.limits.CallDeadline)
+	defer cancel()
+	g, err := a.engine.ports.Providers(a.app.ID).Refresh(calling, a.session)
+	if err != nil {
+		return a.failed(ctx, err, time.Since(began))
+	}
+	if g.Alarm != nil {
+		a.engine.trace.alarm(ctx, "refreshed tokens", g.Alarm)
+	}
+	t, generation, err := a.save(ctx, g)
+	if err == nil {
+		a.done(OutcomeRefreshed, generation, time.Since(began), nil)
+	}
+	return t, generation, err
+}
+
+// failed judges a refresh that brought no tokens. Before a refused token is believed to be spent, the record is read
+// once more: a sender that was thought dead may have saved.
+func (a *attempt) failed(ctx context.Context, err error, took time.Duration) (TokenSet, int64, error) {
+	r, ok := errors.AsType[*RefreshError](err)
+	if !ok {
+		r = &RefreshError{Outcome: OutcomeUnknown, Err: err}
+	}
+	if r.Outcome == OutcomeSpent {
+		if t, generation, err := a.adopt(ctx); err == nil && generation > a.session.Generation {
+			a.release(ctx, SettleNothing)
+			return t, generation, nil
+		}
+	}
+	settle, told := a.engine.failure(ctx, a.session, r, a.later)
+	a.release(ctx, settle)
+	a.done(r.Outcome, a.session.Generation, took, r)
+	return TokenSet{}, 0, told
+}
+
+// release gives the lease back. Where that fails it lapses by itself, and a mark that stays only makes others careful.
+func (a *attempt) release(ctx context.Context, settle Settlement) {
+	_ = a.engine.ports.Leases.Release(ctx, a.session.Lookup, a.id, settle)
+}
+
+// save stores the new tokens, or ends with the definite answer that the session is gone. While the store is in trouble
+// requests are answered from memory and the save is tried again, until the process ends.
+func (a *attempt) save(ctx context.Context, g *Grant) (TokenSet, int64, error) {
+	next := a.session.Generation + 1
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, 2*time.Second) { // a failover takes seconds
+		err := a.engine.ports.Leases.Save(ctx, a.session, a.id, g)
+		switch {
+		case err == nil:
+			return a.saved(ctx, g, next)
+		case errors.Is(err, ErrConflict): // the other's tokens are as good; ours may be the same ones
+			a.release(ctx, SettleNothing)
+			return a.adopt(ctx)
+		case errors.Is(err, ErrNoSession):
+			a.discard(g)
+			return TokenSet{}, 0, err
+		}
+		if _, _, _, landed := a.flight.result(); !landed {
+			a.engine.trace.alarm(ctx, "saving refreshed tokens: they are in memory only", err)
+			a.flight.land(g.Tokens, next, nil)
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			a.engine.trace.alarm(context.WithoutCancel(ctx), "refreshed tokens were never saved", err)
+			return TokenSet{}, 0, ctx.Err()
+		}
+	}
+}
+
+// saved checks, after the save, whether a sign-out was under way that did not see this session's index entry.
+func (a *attempt) saved(ctx context.Context, g *Grant, generation int64) (TokenSet, int64, error) {
+	ended, err := a.engine.ended(ctx, a.session)
+	switch {
+	case err != nil:
+		a.engine.trace.alarm(ctx, "checking for a sign-out after a refresh", err)
+	case ended:
+		a.discard(g)
+		return TokenSet{}, 0, a.engine.endSession(ctx, a.session, ReasonSignedOut)
+	}
+	return g.Tokens, generation, nil
+}
+
+// discard revokes tokens that came for a session that is over.
+func (a *attempt) discard(g *Grant) {
+	orphan := *a.session
+	orphan.Tokens = g.Tokens
+	a.engine.beside(revokeDeadline, func(ctx context.Context) { a.engine.revoke(ctx, &orphan) })
+}
+
+// done tells what became of the call.
+func (a *attempt) done(o Outcome, generation int64, took time.Duration, err error) {
+	call(a.engine.life, a.engine.trace.RefreshDone, RefreshEvent{
+		App: a.app.ID, Provider: a.session.Provider, SessionID: a.session.ID(),
+		Outcome: o, Generation: generation, Later: a.later, Took: took, Err: err,
+	})
+}
+
+// report tells of a refresh that never came to a call.
+func (a *attempt) report(o Outcome, err error) {
+	if !errors.Is(err, ErrNoSession) {
+		a.done(o, a.session.Generation, 0, err)
+	}
+}

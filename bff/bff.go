@@ -1,0 +1,20 @@
+// Package bff is the domain of Cloakroom, a backend-for-frontend gateway: what is true about apps, sessions and
+// tokens, whatever carries them. It imports the standard library only. Redis is behind the ports that package store
+// implements, the OpenID provider behind the port that package idp implements, and how a credential arrives (a
+// cookie, a handle) is the business of the surfaces that call in.
+//
+// The words used here:
+//
+//   - A provider is an OpenID provider. An App is a registered frontend, a confidential OAuth client of its own.
+//   - A Session is the server-side record of one user signed in at one app: subject, claims, TokenSet and times.
+//   - A Root is the session's 256-bit secret, known to the frontend alone. Its Lookup, a hash, names the record;
+//     the key that opens the record is derived from the root and a key of the Keyring.
+//   - An SSO session is all sessions, over all apps, that come from one session at the provider. They end together,
+//     by a Marker that is written before anything is deleted.
+//   - A transaction is one login in flight, sealed into a cookie. Nothing of it is stored until it is used.
+//   - The generation of a token set counts its refreshes.
+//
+// The journey of a request: a surface turns its credential into a Root; Engine.Session reads and judges the record;
+// Engine.FreshTokens returns tokens that are good for a call, after one refresh over all instances where needed; package
+// proxy forwards. The other journeys are Engine.BeginLogin and Engine.CompleteLogin, and Engine.SignOut.
+package bff

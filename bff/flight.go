@@ -1,0 +1,107 @@
+package bff
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// restAfterFailure is how long a failed refresh is the answer for further requests of its session: a provider in trouble
+// is asked once a second per session, not once per request. (Its breaker bounds it over all sessions.)
+const restAfterFailure = time.Second
+
+// flight is one refresh of one session in this process. All requests that need it wait on done; then tokens and
+// generation, or err, are set. It stays in flight until its tokens are saved, answering from memory meanwhile.
+type flight struct {
+	done       chan struct{}
+	landed     sync.Once
+	tokens     TokenSet
+	generation int64
+	err        error
+}
+
+// land sets the result, once, and wakes those who wait.
+func (f *flight) land(t TokenSet, generation int64, err error) {
+	f.landed.Do(func() {
+		f.tokens, f.generation, f.err = t, generation, err
+		close(f.done)
+	})
+}
+
+// result returns the outcome if there is one yet.
+func (f *flight) result() (t TokenSet, generation int64, err error, landed bool) {
+	select {
+	case <-f.done:
+		return f.tokens, f.generation, f.err, true
+	default:
+		return TokenSet{}, 0, nil, false
+	}
+}
+
+// flights holds the refreshes of this process.
+type flights struct {
+	mu       sync.Mutex
+	byLookup map[Lookup]*flight
+}
+
+// latest returns the newest tokens of a session this process knows: those of the record, or those of a refresh whose save
+// still runs.
+func (fs *flights) latest(s *Session) TokenSet {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f := fs.byLookup[s.Lookup]; f != nil {
+		if t, generation, err, landed := f.result(); landed && err == nil && generation > s.Generation {
+			return t
+		}
+	}
+	return s.Tokens
+}
+
+// find returns the flight that serves s, if there is one: it runs, or failed a moment ago, or brought newer tokens.
+func (fs *flights) find(s *Session) *flight {
+	f := fs.byLookup[s.Lookup]
+	if f == nil {
+		return nil
+	}
+	if _, generation, err, landed := f.result(); landed && err == nil && generation <= s.Generation {
+		return nil // an older one that is about to go
+	}
+	return f
+}
+
+// remove takes f out, unless another flight stands in its place by now.
+func (fs *flights) remove(lookup Lookup, f *flight) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.byLookup[lookup] == f {
+		delete(fs.byLookup, lookup)
+	}
+}
+
+// join returns the refresh of s that runs in this process, and begins it if there is none.
+func (e *Engine) join(app *App, s *Session) *flight {
+	e.flights.mu.Lock()
+	defer e.flights.mu.Unlock()
+	if f := e.flights.find(s); f != nil {
+		return f
+	}
+	f := &flight{done: make(chan struct{})}
+	e.flights.byLookup[s.Lookup] = f
+	e.beside(0, func(ctx context.Context) { // its steps have deadlines of their own; the save has none but the process's life
+		e.fly(ctx, app, s, f)
+	})
+	return f
+}
+
+// fly carries the refresh out and clears it away.
+func (e *Engine) fly(ctx context.Context, app *App, s *Session, f *flight) {
+	a := &attempt{engine: e, app: app, session: s, id: newID(), flight: f, wake: make(chan struct{}, 1)}
+	remove := e.hub.add(s.Lookup, a.notify)
+	a.run(ctx)
+	remove()
+	if _, _, err, _ := f.result(); err != nil && CodeOf(err) == CodeIDPUnavailable {
+		time.AfterFunc(restAfterFailure, func() { e.flights.remove(s.Lookup, f) })
+		return
+	}
+	e.flights.remove(s.Lookup, f)
+}

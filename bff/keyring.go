@@ -1,0 +1,181 @@
+package bff
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// KeyBytes is the length of every key: 256 bits.
+const KeyBytes = 32
+
+// Purposes of what is sealed under the ring directly. Each has a key of its own, derived, so that nothing sealed for
+// one opens for another.
+const (
+	PurposeTransaction = "transaction"
+	PurposeSignedOut   = "signed-out"
+	PurposeTicket      = "ticket"
+	PurposeRevocation  = "revocation"
+)
+
+// Key is a named key of the ring.
+type Key struct {
+	ID    string // part of every sealed value, in the clear
+	Bytes Secret // KeyBytes raw bytes
+}
+
+// Keyring holds the sealing keys (the first seals, all open), the ids of those retired on purpose, and the index
+// keys, under all of which names are written and asked, so that either list can be changed while instances roll.
+type Keyring struct {
+	sealing []Key
+	retired []string
+	index   []Key
+}
+
+// NewKeyring checks lengths and that no id stands twice or is both used and retired.
+func NewKeyring(sealing []Key, retired []string, index []Key) (*Keyring, error) {
+	if len(sealing) == 0 || len(index) == 0 {
+		return nil, errors.New("at least one sealing key and one index key are needed")
+	}
+	seen := slices.Clone(retired)
+	for _, k := range sealing {
+		if slices.Contains(seen, k.ID) {
+			return nil, fmt.Errorf("sealing key %q stands twice, or is retired as well", k.ID)
+		}
+		seen = append(seen, k.ID)
+	}
+	for _, k := range slices.Concat(sealing, index) {
+		if len(k.Bytes.Reveal()) != KeyBytes || k.ID == "" || len(k.ID) > 255 { // its length is one byte
+			return nil, fmt.Errorf("key %q: want an id and %d bytes", k.ID, KeyBytes)
+		}
+	}
+	return &Keyring{sealing: sealing, retired: retired, index: index}, nil
+}
+
+// Front returns the id of the key that seals: the birth key of a session that begins now.
+func (r *Keyring) Front() string { return r.sealing[0].ID }
+
+// key finds a sealing key by id, or tells whether it was retired or is not known here (yet).
+func (r *Keyring) key(id string) (Key, error) {
+	for _, k := range r.sealing {
+		if k.ID == id {
+			return k, nil
+		}
+	}
+	if slices.Contains(r.retired, id) {
+		return Key{}, ErrKeyRetired
+	}
+	return Key{}, ErrKeyUnknown
+}
+
+// RecordBox seals and opens the parts of one session's record.
+type RecordBox struct {
+	aead  cipher.AEAD
+	bound string // what the associated data says besides the part: key id, app and lookup
+}
+
+// Record derives the key of one session's record from its birth key and its root: a dump of the store opens nothing,
+// and a dump plus the ring opens nothing without the root. ErrKeyUnknown and ErrKeyRetired as they say.
+func (r *Keyring) Record(keyID string, root Root, app string) (*RecordBox, error) {
+	birth, err := r.key(keyID)
+	if err != nil {
+		return nil, err
+	}
+	ikm := make([]byte, 0, KeyBytes+rootBytes)
+	ikm = append(append(ikm, birth.Bytes.Reveal()...), root.bytes[:]...)
+	aead, err := newAEAD(ikm, "record")
+	if err != nil {
+		return nil, err
+	}
+	return &RecordBox{aead: aead, bound: bind(keyID, app, string(root.Lookup()))}, nil
+}
+
+// Seal encrypts one part of the record under its name.
+func (b *RecordBox) Seal(part string, plain []byte) []byte {
+	return b.aead.Seal(nil, nil, plain, []byte(bind(part)+b.bound))
+}
+
+// Open decrypts a part. ErrTampered if it was altered, or sealed for another part, key, app or session: whoever can
+// write to the store cannot swap records (RFC 6749 sections 10.3 and 10.4).
+func (b *RecordBox) Open(part string, sealed []byte) ([]byte, error) {
+	plain, err := b.aead.Open(nil, nil, sealed, []byte(bind(part)+b.bound))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", ErrTampered, part)
+	}
+	return plain, nil
+}
+
+// Seal encrypts plain under the front key for one purpose, bound to context. The key id stands in front.
+func (r *Keyring) Seal(purpose string, plain []byte, context ...string) []byte {
+	k := r.sealing[0]
+	out := append([]byte{byte(len(k.ID))}, k.ID...)
+	aead, err := newAEAD([]byte(k.Bytes.Reveal()), purpose)
+	if err != nil {
+		panic(err) // the key's length was checked when the ring was made
+	}
+	return aead.Seal(out, nil, plain, []byte(bind(append([]string{purpose, k.ID}, context...)...)))
+}
+
+// Open opens what Seal sealed for the same purpose and context. ErrKeyUnknown, ErrKeyRetired or ErrTampered.
+func (r *Keyring) Open(purpose string, sealed []byte, context ...string) ([]byte, error) {
+	if len(sealed) == 0 || len(sealed) < 1+int(sealed[0]) {
+		return nil, ErrTampered
+	}
+	id := string(sealed[1 : 1+int(sealed[0])])
+	k, err := r.key(id)
+	if err != nil {
+		return nil, err
+	}
+	aead, err := newAEAD([]byte(k.Bytes.Reveal()), purpose)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := aead.Open(nil, nil, sealed[1+len(id):], []byte(bind(append([]string{purpose, id}, context...)...)))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", ErrTampered, purpose)
+	}
+	return plain, nil
+}
+
+// Names returns the stored names of something: a MAC under each index key, so that a dump shows neither subject nor
+// session id of the provider. Writers write and readers ask under all of them.
+func (r *Keyring) Names(parts ...string) []string {
+	names := make([]string, len(r.index))
+	for i, k := range r.index {
+		mac := hmac.New(sha256.New, []byte(k.Bytes.Reveal()))
+		mac.Write([]byte(bind(parts...)))
+		names[i] = base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	}
+	return names
+}
+
+// newAEAD derives a key by HKDF (RFC 5869) and makes AES-256-GCM of it, with random nonces: a key of one record seals a
+// few thousand times at most, a key of the ring far less than the 2^32 times that random nonces allow.
+func newAEAD(ikm []byte, info string) (cipher.AEAD, error) {
+	key, err := hkdf.Key(sha256.New, ikm, nil, "cloakroom "+info+" v1", KeyBytes)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+// bind writes parts so that no two different lists give the same text: each part behind its length.
+func bind(parts ...string) string {
+	var b strings.Builder
+	for _, p := range parts {
+		fmt.Fprintf(&b, "%d:", len(p))
+		b.WriteString(p)
+	}
+	return b.String()
+}

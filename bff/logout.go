@@ -1,0 +1,181 @@
+package bff
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"time"
+)
+
+const (
+	// ticketLife is how long a one-time logout URL may wait to be opened: a slow page, not a forgotten one.
+	ticketLife = 5 * time.Minute
+	// NoticeLife is how long a browser remembers the sign-out it made, so that a login right after it is not taken for
+	// one that the sign-out meant. It covers the slack of markers many times over.
+	NoticeLife = time.Minute
+	// revokeDeadline bounds a revocation with its retries: it runs beside everything else.
+	revokeDeadline = 30 * time.Second
+)
+
+// SignedOut is what a sign-out leaves for its browser.
+type SignedOut struct {
+	Notice string // value of a short cookie that the next login gives back: LoginRequest.SignedOut
+	Ticket string // names the one-time URL that goes on to the provider; "" when that could not be stored
+}
+
+// SignOut ends s and every session of its SSO session, over all apps and instances, before it returns: the marker first,
+// so that whoever is mid-login or mid-refresh undoes itself, then the index, then the sessions, the caller's own last,
+// so that a sign-out that failed on the way can be repeated.
+func (e *Engine) SignOut(ctx context.Context, app *App, s *Session) (*SignedOut, error) {
+	m := Marker{ID: newID(), At: e.now()}
+	var targets []Target
+	for _, g := range s.Groups {
+		targets = append(targets, Target{ScopeSSO, s.Provider, g})
+	}
+	if err := e.endAll(ctx, targets, m, ReasonSignedOut, s.Lookup); err != nil {
+		return nil, storeError("signing out", err)
+	}
+	ended, err := e.ports.Records.Delete(ctx, s.Lookup, nil, ReasonSignedOut)
+	if err != nil {
+		return nil, storeError("signing out", err)
+	}
+	if ended != nil {
+		e.trace.sessionEnded(ctx, *ended, ReasonSignedOut)
+	}
+	e.beside(revokeDeadline, func(ctx context.Context) { e.revoke(ctx, s) })
+	return &SignedOut{Notice: e.sealNotice(app, m.ID), Ticket: e.putTicket(ctx, app, s)}, nil
+}
+
+// EndProviderSession ends what a provider says is over: by its sid, by its subject, or by both. Each found session takes
+// its whole SSO session with it. A session that is not there is success; an error means that it must be asked again.
+func (e *Engine) EndProviderSession(ctx context.Context, p *ProviderPolicy, sid, subject string, reason Reason) error {
+	first := Target{ScopeSID, p.Name, sid}
+	if sid == "" {
+		first = Target{ScopeSubject, p.Name, subject}
+	}
+	m := Marker{ID: newID(), At: e.now()}
+	if err := e.ports.Markers.Mark(ctx, []Target{first}, m); err != nil {
+		return storeError("marking an end", err)
+	}
+	members, err := e.ports.Markers.Members(ctx, first)
+	if err != nil {
+		return storeError("reading an index", err)
+	}
+	targets := []Target{first}
+	for _, member := range members {
+		for _, g := range member.Groups {
+			targets = append(targets, Target{ScopeSSO, p.Name, g})
+		}
+	}
+	if err := e.endAll(ctx, targets, m, reason, ""); err != nil {
+		return storeError("ending sessions", err)
+	}
+	return nil
+}
+
+// endAll writes the marker for all targets, then deletes every session indexed under them that the marker applies to,
+// but for spare. It goes on after an error and returns all of them.
+func (e *Engine) endAll(ctx context.Context, targets []Target, m Marker, reason Reason, spare Lookup) error {
+	if len(targets) == 0 {
+		return nil
+	}
+	if err := e.ports.Markers.Mark(ctx, targets, m); err != nil {
+		return err
+	}
+	var errs []error
+	done := map[Lookup]bool{spare: true}
+	for _, t := range targets {
+		members, err := e.ports.Markers.Members(ctx, t)
+		errs = append(errs, err)
+		for _, member := range members {
+			if done[member.Lookup] {
+				continue
+			}
+			done[member.Lookup] = true
+			errs = append(errs, e.endMember(ctx, member, m, reason))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// endMember ends one session found by an index.
+func (e *Engine) endMember(ctx context.Context, member Member, m Marker, reason Reason) error {
+	ended, err := e.ports.Records.Delete(ctx, member.Lookup, &m, reason)
+	if err != nil || ended == nil {
+		return err
+	}
+	e.trace.sessionEnded(ctx, *ended, reason)
+	if !ended.Refresh.IsZero() {
+		e.beside(revokeDeadline, func(ctx context.Context) {
+			e.revoke(ctx, &Session{Lookup: ended.Lookup, App: ended.App, Tokens: TokenSet{Refresh: ended.Refresh}})
+		})
+	}
+	return nil
+}
+
+// revoke revokes a session's tokens at the provider, best effort: nothing waits for it, and its failure is an alarm.
+func (e *Engine) revoke(ctx context.Context, s *Session) {
+	if s.Tokens.Refresh.IsZero() && s.Tokens.Access.IsZero() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, revokeDeadline)
+	defer cancel()
+	err := e.ports.Providers(s.App).Revoke(ctx, s.Tokens)
+	call(ctx, e.trace.Revoked, RevocationEvent{App: s.App, Provider: s.Provider, SessionID: s.ID(), Err: err})
+}
+
+// ticket is what a one-time logout URL stands for. The store seals it.
+type ticket struct {
+	App  string `json:"app"`
+	Hint string `json:"hint,omitempty"` // the ID token: it may leave in one top-level navigation only
+}
+
+// putTicket stores what the way on to the provider needs. Where that fails, the sign-out here stands all the same.
+func (e *Engine) putTicket(ctx context.Context, app *App, s *Session) string {
+	value, _ := json.Marshal(ticket{App: app.ID, Hint: s.Tokens.ID.Reveal()}) // two strings: it cannot fail
+	name := NewRoot().Reveal()
+	if err := e.ports.OneTime.Put(ctx, "out", name, value, ticketLife); err != nil {
+		e.trace.alarm(ctx, "storing a logout ticket", err)
+		return ""
+	}
+	return name
+}
+
+// RedeemTicket takes a one-time logout URL and returns the navigation that ends the provider's session; nil if the
+// provider has none. state comes back at the app's post-logout return. A used or unknown ticket is CodeGone.
+func (e *Engine) RedeemTicket(ctx context.Context, app *App, name, state string) (*EndSessionRequest, error) {
+	value, err := e.ports.OneTime.Take(ctx, "out", name)
+	var t ticket
+	switch {
+	case errors.Is(err, ErrUsed):
+		return nil, &Error{Code: CodeGone, Message: "This sign-out link was used already, or is too old."}
+	case err != nil:
+		return nil, storeError("taking a logout ticket", err)
+	case json.Unmarshal(value, &t) != nil || t.App != app.ID:
+		return nil, &Error{Code: CodeGone, Message: "This sign-out link is not one of this app."}
+	}
+	p, ok := e.ports.Providers(app.ID).(LogoutProvider)
+	if !ok {
+		return nil, nil
+	}
+	return p.EndSession(ctx, NewSecret(t.Hint), app.PostLogoutURI, state)
+}
+
+// sealNotice makes the cookie that lets this browser sign in again at once.
+func (e *Engine) sealNotice(app *App, markerID string) string {
+	return base64.RawURLEncoding.EncodeToString(e.ring.Seal(PurposeSignedOut, []byte(markerID), app.ID))
+}
+
+// openNotice returns the marker's id; "" for anything that is no notice of this app.
+func (e *Engine) openNotice(app *App, sealed string) string {
+	raw, err := base64.RawURLEncoding.DecodeString(sealed)
+	if err != nil || sealed == "" {
+		return ""
+	}
+	id, err := e.ring.Open(PurposeSignedOut, raw, app.ID)
+	if err != nil {
+		return ""
+	}
+	return string(id)
+}

@@ -1,0 +1,151 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// keptBytes is the longest body that is kept for a second attempt: a form or a JSON document, not an upload.
+const keptBytes = 64 << 10
+
+// errLetGo is what the transport reads from a body whose request is over.
+var errLetGo = errors.New("the request is over")
+
+// body is a request's body on its way to the API: counted, and kept if it is short. The transport may still read it when
+// the answer is already on its way.
+type body struct {
+	src    io.ReadCloser
+	length int64 // declared; -1: not known
+	limit  int64
+
+	mu      sync.Mutex
+	read    int64
+	whole   bool // all of it was read
+	reading bool // a Read is waiting for the frontend
+	over    bool // nobody wants any more of it
+	err     error
+	keeping bool
+	copy    []byte
+}
+
+// carryBody has the request stream its body.
+func (x *exchange) carryBody(in *http.Request) {
+	x.body = &body{src: in.Body, length: in.ContentLength, limit: x.route.BodyBytes}
+	if 0 < in.ContentLength && in.ContentLength <= keptBytes && !x.token.IsZero() && x.call.Renew != nil {
+		x.body.keeping, x.body.copy = true, make([]byte, 0, in.ContentLength)
+	}
+	in.Body = x.body
+	if in.ProtoMajor == 1 {
+		// Otherwise net/http swallows the rest of the body before the first byte of the answer. A server that cannot do
+		// it answers afterwards, which is no error.
+		_ = http.NewResponseController(x.ResponseWriter).EnableFullDuplex()
+	}
+}
+
+// letGoOfBody ends a Read that still waits for the frontend, which net/http would wait for in turn. Its connection is
+// marked to be closed by then: see fail and cleanResponse.
+func (x *exchange) letGoOfBody() {
+	if x.body.letGo() {
+		_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(time.Unix(1, 0)) // long past
+	}
+}
+
+// Read reads from the frontend, never beyond the limit.
+func (b *body) Read(p []byte) (int, error) {
+	if !b.begin() {
+		return 0, errLetGo
+	}
+	n, err := b.src.Read(p)
+	return b.note(p[:n], err)
+}
+
+func (b *body) begin() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reading = !b.over
+	return b.reading
+}
+
+// note keeps the books of one Read, and returns what the transport gets of it.
+func (b *body) note(p []byte, err error) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.reading = false
+	b.read += int64(len(p))
+	if b.read > b.limit {
+		b.err = tooLarge()
+		return 0, b.err
+	}
+	if b.keeping {
+		b.copy = append(b.copy, p...)
+	}
+	b.whole = b.whole || err == io.EOF || b.read == b.length
+	if err != nil && err != io.EOF {
+		b.err = err
+	}
+	return len(p), err
+}
+
+// Close closes the frontend's side.
+func (b *body) Close() error { return b.src.Close() }
+
+// complete reports whether nothing of the body is left.
+func (b *body) complete() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.whole
+}
+
+// kept returns the whole body for a second attempt; nil if it was not kept, or did not come whole yet.
+func (b *body) kept() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.keeping || !b.whole {
+		return nil
+	}
+	return b.copy
+}
+
+// fault returns what went wrong in reading from the frontend.
+func (b *body) fault() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
+}
+
+// letGo refuses further reads, and reports whether one is waiting.
+func (b *body) letGo() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.over = true
+	return b.reading
+}
+
+// serverBuffer is what net/http's server holds back of an answer before it writes.
+const serverBuffer = 4 << 10
+
+// prompt passes on an answer of known length as it arrives: what was read is flushed before more is waited for. One that
+// comes in one piece, as most do, costs no flush of its own; ReverseProxy's FlushInterval would cost each a timer. Those
+// of unknown length and event streams ReverseProxy flushes by itself.
+type prompt struct {
+	io.ReadCloser
+	out   *http.ResponseController
+	flush bool
+}
+
+// newPrompt wraps an answer's body. The head of a long answer goes out before the body is waited for.
+func newPrompt(b io.ReadCloser, w http.ResponseWriter, length int64) *prompt {
+	return &prompt{ReadCloser: b, out: http.NewResponseController(w), flush: length > serverBuffer}
+}
+
+// Read flushes what came before.
+func (p *prompt) Read(b []byte) (int, error) {
+	if p.flush {
+		_ = p.out.Flush() // a writer that cannot flush sends when it likes
+	}
+	p.flush = true
+	return p.ReadCloser.Read(b)
+}

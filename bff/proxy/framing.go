@@ -1,0 +1,103 @@
+package proxy
+
+import (
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
+
+	"cloakroom/bff"
+)
+
+// CheckFraming refuses what net/http lets through although two servers in a row could read it differently. Call it
+// before anything else is made of a request, together with CloseAfter. Errors are *bff.Error with CodeBadRequest.
+func CheckFraming(r *http.Request) error {
+	// RFC 9112 section 6.1: Transfer-Encoding belongs to HTTP/1.1 alone, and there net/http has taken it out of the
+	// fields. It also takes it out of HTTP/1.0 requests, where nobody can see it any more: CloseAfter answers that.
+	if r.Header["Transfer-Encoding"] != nil || !r.ProtoAtLeast(1, 1) && len(r.TransferEncoding) > 0 {
+		return badRequest("transfer encoding out of place")
+	}
+	// RFC 9113 section 8.2.2: connection-specific fields make an HTTP/2 request malformed.
+	if r.ProtoMajor >= 2 {
+		for _, name := range []string{"Connection", "Proxy-Connection", "Keep-Alive", "Upgrade"} {
+			if r.Header[name] != nil {
+				return badRequest("connection-specific field in HTTP/2")
+			}
+		}
+	}
+	// RFC 9110 section 10.1.1: an expectation nobody here knows cannot be met.
+	if expect := r.Header["Expect"]; len(expect) > 1 || len(expect) == 1 && !strings.EqualFold(expect[0], "100-continue") {
+		return badRequest("unknown expectation")
+	}
+	for _, values := range r.Header {
+		for _, v := range values {
+			// RFC 9110 section 5.5: CR, LF and NUL in a value end the request somewhere else for somebody.
+			if strings.ContainsAny(v, "\r\n\x00") {
+				return badRequest("line break in a field")
+			}
+		}
+	}
+	return nil
+}
+
+// CloseAfter has the connection closed after the answer where its framing cannot be trusted, whatever becomes of the
+// request: after every chunked HTTP/1.1 request, for net/http hides a Content-Length that came with it (RFC 9112
+// section 6.1: such a connection is closed), and after every HTTP/1.0 request, where it hides a Transfer-Encoding
+// (section 6.1: such framing is faulty). Call it before w is written to.
+func CloseAfter(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 && (r.ProtoMinor == 0 || len(r.TransferEncoding) > 0) {
+		w.Header().Set("Connection", "close")
+	}
+}
+
+// checkVia stops a request that came through this gateway before (RFC 9110 section 7.6.3).
+func checkVia(via []string, pseudonym string) error {
+	for _, line := range via {
+		for member := range strings.SplitSeq(line, ",") {
+			_, by, _ := strings.Cut(textproto.TrimString(member), " ")
+			by, _, _ = strings.Cut(strings.TrimLeft(by, " \t"), " ")
+			if strings.EqualFold(by, pseudonym) {
+				return &bff.Error{Code: bff.CodeLoopDetected, Message: "The request goes in circles."}
+			}
+		}
+	}
+	return nil
+}
+
+// checkUpgrade refuses WebSocket handshakes, which would reach the API as plain requests. Every other upgrade, h2c
+// above all, is an offer that RFC 9110 section 7.8 lets a server ignore: it is dropped.
+func checkUpgrade(h http.Header) error {
+	for _, line := range h["Upgrade"] {
+		for protocol := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(textproto.TrimString(protocol), "websocket") {
+				return badRequest("WebSocket on a route without")
+			}
+		}
+	}
+	return nil
+}
+
+// lastHop carries out Max-Forwards of an OPTIONS request (RFC 9110 section 7.6.2): at zero the gateway is the one that
+// was asked for, and answers with the methods of the path. Otherwise rewrite counts it down.
+func (t *Table) lastHop(w http.ResponseWriter, r *http.Request, m *Match) (answered bool, err error) {
+	n, err := maxForwards(r.Header)
+	if err != nil || n > 0 {
+		return false, err
+	}
+	w.Header().Set("Allow", strings.Join(m.allow, ", "))
+	w.WriteHeader(http.StatusNoContent)
+	return true, nil
+}
+
+// maxForwards reads the field of a request that has it.
+func maxForwards(h http.Header) (int, error) {
+	values := h["Max-Forwards"]
+	if len(values) != 1 {
+		return 0, badRequest("Max-Forwards twice")
+	}
+	n, err := strconv.ParseUint(values[0], 10, 31)
+	if err != nil {
+		return 0, badRequest("Max-Forwards is not a number")
+	}
+	return int(n), nil
+}

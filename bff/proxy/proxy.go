@@ -1,0 +1,227 @@
+// Package proxy forwards requests to the APIs behind the gateway. It knows routes, path rules, header rules, targets and
+// streaming. It does not know how a credential arrives, how a session is kept, or how an error is written: the caller
+// brings a judged session and good tokens, and gets a *bff.Error back for as long as nothing was written.
+//
+// The journey of a request:
+//
+//	CheckFraming, CloseAfter   what net/http lets through although it is ambiguous
+//	CleanPath                  one path, decoded once, for matching and for forwarding
+//	Table.Match                longest path first; app, method, static-looking suffix
+//	Table.Forward              what the route requires, the target, then httputil.ReverseProxy:
+//	    request.go, identity.go    inbound credentials, forwarding and identity fields out; ours in
+//	    retry.go                   an API's 401: one renewal, one replay
+//	    response.go, location.go   what would act on the gateway's origin out; no-store, nosniff, sandbox in
+//	    body.go                    both bodies streamed, counted and let go of
+//
+// What is refused is refused before the API hears of it. A token goes to its route's own upstream and nowhere else:
+// redirects are never followed, and proxies of the environment are not asked.
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+
+	"cloakroom/bff"
+)
+
+// DefaultPseudonym is the name in Via when Options give none. Gateways in a row need different ones.
+const DefaultPseudonym = "cloakroom"
+
+// Options are what all routes of a table share.
+type Options struct {
+	// ReservedCookies reports whether a name is one of the gateway's own cookies: those pass in neither direction,
+	// whatever a route lists. nil reserves every name with the prefixes __Host- and __Secure- and __Http-.
+	ReservedCookies func(name string) bool
+	// Pseudonym names this gateway in Via (RFC 9110 section 7.6.3), a token. "" is DefaultPseudonym.
+	Pseudonym string
+	// OrgClaims are the claims that {org} stands for, the first non-empty one. nil is org_id, then oid.
+	OrgClaims []string
+	// DialContext replaces the dialer, and with it what it bounds; nil is net.Dialer.
+	DialContext DialFunc
+	// Log gets what goes wrong once an answer is on its way. nil: nowhere.
+	Log *slog.Logger
+}
+
+// Call is what the caller knows of one request.
+type Call struct {
+	App     *bff.App
+	Session *bff.Session // nil: anonymous
+	Tokens  bff.TokenSet // good ones, for routes that take a token
+	// Renew refreshes after the API refused the access token; nil: never. The error is handed on as it is.
+	Renew func(context.Context) (bff.TokenSet, error)
+
+	ClientIP string // of the frontend, by trusted hops only; "" sends none
+	Scheme   string // of the frontend's request: http or https
+	Host     string // of the frontend's request
+
+	RequestID   string
+	TraceParent string // W3C traceparent of the gateway's own span; "" leaves the request's
+}
+
+// Table is all routes, ready to forward. Use it from as many goroutines as you like.
+type Table struct {
+	routes     []*compiled // longest path first
+	dropped    droppedFields
+	buffers    *buffers
+	reserved   func(string) bool
+	pseudonym  string
+	orgClaims  []string
+	transports map[transportKey]*http.Transport
+	log        *slog.Logger
+}
+
+// NewTable checks and compiles routes. It reports every problem of every route at once.
+func NewTable(routes []Route, o Options) (*Table, error) {
+	t := &Table{
+		reserved: o.ReservedCookies, pseudonym: o.Pseudonym, orgClaims: o.OrgClaims, log: o.Log,
+		transports: make(map[transportKey]*http.Transport), buffers: new(buffers),
+	}
+	if t.reserved == nil {
+		t.reserved = reservedByPrefix
+	}
+	if t.pseudonym == "" {
+		t.pseudonym = DefaultPseudonym
+	}
+	if t.orgClaims == nil {
+		t.orgClaims = []string{"org_id", "oid"}
+	}
+	if t.log == nil {
+		t.log = slog.New(slog.DiscardHandler)
+	}
+	t.dropped = droppedFieldsOf(routes)
+	var problems []error
+	for _, r := range routes {
+		c, err := t.compile(r, o.DialContext)
+		problems = append(problems, err)
+		t.routes = append(t.routes, c)
+	}
+	if err := errors.Join(problems...); err != nil {
+		return nil, err
+	}
+	t.order()
+	return t, t.overlaps()
+}
+
+// CloseIdle closes the connections to upstreams that nobody uses, for a shutdown or after a change of routes.
+func (t *Table) CloseIdle() {
+	for _, tr := range t.transports {
+		tr.CloseIdleConnections()
+	}
+}
+
+// Forward sends r to the route's upstream and streams the answer to w. r's context ends both directions: hang it on
+// bff.Engine.Watch, so that a stream ends with its session.
+//
+// An error means that nothing was written: a *bff.Error with CodeSessionRequired, CodeClaimRequired, CodeForbidden,
+// CodeBadRequest, CodeTooLarge, CodeLoopDetected, CodeUpstreamUnavailable, CodeUpstreamTimeout, CodeUpstreamRefused,
+// CodeClientGone, the end of the session that the context's cause names, or what Call.Renew returned. Once something
+// was written, what breaks is a panic with http.ErrAbortHandler, as in httputil.ReverseProxy: the frontend must see a
+// broken answer, not a short one.
+func (t *Table) Forward(w http.ResponseWriter, r *http.Request, m *Match, c Call) error {
+	rt := m.route
+	if r.Method == http.MethodOptions && r.Header["Max-Forwards"] != nil {
+		if answered, err := t.lastHop(w, r, m); answered || err != nil {
+			return err
+		}
+	}
+	if err := rt.refuse(r, t.pseudonym); err != nil {
+		return err
+	}
+	x := &exchange{ResponseWriter: w, table: t, route: rt, path: m.path, call: c, in: r}
+	if err := x.prepare(); err != nil {
+		return err
+	}
+	ctx, cancel := rt.deadline(r.Context())
+	defer cancel()
+	in := r.WithContext(context.WithValue(ctx, exchangeKey{}, x))
+	if r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0 {
+		x.carryBody(in)
+		defer x.letGoOfBody()
+	}
+	rt.proxy.ServeHTTP(x, in)
+	return x.err
+}
+
+// exchange is one request on its way: what the hooks of the route's ReverseProxy share, and the writer it answers to.
+type exchange struct {
+	http.ResponseWriter
+	table *Table
+	route *compiled
+	path  string
+	call  Call
+	in    *http.Request
+
+	claims   claims
+	base     string // the upstream's base path for this session, escaped
+	cookie   string // what of the request's cookies passes
+	token    bff.Secret
+	tokenTyp string
+	body     *body // nil: the request has none
+
+	answer   http.Response // the upstream's, apart from the transport's own copy: see retry.go
+	answered bool          // its final head is known: from here on Header is the frontend's
+	interim  http.Header   // where heads of 1xx answers end
+	err      error         // why nothing was written
+}
+
+// exchangeKey finds the exchange in a request's context.
+type exchangeKey struct{}
+
+// exchangeOf returns the exchange of a request that Forward sent through the ReverseProxy.
+func exchangeOf(r *http.Request) *exchange { return r.Context().Value(exchangeKey{}).(*exchange) }
+
+// prepare works out everything about the request that can be refused.
+func (x *exchange) prepare() error {
+	if err := x.authorize(); err != nil {
+		return err
+	}
+	if err := x.expandBase(); err != nil {
+		return err
+	}
+	if len(x.route.RequestCookies) > 0 {
+		return x.pickCookies()
+	}
+	return nil
+}
+
+// Header returns the frontend's fields once the final answer is there. Until then it is a place for those of interim
+// answers, which are not forwarded: 103 Early Hints would have the browser load what the API names.
+func (x *exchange) Header() http.Header {
+	if x.answered {
+		return x.ResponseWriter.Header()
+	}
+	if x.interim == nil {
+		x.interim = make(http.Header)
+	}
+	return x.interim
+}
+
+// WriteHeader drops interim answers and passes the final one.
+func (x *exchange) WriteHeader(status int) {
+	if x.answered {
+		x.ResponseWriter.WriteHeader(status)
+	}
+}
+
+// Unwrap lets http.ResponseController reach the writer of the server.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// fail is the ReverseProxy's ErrorHandler: it keeps the reason for Forward and writes nothing.
+func fail(w http.ResponseWriter, r *http.Request, err error) {
+	x := w.(*exchange)
+	x.err = x.judge(r.Context(), err)
+	if x.body != nil && x.in.ProtoMajor == 1 && !x.body.complete() {
+		// RFC 9112 section 9.3: what is left of the body must not be read as the next request.
+		x.ResponseWriter.Header().Set("Connection", "close")
+	}
+}
+
+// discard reads a little of a body that nobody wants, so that its connection can be used again, and closes it.
+func discard(body io.ReadCloser) {
+	const most = 4 << 10 // an error page; to read more costs more than a new connection
+	_, _ = io.CopyN(io.Discard, body, most)
+	_ = body.Close()
+}

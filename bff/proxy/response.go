@@ -1,0 +1,191 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+	"net/textproto"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cloakroom/bff"
+)
+
+// outboundFields of an API's answer act on the gateway's origin, on caches and servers in front of it, or tell about
+// what is behind: none of that is the API's to say.
+var outboundFields = map[string]bool{
+	// The origin's security and storage.
+	"Clear-Site-Data": true, "Strict-Transport-Security": true, "Public-Key-Pins": true, "Expect-Ct": true,
+	"Content-Security-Policy": true, "Content-Security-Policy-Report-Only": true, "X-Content-Type-Options": true,
+	"Cross-Origin-Resource-Policy": true, "Cross-Origin-Opener-Policy": true, "Cross-Origin-Embedder-Policy": true,
+	"Origin-Agent-Cluster": true, "Service-Worker-Allowed": true, "Set-Login": true, "Activate-Storage-Access": true,
+	"Sec-Session-Registration": true, "Secure-Session-Registration": true, "Sec-Session-Challenge": true,
+	"Secure-Session-Challenge": true, "Accept-Ch": true, "Critical-Ch": true, "Speculation-Rules": true,
+	"Use-As-Dictionary": true, "Alt-Svc": true,
+	// Where the browser goes or reports to.
+	"Refresh": true, "Report-To": true, "Nel": true, "Reporting-Endpoints": true, "Sourcemap": true, "X-Sourcemap": true,
+	// RFC 9110 section 11.6: challenges are between the API and the gateway; Basic would open the browser's own dialog.
+	"Www-Authenticate": true, "Proxy-Authenticate": true, "Authentication-Info": true, "Proxy-Authentication-Info": true,
+	"Dpop-Nonce": true,
+	// Caches and servers in front.
+	"Surrogate-Control": true, "Surrogate-Key": true, "Cdn-Cache-Control": true, "Cache-Tag": true, "Edge-Control": true,
+	"Edge-Cache-Tag": true, "X-Litespeed-Cache-Control": true, "X-Sendfile": true, "X-Lighttpd-Send-File": true,
+	"X-Reproxy-Url": true,
+	// What is behind (ASVS 13.4.6).
+	"Server": true, "X-Powered-By": true, "X-Aspnet-Version": true, "X-Aspnetmvc-Version": true, "X-Generator": true,
+	"Via": true,
+	// Hop by hop, as far as ReverseProxy leaves it; obsolete cookies.
+	"Upgrade": true, "Trailer": true, "Set-Cookie2": true,
+}
+
+// isOutbound reports whether a field of an answer is dropped.
+func isOutbound(name string) bool {
+	switch {
+	case outboundFields[name]:
+		return true
+	case strings.HasPrefix(name, "Access-Control-"): // CORS is answered by the gateway
+		return true
+	case strings.HasPrefix(name, "X-Accel-"): // nginx in front would serve its own files by it; buffering is harmless
+		return name != "X-Accel-Buffering"
+	default:
+		return strings.HasSuffix(name, "-Cdn-Cache-Control")
+	}
+}
+
+// cleanResponse is the ReverseProxy's ModifyResponse: it judges the answer and cleans its fields. An error goes to fail,
+// and nothing is written.
+func cleanResponse(res *http.Response) error {
+	x := exchangeOf(res.Request)
+	switch {
+	case res.StatusCode == http.StatusSwitchingProtocols: // nobody asked: RFC 9110 section 15.2.2
+		return errors.New("upstream switched protocols unasked")
+	case res.StatusCode == http.StatusProxyAuthRequired: // it is ours to authenticate, not the browser's
+		return errors.New("upstream asked for proxy authentication")
+	case x.refusedToken(res):
+		return &bff.Error{Code: bff.CodeUpstreamRefused, Message: "The service did not accept this session."}
+	}
+	h := res.Header
+	x.moveLocations(res)
+	for name := range h {
+		if isOutbound(name) {
+			delete(h, name)
+		}
+	}
+	x.filterCookies(h)
+	x.protect(res)
+	x.answered = true
+	x.yieldTo(h)
+	if x.body != nil && x.in.ProtoMajor == 1 && !x.body.complete() {
+		// An early answer: the rest of the request must not be read as the next one (RFC 9112 section 9.6).
+		x.ResponseWriter.Header().Set("Connection", "close")
+	}
+	if res.ContentLength > 0 && x.in.Method != http.MethodHead {
+		res.Body = newPrompt(res.Body, x, res.ContentLength)
+	}
+	return nil
+}
+
+// Values that protect sets. The slices are shared by all answers, and never written to.
+var (
+	noStore     = []string{"no-store"}
+	noSniff     = []string{"nosniff"}
+	inert       = []string{"default-src 'none'; sandbox; frame-ancestors 'none'"}
+	sameOrigin  = []string{"same-origin"}
+	octetStream = []string{"application/octet-stream"}
+)
+
+// protect keeps what an API answers out of caches and from running in the app's origin.
+func (x *exchange) protect(res *http.Response) {
+	h := res.Header
+	if x.route.Token != TokenNone {
+		// RFC 9111 section 3.5 protects answers to Authorization from shared caches. Towards the frontend there is a
+		// cookie instead, which does not: so nothing is stored, whatever the API says.
+		h["Cache-Control"] = noStore
+		delete(h, "Expires")
+		delete(h, "Pragma")
+		delete(h, "Age")
+	}
+	h["X-Content-Type-Options"] = noSniff
+	h["Content-Security-Policy"] = inert
+	h["Cross-Origin-Resource-Policy"] = sameOrigin
+	bodiless := res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusNotModified
+	if len(h["Content-Type"]) == 0 && !bodiless {
+		h["Content-Type"] = octetStream // ASVS 4.1.1: or net/http would guess from what the API sent
+	}
+}
+
+// yieldTo makes room for the answer's fields in the frontend's header, which ReverseProxy only adds to: what protect set
+// replaces what is there, otherwise what the gateway has already said stays, and lists are joined.
+func (x *exchange) yieldTo(h http.Header) {
+	own := x.ResponseWriter.Header()
+	for name := range own {
+		switch name {
+		case "Vary", "Set-Cookie":
+		case "Cache-Control":
+			if x.route.Token == TokenNone {
+				delete(h, name)
+			} else {
+				delete(own, name)
+			}
+		case "X-Content-Type-Options", "Content-Security-Policy", "Cross-Origin-Resource-Policy":
+			delete(own, name)
+		default:
+			delete(h, name)
+		}
+	}
+}
+
+// filterCookies keeps the cookies that the route lets its API set, without Domain: a cookie for the parent domain would
+// reach, and shadow, every sibling (RFC 6265bis section 8.6).
+func (x *exchange) filterCookies(h http.Header) {
+	lines := h["Set-Cookie"]
+	if lines == nil {
+		return
+	}
+	var kept []string
+	for _, line := range lines {
+		pair, attributes, _ := strings.Cut(line, ";")
+		name, _, ok := strings.Cut(pair, "=")
+		name = textproto.TrimString(name)
+		if ok && slices.Contains(x.route.ResponseCookies, name) && !x.table.reserved(name) {
+			kept = append(kept, pair+withoutDomain(attributes))
+		}
+	}
+	if h["Set-Cookie"] = kept; kept == nil {
+		delete(h, "Set-Cookie")
+	}
+}
+
+// withoutDomain writes the attributes of a cookie again, each behind its semicolon, but for every Domain.
+func withoutDomain(attributes string) string {
+	var b strings.Builder
+	for a := range strings.SplitSeq(attributes, ";") {
+		a = textproto.TrimString(a)
+		if name, _, _ := strings.Cut(a, "="); a != "" && !strings.EqualFold(textproto.TrimString(name), "Domain") {
+			b.WriteString("; ")
+			b.WriteString(a)
+		}
+	}
+	return b.String()
+}
+
+// Patterns over challenges (RFC 9110 section 11.6.1), read only when an API refused a token.
+var (
+	tokenScheme    = regexp.MustCompile(`(?i)(?:^|,)\s*(?:bearer|dpop)(?:\s|,|$)`)
+	challengeError = regexp.MustCompile(`(?i)\berror\s*=\s*"?([a-z_]+)`)
+)
+
+// refusedToken reports whether an answer says that the token is no good: 401 to a request that carried one, with a
+// challenge of RFC 6750 section 3.1 that says invalid_token or gives no reason, or with no challenge at all. Any other
+// 401, as any 403, is the API's word to the frontend, and passes.
+func (x *exchange) refusedToken(res *http.Response) bool {
+	if res.StatusCode != http.StatusUnauthorized || x.token.IsZero() {
+		return false
+	}
+	challenges := strings.Join(res.Header["Www-Authenticate"], ", ")
+	if challenges == "" {
+		return true
+	}
+	why := challengeError.FindStringSubmatch(challenges)
+	return tokenScheme.MatchString(challenges) && (why == nil || strings.EqualFold(why[1], "invalid_token"))
+}

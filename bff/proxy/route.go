@@ -1,0 +1,212 @@
+package proxy
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"slices"
+	"strings"
+	"time"
+
+	"cloakroom/bff"
+)
+
+// Defaults of a Route.
+const (
+	DefaultTimeout   = 30 * time.Second // what people wait for a page at the very most
+	DefaultBodyBytes = 10 << 20         // ten megabytes: a photograph, not a film
+)
+
+// Token says which token a route attaches.
+type Token string
+
+// The tokens of routes.
+const (
+	TokenNone       Token = "none"         // anonymous: no session is looked at
+	TokenUser       Token = "user"         // the session's access token; no session, no call
+	TokenUserOrNone Token = "user-or-none" // the session's access token if there is a session
+)
+
+// Guard says what a browser's request on a route must show. Only CheckDestination reads it here; the guard itself is
+// the browser surface's.
+type Guard string
+
+// The guards of routes.
+const (
+	GuardHeader Guard = "header" // calls by script
+	GuardOrigin Guard = "origin" // GET and HEAD by elements too, which cannot add a header
+)
+
+// Route is a path that is forwarded, and what a request needs to take it.
+type Route struct {
+	Name     string   // for metrics and logs; "" is Path
+	Path     string   // matched exactly; with a slash at its end, itself without that slash and all below
+	Methods  []string // the ones let through; TRACE and CONNECT never are
+	Upstream string   // base URL; whole segments of its path may be {sub}, {org} or {claim:name}
+	Strip    bool     // forwards the path without Path
+	Token    Token    // "" is TokenUser
+	Apps     []string // ids that may take the route; none: all
+	Guard    Guard    // "" is GuardHeader
+
+	RequireClaims map[string][]string // each claim must have one of the values
+	RequireScopes []string            // all must have been granted
+	// IdentityHeaders are field names and the claim each carries: sub, sid, acr, org or a name in Session.Claims. A
+	// claim that is missing or empty sends no field. These names are dropped from every request, on every route.
+	IdentityHeaders map[string]string
+
+	RequestCookies  []string // names of the frontend's cookies that are forwarded
+	ResponseCookies []string // names of cookies the API may set
+	StaticSuffixes  []string // ".png": static-looking suffixes this route serves; GuardOrigin serves all
+
+	Timeout       time.Duration // until the head of the answer; 0 is DefaultTimeout
+	StreamTimeout time.Duration // for the whole exchange; 0: none
+	BodyBytes     int64         // most a request's body may take; 0 is DefaultBodyBytes
+
+	RootCAs      *x509.CertPool // who may sign the upstream's certificate; nil: the system's
+	InsecureHTTP bool           // accepts an http upstream that is not on loopback
+}
+
+// compiled is a route that was checked, with all that can be worked out beforehand.
+type compiled struct {
+	Route
+	stem     string // Path without the slash at its end
+	tree     bool   // Path ended in one
+	segments int    // in stem
+	target   target
+	proxy    *httputil.ReverseProxy
+	identity []identityField
+}
+
+// compile checks a route. All problems are reported at once, each with the route's name.
+func (t *Table) compile(r Route, dial DialFunc) (*compiled, error) {
+	r = r.withDefaults()
+	c := &compiled{Route: r, stem: strings.TrimSuffix(r.Path, "/"), tree: strings.HasSuffix(r.Path, "/")}
+	c.segments = strings.Count(c.stem, "/")
+	c.identity = identityFieldsOf(r.IdentityHeaders)
+	problems := t.check(r)
+	tgt, err := parseTarget(r)
+	problems = append(problems, err)
+	if err := errors.Join(problems...); err != nil {
+		return nil, fmt.Errorf("route %s: %w", r.Name, err)
+	}
+	c.target = tgt
+	c.proxy = &httputil.ReverseProxy{
+		Rewrite:        rewrite,
+		Transport:      retry{t.transport(c, dial)},
+		ModifyResponse: cleanResponse,
+		ErrorHandler:   fail,
+		ErrorLog:       slog.NewLogLogger(t.log.With("route", r.Name).Handler(), slog.LevelWarn),
+		BufferPool:     t.buffers,
+	}
+	return c, nil
+}
+
+func (r Route) withDefaults() Route {
+	if r.Name == "" {
+		r.Name = r.Path
+	}
+	if r.Token == "" {
+		r.Token = TokenUser
+	}
+	if r.Guard == "" {
+		r.Guard = GuardHeader
+	}
+	if r.Timeout == 0 {
+		r.Timeout = DefaultTimeout
+	}
+	if r.BodyBytes == 0 {
+		r.BodyBytes = DefaultBodyBytes
+	}
+	return r
+}
+
+// check returns what is wrong with the values of a route, but for its upstream.
+func (t *Table) check(r Route) []error {
+	var problems []error
+	wrong := func(is bool, format string, args ...any) {
+		if is {
+			problems = append(problems, fmt.Errorf(format, args...))
+		}
+	}
+	clean, err := CleanPath(r.Path)
+	wrong(err != nil || clean != r.Path || strings.ContainsAny(r.Path, "%;"), "path %q is not a plain path", r.Path)
+	wrong(len(r.Methods) == 0, "no methods")
+	for _, m := range r.Methods {
+		// RFC 9110 section 9.3.8: TRACE would hand the request, its token included, back to a script.
+		wrong(m == http.MethodTrace || m == http.MethodConnect, "method %s is never forwarded", m)
+		wrong(!isToken(m) || m != strings.ToUpper(m), "method %q is not a method in capitals", m)
+	}
+	wrong(!slices.Contains([]Token{TokenNone, TokenUser, TokenUserOrNone}, r.Token), "token %q is unknown", r.Token)
+	wrong(r.Guard != GuardHeader && r.Guard != GuardOrigin, "guard %q is unknown", r.Guard)
+	wrong(r.Token == TokenNone && r.needsSession(), "an anonymous route cannot ask for claims, scopes or identity")
+	wrong(r.Timeout < 0 || r.StreamTimeout < 0 || r.BodyBytes < 0, "a limit below zero")
+	for _, name := range slices.Concat(r.RequestCookies, r.ResponseCookies) {
+		wrong(!isToken(name), "cookie %q is not a name", name)
+		wrong(t.reserved(name), "cookie %q is the gateway's own", name)
+	}
+	for name := range r.IdentityHeaders {
+		wrong(!isToken(name) || isOwnField(name), "identity header %q is not a name of its own", name)
+	}
+	return problems
+}
+
+// needsSession reports whether only a session can satisfy the route.
+func (r Route) needsSession() bool {
+	return len(r.RequireClaims)+len(r.RequireScopes)+len(r.IdentityHeaders) > 0 || strings.Contains(r.Upstream, "{")
+}
+
+// refuse reports what about a request forbids this route, before anything of the session is looked at.
+func (c *compiled) refuse(r *http.Request, pseudonym string) error {
+	if err := CheckDestination(r, c.Guard); err != nil {
+		return err
+	}
+	if err := checkVia(r.Header["Via"], pseudonym); err != nil {
+		return err
+	}
+	if err := checkUpgrade(r.Header); err != nil {
+		return err
+	}
+	if err := checkQuery(r.URL.RawQuery); err != nil {
+		return err
+	}
+	if r.ContentLength > c.BodyBytes {
+		return tooLarge()
+	}
+	return nil
+}
+
+// deadline bounds the whole exchange where the route does.
+func (c *compiled) deadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if c.StreamTimeout == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, c.StreamTimeout)
+}
+
+// isToken reports whether s is a token of RFC 9110 section 5.6.2.
+func isToken(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !isAlnum(c) && !strings.ContainsRune("!#$%&'*+-.^_`|~", rune(c)) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isAlnum(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
+
+// tooLarge is the refusal of a body beyond the route's limit.
+func tooLarge() *bff.Error {
+	return &bff.Error{Code: bff.CodeTooLarge, Message: "The request is too large."}
+}
+
+// badRequest is the refusal of a malformed or contradictory request; what is for the log.
+func badRequest(what string) *bff.Error {
+	return &bff.Error{Code: bff.CodeBadRequest, Message: "The request is malformed.", Err: errors.New(what)}
+}

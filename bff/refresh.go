@@ -1,0 +1,104 @@
+package bff
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// travel is how much of its life a token must have left to be worth sending: the call has to arrive. A tenth of a short
+// life, two seconds of a long one.
+func (t TokenSet) travel() time.Duration {
+	return min(2*time.Second, t.ExpiresAt.Sub(t.ReceivedAt)/10)
+}
+
+// usable reports whether the access token will still be good when a call sent now arrives.
+func (t TokenSet) usable(now time.Time) bool { return now.Before(t.ExpiresAt.Add(-t.travel())) }
+
+// FreshTokens returns tokens that are good for a call now. While more than the margin is left, those of the session. In
+// the soft window before the end also, and a refresh begins beside the request. After the end the request waits for the
+// one refresh that runs over all instances. Only a user's own request comes here: idle sessions are never refreshed.
+func (e *Engine) FreshTokens(ctx context.Context, app *App, s *Session) (TokenSet, error) {
+	t, now := e.flights.latest(s), e.now()
+	switch {
+	case now.Before(t.RefreshAt):
+		return t, nil
+	case t.Refresh.IsZero() && t.usable(now):
+		return t, nil
+	case t.Refresh.IsZero():
+		return TokenSet{}, e.endSession(ctx, s, ReasonNoRefreshToken)
+	case t.usable(now):
+		e.join(app, s)
+		return t, nil
+	}
+	return e.await(ctx, app, s)
+}
+
+// RenewTokens refreshes although the access token's time is not over, because an API refused it. If another request has
+// refreshed since s was read, that is the answer.
+func (e *Engine) RenewTokens(ctx context.Context, app *App, s *Session) (TokenSet, error) {
+	if s.Tokens.Refresh.IsZero() {
+		return TokenSet{}, &Error{Code: CodeUpstreamRefused, Message: "The API did not accept the session's token."}
+	}
+	return e.await(ctx, app, s)
+}
+
+// await joins the session's refresh and waits for it. A caller that goes away leaves it running.
+func (e *Engine) await(ctx context.Context, app *App, s *Session) (TokenSet, error) {
+	f := e.join(app, s)
+	call(ctx, e.trace.RefreshWaiting, SessionEvent{App: app.ID, Provider: s.Provider, SessionID: s.ID()})
+	select {
+	case <-f.done:
+		return f.tokens, f.err
+	case <-ctx.Done():
+		return TokenSet{}, &Error{Code: CodeClientGone, Err: context.Cause(ctx)}
+	}
+}
+
+// endSession ends one session for a reason of its own and tells its holder.
+func (e *Engine) endSession(ctx context.Context, s *Session, reason Reason) error {
+	gone, err := e.ports.Records.Delete(ctx, s.Lookup, nil, reason)
+	if err != nil {
+		return storeError("ending the session", err)
+	}
+	if gone != nil {
+		e.trace.sessionEnded(ctx, *gone, reason)
+	}
+	return endedError(reason)
+}
+
+// failure is what those who waited for a failed refresh are told, and how its sent mark is settled.
+func (e *Engine) failure(ctx context.Context, s *Session, r *RefreshError, later bool) (Settlement, error) {
+	unavailable := &Error{
+		Code: CodeIDPUnavailable, Message: "Your sign-in could not be renewed just now. Try again in a moment.",
+		RetryAfter: max(r.RetryAfter, time.Second), Err: r,
+	}
+	settle := SettleGood
+	if later || r.Doubt {
+		settle = SettleDoubt // a later attempt's failure leaves the first one's doubt
+	}
+	switch r.Outcome {
+	case OutcomeSpent:
+		return SettleGood, e.endSession(ctx, s, spentReason(r, later))
+	case OutcomeClient:
+		e.trace.alarm(ctx, "the provider refuses this client, not the user: check its registration and secret", r)
+		return settle, unavailable
+	case OutcomeUnknown:
+		return SettleNothing, unavailable // the mark stays: whoever comes next waits, looks, and only then tries
+	default:
+		return settle, unavailable
+	}
+}
+
+// spentReason tells apart what a refused refresh token means. After a doubtful attempt it was most likely used by that
+// one: lost, and nobody's theft.
+func spentReason(r *RefreshError, later bool) Reason {
+	switch {
+	case errors.Is(r, ErrIdentityChanged):
+		return ReasonIdentityChanged
+	case later:
+		return ReasonRefreshLost
+	default:
+		return ReasonRefreshRejected
+	}
+}

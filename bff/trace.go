@@ -1,0 +1,91 @@
+package bff
+
+import (
+	"context"
+	"time"
+)
+
+// Trace tells what happens, as httptrace.ClientTrace does: each function may be nil, is called at once, must not
+// block, and gets values only. server/telemetry turns each call into a metric, an audit line and a span event.
+type Trace struct {
+	LoginBegan        func(ctx context.Context, e LoginEvent)
+	SessionBegan      func(ctx context.Context, e SessionEvent)
+	LoginFailed       func(ctx context.Context, e LoginEvent)
+	SessionEnded      func(ctx context.Context, e SessionEvent)
+	RefreshDone       func(ctx context.Context, e RefreshEvent)
+	RefreshWaiting    func(ctx context.Context, e SessionEvent) // one more request waits for a refresh
+	CredentialRefused func(ctx context.Context, e RefusalEvent) // a cookie or handle that opens nothing, doubled, swapped, …
+	GuardRefused      func(ctx context.Context, e RefusalEvent) // a request that may not come from where it comes from
+	Revoked           func(ctx context.Context, e RevocationEvent)
+	Alarm             func(ctx context.Context, e AlarmEvent) // an operator should look
+}
+
+// LoginEvent is a login that began or failed.
+type LoginEvent struct {
+	App, Provider, ClientID string
+	Code                    string // of a failure
+	Detail                  string // for the log: may hold the provider's words, never a secret
+	Err                     error
+}
+
+// SessionEvent is a session that began, ended or waits.
+type SessionEvent struct {
+	App, Provider, ClientID string
+	SessionID               string // public name
+	Subject                 string // raw: telemetry hashes it
+	Reason                  Reason
+}
+
+// RefreshEvent is a finished refresh, or one that was left to another attempt.
+type RefreshEvent struct {
+	App, Provider string
+	SessionID     string
+	Outcome       Outcome
+	Generation    int64 // after a success
+	Later         bool  // it was the later attempt after a doubtful one
+	Took          time.Duration
+	Err           error
+}
+
+// RefusalEvent is a refused credential or request.
+type RefusalEvent struct {
+	App  string
+	Rule string // which rule refused, a fixed text
+}
+
+// RevocationEvent is a revocation at the provider that was carried out or given up.
+type RevocationEvent struct {
+	App, Provider, SessionID string
+	Err                      error
+}
+
+// AlarmEvent is something an operator should look at.
+type AlarmEvent struct {
+	What string // a fixed text
+	Err  error
+}
+
+// call runs f with v if f is set.
+func call[E any](ctx context.Context, f func(context.Context, E), v E) {
+	if f != nil {
+		f(ctx, v)
+	}
+}
+
+func (t *Trace) alarm(ctx context.Context, what string, err error) {
+	call(ctx, t.Alarm, AlarmEvent{What: what, Err: err})
+}
+
+func (t *Trace) refusedCredential(ctx context.Context, app *App, rule string) {
+	call(ctx, t.CredentialRefused, RefusalEvent{App: app.ID, Rule: rule})
+}
+
+func (t *Trace) sessionEnded(ctx context.Context, ended Ended, reason Reason) {
+	call(ctx, t.SessionEnded, SessionEvent{App: ended.App, SessionID: ended.Lookup.ID(), Reason: reason})
+}
+
+func (t *Trace) loginFailed(ctx context.Context, app *App, code string, err error) {
+	call(ctx, t.LoginFailed, LoginEvent{
+		App: app.ID, Provider: app.Provider.Name, ClientID: app.ClientID, Code: code, Err: err,
+	})
+}

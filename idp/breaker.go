@@ -1,0 +1,162 @@
+package idp
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"cloakroom/bff"
+)
+
+// Limits of the way to a token endpoint.
+const (
+	callsMost    = 64               // calls at once: what is more would only queue at the provider
+	failuresMost = 10               // in a row: fewer happen at a restart of the provider
+	failureSpan  = 30 * time.Second // after which failures in a row are forgotten
+	openFor      = 5 * time.Second  // until one call tries again
+)
+
+// Limits of a burst of spent refresh tokens. Tokens are used up one by one; when many are refused at once it is the
+// provider that has lost them (a restored backup, a wiped cache), and may find them again.
+const (
+	burstSpan  = 10 * time.Second
+	burstSpent = 20               // different sessions within the span …
+	burstShare = 2                // … and more than one answer in so many
+	burstHold  = 30 * time.Second // for so long no session is ended by a spent token
+	burstSlow  = 5 * time.Minute  // and so much longer at most burstSpent of them per span
+)
+
+// ErrBurst is the cause of a refusal that is held back, as too many sessions get it at once.
+var ErrBurst = errors.New("burst of spent refresh tokens")
+
+// errCallerGone marks calls that say nothing about the provider.
+var errCallerGone = errors.New("caller went away")
+
+// gate is what every call to the token endpoint passes: a bound on calls at once, and a breaker.
+type gate struct {
+	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+	slots   chan struct{}
+	burst   burst
+}
+
+func newGate(is *Issuer) *gate {
+	return &gate{
+		slots: make(chan struct{}, callsMost),
+		breaker: gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+			Name:        is.set.Name,
+			Interval:    failureSpan,
+			Timeout:     openFor,
+			ReadyToTrip: func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= failuresMost },
+			IsExcluded:  func(err error) bool { return errors.Is(err, errCallerGone) },
+			OnStateChange: func(_ string, from, to gobreaker.State) {
+				is.log.Warn("token endpoint breaker moved", "from", from.String(), "to", to.String())
+			},
+		}),
+	}
+}
+
+// enter waits for a place and asks the breaker. The returned function must be told what became of the call. A refusal
+// means that nothing was sent.
+func (g *gate) enter(ctx context.Context) (leave func(*refusal), closed *refusal) {
+	select {
+	case g.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, &refusal{outcome: bff.OutcomeTransient, retryAfter: time.Second, err: ctx.Err()}
+	}
+	done, err := g.breaker.Allow()
+	if err != nil {
+		<-g.slots
+		return nil, &refusal{outcome: bff.OutcomeTransient, retryAfter: openFor, err: err}
+	}
+	return func(r *refusal) {
+		<-g.slots
+		done(health(r))
+	}, nil
+}
+
+// health tells the breaker what a call says about the provider: whoever refuses a token or a client is well.
+func health(r *refusal) error {
+	switch {
+	case r == nil || r.outcome == bff.OutcomeSpent || r.outcome == bff.OutcomeClient:
+		return nil
+	case errors.Is(r.err, context.Canceled):
+		return errCallerGone
+	default:
+		return r.err
+	}
+}
+
+// burst counts the answers to refreshes.
+type burst struct {
+	mu      sync.Mutex
+	answers []verdict
+	held    time.Time // no spent token ends a session before
+	slow    time.Time // and few do before
+}
+
+type verdict struct {
+	at       time.Time
+	session  bff.Lookup
+	spent    bool
+	honoured bool
+}
+
+// good counts a refresh that succeeded.
+func (b *burst) good(now time.Time, session bff.Lookup) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.trim(now)
+	b.answers = append(b.answers, verdict{at: now, session: session})
+}
+
+// spent counts a refused refresh token and reports whether it may end its session, and whether a burst began with it.
+func (b *burst) spent(now time.Time, session bff.Lookup) (honoured, began bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.trim(now)
+	b.answers = append(b.answers, verdict{at: now, session: session, spent: true})
+	switch {
+	case now.Before(b.held):
+		return false, false
+	case now.Before(b.slow):
+		honoured = b.honoured() < burstSpent
+	case b.bursting():
+		b.held, b.slow = now.Add(burstHold), now.Add(burstHold+burstSlow)
+		return false, true
+	default:
+		honoured = true
+	}
+	b.answers[len(b.answers)-1].honoured = honoured
+	return honoured, false
+}
+
+func (b *burst) trim(now time.Time) {
+	old := 0
+	for old < len(b.answers) && now.Sub(b.answers[old].at) >= burstSpan {
+		old++
+	}
+	b.answers = b.answers[old:]
+}
+
+func (b *burst) bursting() bool {
+	sessions, spent := make(map[bff.Lookup]bool), 0
+	for _, a := range b.answers {
+		if a.spent {
+			sessions[a.session] = true
+			spent++
+		}
+	}
+	return len(sessions) >= burstSpent && spent*burstShare > len(b.answers)
+}
+
+func (b *burst) honoured() (n int) {
+	for _, a := range b.answers {
+		if a.honoured {
+			n++
+		}
+	}
+	return n
+}

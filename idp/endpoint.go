@@ -1,0 +1,157 @@
+package idp
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+
+	"cloakroom/bff"
+)
+
+// How a client authenticates at the token endpoint (OpenID Connect Core section 9, RFC 7591 section 2).
+const (
+	authBasic = "client_secret_basic"
+	authPost  = "client_secret_post"
+	authNone  = "none"
+)
+
+// formRequest makes an authenticated request of a form. It can be sent once: it has neither a GetBody nor an
+// Idempotency-Key, so that net/http never repeats it on another connection after a byte of it was written.
+func (c *Client) formRequest(ctx context.Context, m *metadata, endpoint string, form url.Values) (*http.Request, error) {
+	user, password, basic := c.authenticate(c.is.authMethod(m), form)
+	body := form.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, io.NopCloser(strings.NewReader(body)))
+	if err != nil {
+		return nil, ErrEndpoint
+	}
+	req.ContentLength = int64(len(body))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Accept", "application/json")
+	if basic {
+		req.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user+":"+password)))
+	}
+	return req, nil
+}
+
+// authenticate puts the client's credentials into the form, or returns them for the Authorization field: one method per
+// request, never both (RFC 6749 section 2.3).
+func (c *Client) authenticate(method string, form url.Values) (user, password string, basic bool) {
+	if c.set.Secret.IsZero() {
+		method = authNone
+	}
+	if method == authBasic {
+		// RFC 6749 section 2.3.1: form-encoded before they are joined, so that a colon in either is none.
+		return url.QueryEscape(c.set.ClientID), url.QueryEscape(c.set.Secret.Reveal()), true
+	}
+	form.Set("client_id", c.set.ClientID)
+	if method == authPost {
+		form.Set("client_secret", c.set.Secret.Reveal())
+	}
+	return "", "", false
+}
+
+// tokenAnswer is what a good answer of the token endpoint gave.
+type tokenAnswer struct {
+	access, refresh, id bff.Secret
+	tokenType, scope    string
+	expiresIn           float64 // seconds; 0 when absent or no number
+}
+
+// askToken sends one grant, once, and judges the answer. What comes back is an answer or a refusal, never both.
+func (c *Client) askToken(ctx context.Context, form url.Values) (*tokenAnswer, *refusal) {
+	m, err := c.is.discover(ctx)
+	if err != nil {
+		r := &refusal{outcome: bff.OutcomeTransient, err: err}
+		if e, ok := errors.AsType[*bff.Error](err); ok {
+			r.retryAfter = e.RetryAfter
+		}
+		return nil, r
+	}
+	leave, closed := c.is.gate.enter(ctx)
+	if closed != nil {
+		return nil, closed
+	}
+	got, refused := c.sendGrant(ctx, m, form)
+	leave(refused)
+	return got, refused
+}
+
+func (c *Client) sendGrant(ctx context.Context, m *metadata, form url.Values) (*tokenAnswer, *refusal) {
+	// Sent is what may have reached the provider: from the moment the header fields were written, for the body follows.
+	var sent atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteHeaders:         func() { sent.Store(true) },
+		WroteRequest:         func(i httptrace.WroteRequestInfo) { sent.CompareAndSwap(false, i.Err == nil) },
+		GotFirstResponseByte: func() { sent.Store(true) },
+	})
+	req, err := c.formRequest(ctx, m, m.Token, form)
+	if err != nil {
+		return nil, &refusal{outcome: bff.OutcomeTransient, err: err}
+	}
+	a, err := send(c.is.grants, req)
+	switch {
+	case err == nil && a.status == http.StatusOK:
+		return readTokens(a)
+	case err == nil:
+		return nil, c.classify(a, form.Get("grant_type") == "refresh_token")
+	case errors.Is(err, ErrTooLarge):
+		return nil, &refusal{outcome: bff.OutcomeTransient, doubt: true, err: err}
+	case sent.Load():
+		return nil, &refusal{outcome: bff.OutcomeUnknown, err: err}
+	default:
+		return nil, &refusal{outcome: bff.OutcomeTransient, err: err}
+	}
+}
+
+// readTokens reads a 200. One that is of no use leaves it open whether the work was done.
+func readTokens(a *answer) (*tokenAnswer, *refusal) {
+	useless := func(rule Rule, detail string) *refusal {
+		return &refusal{outcome: bff.OutcomeTransient, doubt: true, err: broken(rule, detail)}
+	}
+	if !a.isJSON() {
+		return nil, useless(RuleAnswer, "status 200 that is no JSON")
+	}
+	var o object
+	if json.Unmarshal(a.body, &o) != nil || o == nil {
+		return nil, useless(RuleAnswer, "status 200 that is no JSON object")
+	}
+	got := &tokenAnswer{expiresIn: o.seconds("expires_in")}
+	for _, f := range []struct {
+		name string
+		at   *bff.Secret
+	}{{"access_token", &got.access}, {"refresh_token", &got.refresh}, {"id_token", &got.id}} {
+		s, ok := o.text(f.name)
+		if !ok || !visible(s) {
+			return nil, useless(RuleAnswer, f.name+" is no token")
+		}
+		*f.at = bff.NewSecret(s)
+	}
+	got.scope, _ = o.text("scope")
+	got.tokenType, _ = o.text("token_type")
+	switch {
+	case got.access.IsZero(): // RFC 6749 section 5.1: REQUIRED
+		return nil, useless(RuleAnswer, "no access_token")
+	// RFC 6749 section 7.1: a token of a type that is not understood must not be used. Scalekit's sample has no type at
+	// all, which can only mean Bearer.
+	case o.has("token_type") && !strings.EqualFold(got.tokenType, "Bearer"):
+		refused := useless(RuleTokenType, "not Bearer")
+		refused.got = got
+		return nil, refused
+	case got.tokenType == "":
+		got.tokenType = "Bearer"
+	}
+	return got, nil
+}
+
+// visible reports whether a token has only characters that a token may have (RFC 6749 appendix A.12): others would end
+// the header field it is sent in.
+func visible(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r > 0x7e })
+}

@@ -1,0 +1,103 @@
+package idp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"cloakroom/bff"
+)
+
+// The codes of a login that fails at its last step, beside bff.CodeIDPUnavailable.
+const (
+	CodeCodeRejected  bff.Code = "login_code_rejected"  // the provider refused the code: used, too old, or not ours
+	CodeMisconfigured bff.Code = "idp_misconfigured"    // the provider refused our client: an operator's business
+	CodeTokenRejected bff.Code = "login_token_rejected" // the provider's tokens broke a rule: see RuleError
+)
+
+// Exchange sends the code once and verifies all that comes back. Errors are *bff.Error with one of this package's codes or
+// bff.CodeIDPUnavailable. Tokens of an answer that does not hold are revoked beside (RFC 9700 section 4.5.3).
+func (c *Client) Exchange(ctx context.Context, r bff.CodeExchange) (*bff.Grant, error) {
+	call, cancel := context.WithTimeout(ctx, c.is.set.HTTPTimeout)
+	defer cancel()
+	got, refused := c.askToken(call, url.Values{
+		"grant_type":    {"authorization_code"},
+		"code":          {r.Code.Reveal()},
+		"redirect_uri":  {c.set.RedirectURI}, // RFC 6749 section 4.1.3: identical to the authorization request's
+		"code_verifier": {r.Verifier},        // RFC 7636 section 4.5
+	})
+	if refused != nil {
+		return nil, c.exchangeError(ctx, refused)
+	}
+	grant, err := c.accept(ctx, r, got)
+	if err != nil {
+		c.discard(ctx, got)
+		return nil, rejected(err)
+	}
+	return grant, nil
+}
+
+// accept uses nothing of an answer before its ID token, with this login's nonce, has passed (RFC 9700 section 4.5.3.2).
+func (c *Client) accept(ctx context.Context, r bff.CodeExchange, got *tokenAnswer) (*bff.Grant, error) {
+	if got.id.IsZero() {
+		return nil, broken(RuleAnswer, "no id_token") // OpenID Connect Core section 3.1.3.3: REQUIRED
+	}
+	t, err := c.verifyID(ctx, got.id, expected{nonce: r.Nonce, login: true, maxAge: r.MaxAge, acr: r.ACR, access: got.access})
+	if err != nil {
+		return nil, err
+	}
+	sub, _ := t.claims.text("sub")
+	var exp time.Time
+	if c.is.set.AccessTokenJWT {
+		if exp, err = c.verifyAccess(ctx, got.access, sub); err != nil {
+			return nil, fmt.Errorf("access token: %w", err)
+		}
+	}
+	grant := &bff.Grant{Tokens: c.tokenSet(got, exp)}
+	if grant.Tokens.Scope == "" {
+		grant.Tokens.Scope = strings.Join(c.set.Scopes, " ") // RFC 6749 section 5.1: absent when as asked for
+	}
+	more, err := c.moreClaims(ctx, got.access, sub)
+	if err != nil {
+		grant.Alarm = err
+		c.is.alarm(ctx, "UserInfo not used", err)
+	}
+	grant.Identity = c.identity(t, more)
+	return grant, nil
+}
+
+// exchangeError tells a refusal in the words of a login.
+func (c *Client) exchangeError(ctx context.Context, r *refusal) error {
+	if r.got != nil {
+		c.discard(ctx, r.got)
+		return rejected(r.err)
+	}
+	switch r.outcome {
+	case bff.OutcomeSpent:
+		return &bff.Error{Code: CodeCodeRejected, Message: "This sign-in could not be completed. Start again.", Err: r.err}
+	case bff.OutcomeClient:
+		err := fmt.Errorf("client %s: %w", c.set.ClientID, r.err)
+		c.is.alarm(ctx, "provider refuses the client", err)
+		return &bff.Error{Code: CodeMisconfigured, Message: "Sign-in is not set up correctly here.", Err: err}
+	default:
+		return unavailable(r.retryAfter, fmt.Errorf("exchanging the code: %w", r.err))
+	}
+}
+
+// rejected is the end of a login whose tokens do not hold, or could not be judged.
+func rejected(err error) error {
+	if errors.Is(err, errKeys) {
+		return unavailable(negativeFor, err)
+	}
+	return &bff.Error{Code: CodeTokenRejected, Message: "The sign-in service's answer could not be accepted.", Err: err}
+}
+
+// discard revokes, beside, tokens that nobody will use.
+func (c *Client) discard(ctx context.Context, got *tokenAnswer) {
+	c.is.beside(ctx, "revoking tokens that were not accepted", func(ctx context.Context) error {
+		return c.Revoke(ctx, got.setOf())
+	})
+}

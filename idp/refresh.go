@@ -1,0 +1,185 @@
+package idp
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"cloakroom/bff"
+)
+
+// ErrNoRefreshToken is the cause of a refresh of a session that has nothing to refresh with.
+var ErrNoRefreshToken = errors.New("no refresh token")
+
+// Refresh sends the session's refresh token once, as it is, and asks for no scope: what was granted stays the most there
+// can be (RFC 6749 section 6). Errors are *bff.RefreshError.
+func (c *Client) Refresh(ctx context.Context, s *bff.Session) (*bff.Grant, error) {
+	if s.Tokens.Refresh.IsZero() {
+		return nil, &bff.RefreshError{Outcome: bff.OutcomeSpent, Err: ErrNoRefreshToken}
+	}
+	call, cancel := context.WithTimeout(ctx, c.is.set.RefreshTimeout)
+	defer cancel()
+	got, refused := c.askToken(call, url.Values{
+		"grant_type":    {"refresh_token"},
+		"refresh_token": {s.Tokens.Refresh.Reveal()},
+	})
+	if refused != nil {
+		return nil, c.refreshError(ctx, s, refused)
+	}
+	c.is.gate.burst.good(c.is.now(), s.Lookup)
+	grant, err := c.renewed(ctx, s, got)
+	if err != nil {
+		// The session ends by what came: nobody may use these tokens.
+		c.discard(ctx, got)
+		return nil, &bff.RefreshError{Outcome: bff.OutcomeSpent, Err: err}
+	}
+	return grant, nil
+}
+
+// refreshError passes a refusal on, unless it is one of a burst of spent tokens.
+func (c *Client) refreshError(ctx context.Context, s *bff.Session, r *refusal) error {
+	e := &bff.RefreshError{Outcome: r.outcome, Doubt: r.doubt, RetryAfter: r.retryAfter, Err: r.err}
+	if r.outcome != bff.OutcomeSpent {
+		return e
+	}
+	honoured, began := c.is.gate.burst.spent(c.is.now(), s.Lookup)
+	if began {
+		c.is.alarm(ctx, "burst of spent refresh tokens", fmt.Errorf("client %s: %w", c.set.ClientID, r.err))
+	}
+	if !honoured {
+		return &bff.RefreshError{
+			Outcome: bff.OutcomeTransient, RetryAfter: burstHold, Err: fmt.Errorf("%w: %w", ErrBurst, r.err),
+		}
+	}
+	return e
+}
+
+// renewed makes the grant of a good answer. An error ends the session. Everything less is told by the grant's Alarm, as
+// the tokens that came exist nowhere else.
+func (c *Client) renewed(ctx context.Context, s *bff.Session, got *tokenAnswer) (*bff.Grant, error) {
+	var exp time.Time
+	var alarms []error
+	if c.is.set.AccessTokenJWT {
+		end, err := c.verifyAccess(ctx, got.access, s.Subject)
+		switch {
+		case errors.Is(err, errKeys):
+			// The keys are out of reach: an outage ends no session, and the token came from the provider itself by TLS.
+			alarms = append(alarms, fmt.Errorf("access token: %w", err))
+		case err != nil:
+			return nil, fmt.Errorf("access token: %w", err)
+		}
+		exp = end
+	}
+	id, err := c.renewedIdentity(ctx, s, got)
+	if errors.Is(err, bff.ErrIdentityChanged) {
+		return nil, err
+	}
+	if err != nil {
+		alarms = append(alarms, fmt.Errorf("refreshed ID token: %w", err))
+	}
+	grant := &bff.Grant{Tokens: c.tokenSet(got, exp), Identity: id, Alarm: errors.Join(alarms...)}
+	keepMissing(&grant.Tokens, s.Tokens, id != nil)
+	return grant, nil
+}
+
+// keepMissing keeps of the old set what the answer did not bring: RFC 6749 section 6 for refresh token and scope, OpenID
+// Connect Core section 12.2 for the ID token. One whose claims are not believed is no logout hint either.
+func keepMissing(fresh *bff.TokenSet, old bff.TokenSet, believed bool) {
+	if fresh.Refresh.IsZero() {
+		fresh.Refresh = old.Refresh
+	}
+	if fresh.Scope == "" {
+		fresh.Scope = old.Scope
+	}
+	if fresh.ID.IsZero() || !believed {
+		fresh.ID = old.ID
+	}
+}
+
+// renewedIdentity judges a refreshed ID token by OpenID Connect Core section 12.2. No token is no identity and no error.
+func (c *Client) renewedIdentity(ctx context.Context, s *bff.Session, got *tokenAnswer) (*bff.Identity, error) {
+	if got.id.IsZero() {
+		return nil, nil
+	}
+	t, err := c.is.parse(got.id.Reveal(), "", "jwt")
+	if err != nil {
+		return nil, err
+	}
+	// The signature first: what is not signed by the provider says nothing, not even that it is about somebody else.
+	if err := c.is.verifySignature(ctx, t); err != nil {
+		return nil, err
+	}
+	before := unverified(s.Tokens.ID)
+	if err := c.sameIdentity(t, before, s.Subject); err != nil {
+		return nil, fmt.Errorf("%w: %w", bff.ErrIdentityChanged, err)
+	}
+	if err := c.judgeMoment(t, expected{access: got.access}); err != nil {
+		return nil, err
+	}
+	if err := sameLogin(t, before, s); err != nil {
+		return nil, err
+	}
+	more, err := c.moreClaims(ctx, got.access, s.Subject)
+	if err != nil {
+		return nil, err // half of the claims would be missing
+	}
+	// A refresh makes no login fresher or stronger: moment and strength stay those of the login.
+	id := c.identity(t, more)
+	id.AuthTime, id.ACR = s.AuthTime, s.ACR
+	if id.SID == "" {
+		id.SID = s.SID
+	}
+	return id, nil
+}
+
+// sameIdentity: section 12.2: iss, sub and aud are those of the login.
+func (c *Client) sameIdentity(t *token, before object, subject string) error {
+	if err := c.judgeIdentity(t); err != nil {
+		return err
+	}
+	iss, _ := t.claims.text("iss")
+	if was, _ := before.text("iss"); was != "" && was != iss {
+		return broken(RuleIssuer, "not the one of the login")
+	}
+	if sub, _ := t.claims.text("sub"); sub != subject {
+		return broken(RuleSubject, "not the one of the login")
+	}
+	return nil
+}
+
+// sameLogin: section 12.2: auth_time is the original one, nonce is absent or the same. A sid that moved would cut the
+// session off from its own sign-out.
+func sameLogin(t *token, before object, s *bff.Session) error {
+	was := s.AuthTime
+	if was.IsZero() {
+		was, _ = before.date("auth_time")
+	}
+	if at, _ := t.claims.date("auth_time"); !at.IsZero() && !was.IsZero() && !at.Equal(was) {
+		return broken(RuleAuthTime, "not the one of the login")
+	}
+	nonce, ok := t.claims.text("nonce")
+	first, _ := before.text("nonce")
+	if !ok || nonce != "" && first != "" && subtle.ConstantTimeCompare([]byte(nonce), []byte(first)) != 1 {
+		return broken(RuleNonce, "not the one of the login")
+	}
+	if sid, _ := t.claims.text("sid"); sid != "" && s.SID != "" && sid != s.SID {
+		return broken(RuleSession, "not the one of the login")
+	}
+	return nil
+}
+
+// unverified reads the claims of a stored ID token, which was verified when it was received.
+func unverified(id bff.Secret) object {
+	_, payload, _, err := split(id.Reveal())
+	if err != nil {
+		return nil
+	}
+	claims, err := members(payload)
+	if err != nil {
+		return nil
+	}
+	return claims
+}

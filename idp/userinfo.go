@@ -1,0 +1,73 @@
+package idp
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"cloakroom/bff"
+)
+
+// moreClaims asks UserInfo, where the settings want it. An error means that none of its claims may be used.
+func (c *Client) moreClaims(ctx context.Context, access bff.Secret, sub string) (object, error) {
+	if !c.is.set.UserInfo {
+		return nil, nil
+	}
+	claims, err := c.userInfo(ctx, access)
+	if err != nil {
+		return nil, fmt.Errorf("UserInfo: %w", err)
+	}
+	// OpenID Connect Core section 5.3.2: the sub must be exactly the ID token's, or the claims must not be used.
+	if s, ok := claims.text("sub"); !ok || s == "" || s != sub {
+		return nil, fmt.Errorf("UserInfo: %w", broken(RuleSubject, "about another subject"))
+	}
+	return claims, nil
+}
+
+func (c *Client) userInfo(ctx context.Context, access bff.Secret) (object, error) {
+	m, err := c.is.discover(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.is.set.HTTPTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.UserInfo, nil)
+	if err != nil {
+		return nil, ErrEndpoint
+	}
+	req.Header.Set("Authorization", "Bearer "+access.Reveal())
+	req.Header.Set("Accept", "application/json, application/jwt")
+	a, err := send(c.is.plain, req)
+	switch {
+	case err != nil:
+		return nil, err
+	case a.status != http.StatusOK:
+		return nil, &AnswerError{Status: a.status, OAuth: oauthError(a)}
+	case a.media() == "application/jwt":
+		return c.signedUserInfo(ctx, string(a.body))
+	case a.media() == "application/json":
+		return members(a.body)
+	default:
+		return nil, broken(RuleAnswer, "neither JSON nor a JWT")
+	}
+}
+
+// signedUserInfo: OpenID Connect Core sections 5.3.2 and 5.3.4: signed by the issuer, with iss and with our client id in
+// aud.
+func (c *Client) signedUserInfo(ctx context.Context, raw string) (object, error) {
+	t, err := c.is.parse(raw, "", "jwt")
+	if err != nil {
+		return nil, err
+	}
+	if err := c.is.verifySignature(ctx, t); err != nil {
+		return nil, err
+	}
+	if err := c.is.judgeIssuer(t.claims); err != nil {
+		return nil, err
+	}
+	if aud, _ := t.claims.list("aud"); !slices.Contains(aud, c.set.ClientID) {
+		return nil, broken(RuleAudience, "not for this client")
+	}
+	return t.claims, nil
+}

@@ -1,0 +1,117 @@
+package config
+
+import "time"
+
+// App is a registered frontend: a confidential client of its own at a provider.
+type App struct {
+	// Kind is spa, web (server-rendered, proxied), mobile or desktop.
+	Kind string `yaml:"kind"`
+	// Origin is where a browser app lives: scheme, host and port, nothing else.
+	// https, or http for loopback names. spa and web only, required there.
+	Origin string `yaml:"origin"`
+	// Provider is the name of one of Config.Providers.
+	Provider string `yaml:"provider"`
+	// ClientID is the app's at the provider.
+	ClientID string `yaml:"client_id"`
+	// ClientSecret is the app's own; no two apps share one (RFC 9700 section 2.5).
+	ClientSecret Secret `yaml:"client_secret"`
+	// Scopes are asked for at sign-in; openid must be among them. Default: the
+	// provider's.
+	Scopes []string `yaml:"scopes"`
+	// Claims are what the session answer tells of the user. Default sub, name,
+	// email, picture.
+	Claims []string `yaml:"claims"`
+	// Session is how long a session lasts and how its cookie travels.
+	Session SessionRules `yaml:"session"`
+	// Login is what a sign-in may be asked to do.
+	Login Login `yaml:"login"`
+	// PostLogout is the path a browser comes to after signing out. Default "/".
+	// spa and web only.
+	PostLogout string `yaml:"post_logout"`
+	// AllowedOrigins are other origins of the same site whose pages may call
+	// this app's endpoints. Default none. spa and web only.
+	AllowedOrigins []string `yaml:"allowed_origins"`
+	// RedirectURIs are where a native app is answered, matched exactly but for
+	// the port on a loopback address (RFC 8252 section 7). mobile and desktop
+	// only, required there.
+	RedirectURIs []string `yaml:"redirect_uris"`
+	// Handle is how a native app's handle behaves. mobile and desktop only.
+	Handle Handle `yaml:"handle"`
+	// Static is what is served at the app's origin where no route matches. spa
+	// and web only.
+	Static Static `yaml:"static"`
+}
+
+// Native reports whether the app holds a handle (mobile, desktop) rather than a
+// cookie (spa, web).
+func (a *App) Native() bool { return a.Kind == "mobile" || a.Kind == "desktop" }
+
+// SessionRules are how long a session lasts and how its cookie travels.
+type SessionRules struct {
+	// Idle ends a session that was not used for so long. Default 30m.
+	Idle time.Duration `yaml:"idle"`
+	// Absolute ends any session so long after it began. Default 12h.
+	Absolute time.Duration `yaml:"absolute"`
+	// SameSite is strict or lax; none is refused. Default strict for spa, lax
+	// for web. spa and web only.
+	SameSite string `yaml:"same_site"`
+}
+
+// Login is what a sign-in may be asked to do. spa and web only, but for Params.
+type Login struct {
+	// Params are the parameters that pass from the request to the provider.
+	Params LoginParams `yaml:"params"`
+	// StartOrigins are other origins whose pages may start a sign-in without the
+	// click-through page. Default none.
+	StartOrigins []string `yaml:"start_origins"`
+	// Initiate serves GET /bff/initiate, for sign-ins that begin at the
+	// provider. Default false.
+	Initiate bool `yaml:"initiate"`
+	// DefaultReturn is the path to land on when the request names none. Default
+	// "/".
+	DefaultReturn string `yaml:"default_return"`
+}
+
+// LoginParams are the parameters that an app lets pass to the provider. One
+// passes only if the provider's LoginParams name it too.
+type LoginParams struct {
+	// Prompt are the values let through. Default: the provider's Prompts.
+	Prompt []string `yaml:"prompt"`
+	// ACRValues are the values let through. Default none.
+	ACRValues []string `yaml:"acr_values"`
+	// LoginHint lets login_hint through. Default true, as for those below.
+	LoginHint bool `yaml:"login_hint"`
+	// MaxAge lets max_age through.
+	MaxAge bool `yaml:"max_age"`
+	// UILocales lets ui_locales through.
+	UILocales bool `yaml:"ui_locales"`
+	// OrganizationID lets organization_id through.
+	OrganizationID bool `yaml:"organization_id"`
+	// ConnectionID lets connection_id through.
+	ConnectionID bool `yaml:"connection_id"`
+	// SocialProvider lets social_provider through.
+	SocialProvider bool `yaml:"social_provider"`
+	// DomainHint lets domain_hint through.
+	DomainHint bool `yaml:"domain_hint"`
+}
+
+// Handle is how a native app's handle behaves.
+type Handle struct {
+	// DPoP says whether handles are bound to a key of the app (RFC 9449):
+	// required, optional (the default) or off.
+	DPoP string `yaml:"dpop"`
+	// Grace is how long a replaced refresh handle is still answered with its
+	// successor. Default 30s.
+	Grace time.Duration `yaml:"grace"`
+	// AccessLife is how long an unbound access handle lasts. Default 15m.
+	AccessLife time.Duration `yaml:"access_life"`
+}
+
+// Static is what is served at a browser app's origin where no route matches: a
+// folder or another server, not both.
+type Static struct {
+	// Dir is a folder of built files.
+	Dir string `yaml:"dir" path:"dir"`
+	// URL is a server to forward to, as a development server; loopback only.
+	URL string `yaml:"url"`
+}

@@ -1,0 +1,81 @@
+package config_test
+
+import "testing"
+
+func TestBadProviders(t *testing.T) {
+	runBad(t, []bad{
+		{"no providers", "providers:\n  main:\n    preset: scalekit\n    issuer: https://acme.scalekit.com\n", "", []string{
+			"cloakroom.yaml:1: providers: missing; write at least one with its issuer",
+		}},
+		{"no issuer", "    issuer: https://acme.scalekit.com\n", "", []string{
+			"cloakroom.yaml:8: providers.main.issuer: missing; write the provider's issuer exactly as its metadata has it",
+		}},
+		{"an unknown preset", "preset: scalekit", "preset: okta", []string{
+			"cloakroom.yaml:9: providers.main.preset: not one of the values known here; write one of generic, scalekit, dex, hydra, glewlwyd, oidc-provider, keycloak",
+		}},
+		{"Scalekit's issuer with a slash", "https://acme.scalekit.com", "https://acme.scalekit.com/", []string{
+			"cloakroom.yaml:10: providers.main.issuer: ends in a slash, which Scalekit's issuers do not; delete the slash",
+		}},
+		{"an issuer on plain http", "https://acme.scalekit.com", "http://acme.scalekit.com", []string{
+			"cloakroom.yaml:10: providers.main.issuer: plain http is for loopback names only; use https, or insecure_http: true where the network itself is protected",
+		}},
+		{"an issuer that holds a password", "https://acme.scalekit.com", "https://me:hunter2@acme.scalekit.com", []string{
+			"cloakroom.yaml:10: providers.main.issuer: holds a user name or password; remove them",
+		}},
+		{"the address of the metadata", "https://acme.scalekit.com", "https://acme.scalekit.com/.well-known/openid-configuration", []string{
+			"cloakroom.yaml:10: providers.main.issuer: the address of the metadata; the issuer is what stands before /.well-known",
+		}},
+		{"an issuer with a query", "https://acme.scalekit.com", "https://acme.scalekit.com?a=b", []string{
+			"cloakroom.yaml:10: providers.main.issuer: has a query; an issuer has none (OpenID Connect Discovery section 3)",
+		}},
+		{"a client that shows nothing", "preset: scalekit", "preset: scalekit\n    token_auth: none", []string{
+			"cloakroom.yaml:10: providers.main.token_auth: an app without a secret is no confidential client; register it with one",
+		}},
+		{"a client that shows a key", "preset: scalekit", "preset: scalekit\n    token_auth: private_key_jwt", []string{
+			"cloakroom.yaml:10: providers.main.token_auth: arrives with a later release; use client_secret_basic or client_secret_post",
+		}},
+		{"an unknown way to show the secret", "preset: scalekit", "preset: scalekit\n    token_auth: post", []string{
+			"cloakroom.yaml:10: providers.main.token_auth: not one of the values known here; write one of client_secret_basic, client_secret_post",
+		}},
+		{"algorithms that prove nothing", "preset: scalekit", "preset: scalekit\n    signing_algs: [none, HS256, RS1]", []string{
+			"cloakroom.yaml:10: providers.main.signing_algs[0]: no signature that only the provider can make; delete it",
+			"cloakroom.yaml:10: providers.main.signing_algs[1]: no signature that only the provider can make; delete it",
+			"cloakroom.yaml:10: providers.main.signing_algs[2]: not one of the values known here; write one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA",
+		}},
+		{"no algorithms", "preset: scalekit", "preset: scalekit\n    signing_algs: []", []string{
+			"cloakroom.yaml:10: providers.main.signing_algs: empty, so no token could ever be accepted; delete the line or name the algorithms",
+		}},
+		{"a clock too far off", "preset: scalekit", "preset: scalekit\n    clock_skew: 61s", []string{
+			"cloakroom.yaml:10: providers.main.clock_skew: out of bounds; write something from 0s to 1m",
+		}},
+		{"a wrong word for every choice", "preset: scalekit", "preset: scalekit\n    sso_by: x\n    sid: x\n    access_token: x\n    revocation: x\n    pkce: x\n    iss_unannounced: x\n    logout_exp: x\n    spent: [x]\n    login_params: [x]", []string{
+			"cloakroom.yaml:10: providers.main.sso_by: not one of the values known here; write one of sid, sub+auth_time, sub",
+			"cloakroom.yaml:11: providers.main.sid: not one of the values known here; write one of required, optional",
+			"cloakroom.yaml:12: providers.main.access_token: not one of the values known here; write one of jwt, opaque",
+			"cloakroom.yaml:13: providers.main.revocation: not one of the values known here; write one of grant, token, none",
+			"cloakroom.yaml:14: providers.main.pkce: not one of the values known here; write one of require, known",
+			"cloakroom.yaml:15: providers.main.iss_unannounced: not one of the values known here; write one of accept, refuse",
+			"cloakroom.yaml:16: providers.main.logout_exp: not one of the values known here; write one of required, optional",
+			"cloakroom.yaml:17: providers.main.spent[0]: not one of the values known here; write one of invalid_request, empty_400",
+			"cloakroom.yaml:18: providers.main.login_params[0]: not one of the values known here; write one of prompt, login_hint, max_age, acr_values, ui_locales, organization_id, connection_id, social_provider, domain_hint",
+		}},
+		{"an endpoint on plain http", "preset: scalekit", "preset: scalekit\n    token_endpoint: http://acme.scalekit.com/token", []string{
+			"cloakroom.yaml:10: providers.main.token_endpoint: plain http is for loopback names only; use https, or insecure_http: true where the network itself is protected",
+		}},
+		{"an endpoint with a fragment", "preset: scalekit", "preset: scalekit\n    jwks_uri: https://acme.scalekit.com/keys#1", []string{
+			"cloakroom.yaml:10: providers.main.jwks_uri: has a fragment; remove it",
+		}},
+		{"scopes without openid, reported once", "preset: scalekit", "preset: scalekit\n    scopes: [email]", []string{
+			"cloakroom.yaml:10: providers.main.scopes: openid is missing; without it there is no ID token to sign in with",
+		}},
+		{"tokens kept for a revocation that is not there", "preset: scalekit", "preset: scalekit\n    revocation: none\n    revocable: true", []string{
+			"cloakroom.yaml:11: providers.main.revocable: tokens are kept for revocation that the provider does not have; delete one of the two",
+		}},
+		{"one issuer at two providers", "apps:\n", "  other: {issuer: https://acme.scalekit.com}\napps:\n", []string{
+			"cloakroom.yaml:11: providers.other.issuer: an issuer of provider main too; use one provider for both",
+		}},
+		{"a name in capitals", "apps:\n", "  Other: {issuer: https://id.example.com}\napps:\n", []string{
+			"cloakroom.yaml:11: providers.Other: no usable name; a name is up to 31 of a-z, 0-9 and hyphen, the first a letter",
+		}},
+	})
+}

@@ -1,0 +1,111 @@
+package config_test
+
+import "testing"
+
+func TestBadRoutes(t *testing.T) {
+	runBad(t, []bad{
+		{"no path", "path: /api/orders/", "strip_prefix: true", []string{
+			"cloakroom.yaml:25: routes[0].path: missing; write what is matched, as /api/orders/",
+		}},
+		{"a path without a slash", "path: /api/orders/", "path: api/orders/", []string{
+			"cloakroom.yaml:25: routes[0].path: does not start with a slash; write it as /api/orders/",
+		}},
+		{"a path with a pattern", "path: /api/orders/", "path: /api/*", []string{
+			"cloakroom.yaml:25: routes[0].path: more than a path; remove queries, patterns and backslashes (a slash at the end matches all below)",
+		}},
+		{"a path with an encoded slash", "path: /api/orders/", "path: /api%2Forders/", []string{
+			"cloakroom.yaml:25: routes[0].path: an encoded slash, backslash or control character; such requests are refused, so nothing would match",
+		}},
+		{"a path with an encoded line feed", "path: /api/orders/", "path: /api/%0Aorders/", []string{
+			"cloakroom.yaml:25: routes[0].path: an encoded slash, backslash or control character; such requests are refused, so nothing would match",
+		}},
+		{"a path with dot segments", "path: /api/orders/", "path: /api/../orders/", []string{
+			"cloakroom.yaml:25: routes[0].path: empty or dot segments; write the path they lead to",
+		}},
+		{"a path with encoded dot segments", "path: /api/orders/", "path: /api/%2e%2e/orders/", []string{
+			"cloakroom.yaml:25: routes[0].path: empty or dot segments; write the path they lead to",
+		}},
+		{"a path of the gateway", "path: /api/orders/", "path: /BFF/session", []string{
+			"cloakroom.yaml:25: routes[0].path: belongs to the gateway; /bff, /mobile, /healthz and /.well-known cannot be forwarded",
+		}},
+		{"a path of the gateway's metadata", "path: /api/orders/", "path: /.well-known/", []string{
+			"cloakroom.yaml:25: routes[0].path: belongs to the gateway; /bff, /mobile, /healthz and /.well-known cannot be forwarded",
+		}},
+		{"no upstream", "    upstream: https://orders.internal\n", "", []string{
+			"cloakroom.yaml:25: routes[0].upstream: missing; write where it is forwarded, as https://orders.internal",
+		}},
+		{"an upstream on plain http", "https://orders.internal", "http://orders.internal", []string{
+			"cloakroom.yaml:26: routes[0].upstream: plain http is for loopback names only; use https, or insecure_http: true where the network itself is protected",
+		}},
+		{"an upstream with a query", "https://orders.internal", "https://orders.internal/?a=b", []string{
+			"cloakroom.yaml:26: routes[0].upstream: has a query; an upstream is a base to which path and query are added",
+		}},
+		{"an upstream with a password", "https://orders.internal", "https://me:hunter2@orders.internal", []string{
+			"cloakroom.yaml:26: routes[0].upstream: holds a user name or password; remove them",
+		}},
+		{"an upstream that is a path", "https://orders.internal", "/orders", []string{
+			"cloakroom.yaml:26: routes[0].upstream: no absolute http or https URL; write it in full, as https://host/path",
+		}},
+		{"an upstream with an unknown placeholder", "https://orders.internal", "https://orders.internal/{user}/", []string{
+			"cloakroom.yaml:26: routes[0].upstream: an unknown placeholder; a whole segment may be {sub}, {org} or {claim:name}",
+		}},
+		{"an upstream with half a segment", "https://orders.internal", "https://orders.internal/u-{sub}/", []string{
+			"cloakroom.yaml:26: routes[0].upstream: an unknown placeholder; a whole segment may be {sub}, {org} or {claim:name}",
+		}},
+		{"a placeholder without a user", "https://orders.internal", "https://orders.internal/{sub}/\n    token: none", []string{
+			"cloakroom.yaml:26: routes[0].upstream: a placeholder, yet token: none knows no user; write token: user",
+		}},
+		{"a placeholder in the host", "https://orders.internal", "https://{org}.internal/", []string{
+			"cloakroom.yaml:26: routes[0].upstream: no URL; write it in full, as https://host/path",
+		}},
+		{"no methods", "    methods: [GET, POST]\n", "", []string{
+			"cloakroom.yaml:25: routes[0].methods: missing; list what is let through, as [GET, POST]",
+		}},
+		{"methods that are never forwarded", "[GET, POST]", "[TRACE, connect, get, GET, GET]", []string{
+			"cloakroom.yaml:27: routes[0].methods[0]: is never forwarded; delete it",
+			"cloakroom.yaml:27: routes[0].methods[1]: is never forwarded; delete it",
+			"cloakroom.yaml:27: routes[0].methods[2]: not one of the values known here; write one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+			"cloakroom.yaml:27: routes[0].methods[4]: listed twice; delete one of them",
+		}},
+		{"the origin guard on POST", "methods: [GET, POST]", "methods: [GET, POST]\n    guard: origin", []string{
+			"cloakroom.yaml:27: routes[0].methods[1]: guard: origin is for GET and HEAD, which change nothing; write guard: header",
+		}},
+		{"what a later release brings", "methods: [GET, POST]", "methods: [GET, POST]\n    token: client\n    kind: site\n    websocket: true", []string{
+			"cloakroom.yaml:28: routes[0].token: arrives with a later release; delete it or use one of none, user, user-or-none",
+			"cloakroom.yaml:29: routes[0].kind: arrives with a later release; delete it or use one of api",
+			"cloakroom.yaml:30: routes[0].websocket: arrives with a later release; delete it",
+		}},
+		{"unknown words", "methods: [GET, POST]", "methods: [GET, POST]\n    token: admin\n    kind: page\n    guard: off", []string{
+			"cloakroom.yaml:28: routes[0].token: not one of the values known here; write one of none, user, user-or-none",
+			"cloakroom.yaml:29: routes[0].kind: not one of the values known here; write one of api",
+			"cloakroom.yaml:30: routes[0].guard: not one of the values known here; write one of header, origin",
+		}},
+		{"an app that does not exist", "methods: [GET, POST]", "methods: [GET, POST]\n    apps: [web, wbe]", []string{
+			"cloakroom.yaml:28: routes[0].apps[1]: no such app; name some of phone, web",
+		}},
+		{"the gateway's cookies", "methods: [GET, POST]", "methods: [GET, POST]\n    cookies: [__Host-Http-web]\n    set_cookies: [__host-http-web, \"a=b\"]", []string{
+			"cloakroom.yaml:28: routes[0].cookies[0]: a name of the gateway's own cookies, which never pass; delete it",
+			"cloakroom.yaml:29: routes[0].set_cookies[0]: a name of the gateway's own cookies, which never pass; delete it",
+			"cloakroom.yaml:29: routes[0].set_cookies[1]: no cookie name; list each by itself, without its value",
+		}},
+		{"demands without a user", "methods: [GET, POST]", "methods: [GET, POST]\n    token: none\n    require: {scopes: [admin]}\n    identity_headers: {X-User: sub}", []string{
+			"cloakroom.yaml:29: routes[0].require: asks something of a user who need not be there; write token: user",
+			"cloakroom.yaml:30: routes[0].identity_headers.X-User: there is no user to tell of with token: none; delete it or write token: user",
+		}},
+		{"a claim that no value meets", "methods: [GET, POST]", "methods: [GET, POST]\n    require: {claims: {role: []}}", []string{
+			"cloakroom.yaml:28: routes[0].require.claims.role: no values, so nobody could pass; list those that may",
+		}},
+		{"claims in headers that mean something else", "methods: [GET, POST]", "methods: [GET, POST]\n    identity_headers: {authorization: sub, X User: sub, X-User: sub, x-user: email, X-Org: \"\"}", []string{
+			"cloakroom.yaml:28: routes[0].identity_headers.X User: no header name",
+			"cloakroom.yaml:28: routes[0].identity_headers.X-Org: no claim; name the one to send, as sub",
+			"cloakroom.yaml:28: routes[0].identity_headers.authorization: a header that the gateway or the protocol sets; choose another, as X-Forwarded-User",
+			"cloakroom.yaml:28: routes[0].identity_headers.x-user: written twice in different case; delete one of them",
+		}},
+		{"a route that is there already", "    methods: [GET, POST]\n", "    methods: [GET, POST]\n  - {path: /api/orders/, upstream: https://b.internal, methods: [POST], apps: [web]}\n", []string{
+			"cloakroom.yaml:28: routes[1].path: the path of routes[0] too, for the same app and method; join the two or split them",
+		}},
+		{"timeouts out of bounds", "methods: [GET, POST]", "methods: [GET, POST]\n    timeout: 0s", []string{
+			"cloakroom.yaml:28: routes[0].timeout: out of bounds; write something from 10ms to 1h",
+		}},
+	})
+}

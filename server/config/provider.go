@@ -1,0 +1,105 @@
+package config
+
+import "time"
+
+// Provider is an OpenID provider and how it differs from the others. All of it
+// but Issuer can be left to the preset and to the provider's own metadata.
+type Provider struct {
+	// Preset is the product: scalekit, generic, dex, hydra, glewlwyd,
+	// oidc-provider or keycloak. Default generic.
+	Preset string `yaml:"preset"`
+	// Issuer is the provider's name for itself, compared byte for byte and never
+	// normalised (OpenID Connect Discovery section 4.3). https, or http for
+	// loopback names.
+	Issuer string `yaml:"issuer"`
+	// Issuers are further names the provider gives itself, as behind a custom
+	// domain.
+	Issuers []string `yaml:"issuers"`
+	// InsecureHTTP accepts an http issuer or endpoint that is not on loopback.
+	InsecureHTTP bool `yaml:"insecure_http"`
+	// CAFile is who signs the provider's certificate; empty for the system's.
+	CAFile string `yaml:"ca_file" path:"ca"`
+	// TokenAuth is how apps show their secret: client_secret_basic or
+	// client_secret_post. Empty takes it from the metadata; it is never probed.
+	TokenAuth string `yaml:"token_auth"`
+	// SigningAlgs are the algorithms accepted on tokens. Default RS256, PS256,
+	// ES256, EdDSA.
+	SigningAlgs []string `yaml:"signing_algs"`
+	// SSOBy is what ties sessions of several apps together: sid, sub+auth_time
+	// or sub. Default sid.
+	SSOBy string `yaml:"sso_by"`
+	// SID says whether an ID token without sid is refused: required or optional,
+	// the default.
+	SID string `yaml:"sid"`
+	// AccessToken is jwt (verified once, on receipt) or opaque, the default.
+	AccessToken string `yaml:"access_token"`
+	// AccessTokenAudiences are the audiences a jwt access token may have; empty
+	// means the app's client id.
+	AccessTokenAudiences []string `yaml:"access_token_audiences"`
+	// TrustedAudiences are audiences an ID token may name beside the app's client
+	// id (OpenID Connect Core section 3.1.3.7, step 3). Default none.
+	TrustedAudiences []string `yaml:"trusted_audiences"`
+	// Scopes are what apps ask for that do not say themselves. Default openid,
+	// profile, email, offline_access.
+	Scopes []string `yaml:"scopes"`
+	// Prompt is sent with a sign-in that names none; empty sends none.
+	Prompt string `yaml:"prompt"`
+	// Prompts are the prompt values the provider knows.
+	Prompts []string `yaml:"prompts"`
+	// LoginParams are the parameters of GET /bff/login that the provider knows.
+	LoginParams []string `yaml:"login_params"`
+	// Spent names further answers that mean a used refresh token, beside
+	// invalid_grant: invalid_request, empty_400 (a 400 without a body).
+	Spent []string `yaml:"spent"`
+	// Grace is how long the provider goes on accepting a refresh token that it
+	// has replaced. Default 0.
+	Grace time.Duration `yaml:"grace"`
+	// Revocation is what revoking one refresh token does: grant (all of the
+	// grant dies, the default), token (the rest lives on) or none (the provider
+	// cannot revoke).
+	Revocation string `yaml:"revocation"`
+	// Revocable seals refresh tokens a second time so that they can be revoked
+	// when a session is ended without its handle. Default false.
+	Revocable bool `yaml:"revocable"`
+	// UserInfo asks the userinfo endpoint for claims at sign-in. Default false.
+	UserInfo bool `yaml:"userinfo"`
+	// PKCE is require (the metadata must promise S256, the default) or known (it
+	// is known to work though the metadata does not say so). It is sent either
+	// way.
+	PKCE string `yaml:"pkce"`
+	// IssUnannounced is what to do with a right iss in an authorization answer
+	// that the metadata did not announce (RFC 9207 section 2.4): accept, the
+	// default, or refuse. A wrong one is always refused.
+	IssUnannounced string `yaml:"iss_unannounced"`
+	// LogoutExp says whether a logout token without exp is refused: required,
+	// the default, or optional (it is bounded by its iat then).
+	LogoutExp string `yaml:"logout_exp"`
+	// StrictTyp refuses logout tokens whose typ is not logout+jwt. Default false.
+	StrictTyp bool `yaml:"strict_typ"`
+	// FrontchannelLogout serves GET /bff/frontchannel-logout. Default false.
+	FrontchannelLogout bool `yaml:"frontchannel_logout"`
+	// ClockSkew is how far the provider's clock may be off; at most 60s, the
+	// default.
+	ClockSkew time.Duration `yaml:"clock_skew"`
+	// HTTPTimeout bounds one request to the provider. Default 10s.
+	HTTPTimeout time.Duration `yaml:"http_timeout"`
+	// RefreshTimeout bounds a refresh; longer, as its answer must not be lost.
+	// Default 20s.
+	RefreshTimeout time.Duration `yaml:"refresh_timeout"`
+	// DefaultTokenLife is taken where the token answer has no expires_in.
+	// Default 60s.
+	DefaultTokenLife time.Duration `yaml:"default_token_life"`
+
+	// AuthorizationEndpoint replaces what the metadata says, as do the next five.
+	AuthorizationEndpoint string `yaml:"authorization_endpoint"`
+	// TokenEndpoint is where codes and refresh tokens are traded.
+	TokenEndpoint string `yaml:"token_endpoint"`
+	// JWKSURI is where the signing keys are.
+	JWKSURI string `yaml:"jwks_uri"`
+	// RevocationEndpoint is RFC 7009's.
+	RevocationEndpoint string `yaml:"revocation_endpoint"`
+	// UserInfoEndpoint is where claims are asked for.
+	UserInfoEndpoint string `yaml:"userinfo_endpoint"`
+	// EndSessionEndpoint is where a browser is sent to sign out.
+	EndSessionEndpoint string `yaml:"end_session_endpoint"`
+}

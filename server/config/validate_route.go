@@ -1,0 +1,231 @@
+package config
+
+import (
+	"maps"
+	"net/textproto"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+func (r *report) validateRoutes(c *Config) {
+	for i, route := range c.Routes {
+		path := at("routes", i)
+		r.validateRoute(path, route, c)
+		for j, other := range c.Routes[:i] {
+			if overlap(route, other) {
+				r.add(join(path, "path"), "the path of routes[%d] too, for the same app and method; join the two or split them", j)
+			}
+		}
+	}
+}
+
+// overlap reports whether one request could take both routes.
+func overlap(a, b *Route) bool {
+	common := func(x, y []string) bool {
+		return slices.ContainsFunc(x, func(s string) bool { return slices.Contains(y, s) })
+	}
+	sameApp := len(a.Apps) == 0 || len(b.Apps) == 0 || common(a.Apps, b.Apps)
+	return a.Path == b.Path && sameApp && common(a.Methods, b.Methods)
+}
+
+func (r *report) validateRoute(path string, route *Route, c *Config) {
+	if r.need(join(path, "path"), route.Path, "write what is matched, as /api/orders/") {
+		r.routePath(join(path, "path"), route.Path)
+	}
+	if r.need(join(path, "upstream"), route.Upstream, "write where it is forwarded, as https://orders.internal") {
+		r.upstream(join(path, "upstream"), route)
+	}
+	r.methods(join(path, "methods"), route)
+	r.routeWords(path, route)
+	r.routeApps(join(path, "apps"), route.Apps, c)
+	r.within(join(path, "timeout"), route.Timeout, 10*time.Millisecond, time.Hour)
+	r.within(join(path, "stream_timeout"), route.StreamTimeout, 0, longSpan)
+	r.cookieNames(join(path, "cookies"), route.Cookies)
+	r.cookieNames(join(path, "set_cookies"), route.SetCookies)
+	r.require(join(path, "require"), route)
+	r.identity(join(path, "identity_headers"), route)
+}
+
+// routePath refuses what another server might read as another path: the path of
+// a request is cleaned once, and what matches has to be in that form.
+func (r *report) routePath(path, text string) {
+	low := strings.ToLower(text)
+	plain, err := url.PathUnescape(text)
+	switch {
+	case !strings.HasPrefix(text, "/"):
+		r.add(path, "does not start with a slash; write it as /api/orders/")
+	case strings.ContainsAny(text, "?#\\*{} ") || err != nil:
+		r.add(path, "more than a path; remove queries, patterns and backslashes (a slash at the end matches all below)")
+	case strings.Contains(low, "%2f") || strings.Contains(low, "%5c") || strings.ContainsFunc(plain, control):
+		r.add(path, "an encoded slash, backslash or control character; such requests are refused, so nothing would match")
+	case strings.Contains(text, "//") || dotSegment(plain):
+		r.add(path, "empty or dot segments; write the path they lead to")
+	case ours(plain):
+		r.add(path, "belongs to the gateway; /bff, /mobile, /healthz and /.well-known cannot be forwarded")
+	}
+}
+
+func control(c rune) bool { return c < ' ' || c == 0x7f }
+
+func dotSegment(path string) bool {
+	return slices.ContainsFunc(strings.Split(path, "/"), func(s string) bool { return s == "." || s == ".." })
+}
+
+// ours reports whether a path is the gateway's own, whatever its case.
+func ours(path string) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(strings.ToLower(path), "/"), "/")
+	return slices.Contains([]string{"bff", "mobile", "healthz", ".well-known"}, first)
+}
+
+func (r *report) upstream(path string, route *Route) {
+	u, wrong := webURL(route.Upstream, route.InsecureHTTP)
+	switch {
+	case wrong == "" && (u.RawQuery != "" || u.ForceQuery):
+		wrong = "has a query; an upstream is a base to which path and query are added"
+	case wrong == "" && strings.ContainsAny(u.Host, "{}"):
+		wrong = "a placeholder in the host; they stand in the path alone"
+	case wrong == "" && dotSegment(u.Path):
+		wrong = "dot segments; write the path they lead to"
+	case wrong == "":
+		wrong = placeholders(u.Path, route.Token)
+	}
+	if wrong != "" {
+		r.add(path, "%s", orInsecure(wrong))
+	}
+}
+
+// placeholderPattern is {sub}, {org} or {claim:name} filling a whole segment, as
+// its value is escaped like one.
+const placeholderPattern = `^\{(sub|org|claim:[^{}/]+)\}$`
+
+func placeholders(path, token string) string {
+	pattern := regexp.MustCompile(placeholderPattern)
+	for segment := range strings.SplitSeq(path, "/") {
+		switch {
+		case !strings.ContainsAny(segment, "{}"):
+		case !pattern.MatchString(segment):
+			return "an unknown placeholder; a whole segment may be {sub}, {org} or {claim:name}"
+		case token == "none":
+			return "a placeholder, yet token: none knows no user; write token: user"
+		}
+	}
+	return ""
+}
+
+func (r *report) methods(path string, route *Route) {
+	if len(route.Methods) == 0 {
+		r.add(path, "missing; list what is let through, as [GET, POST]")
+	}
+	for i, method := range route.Methods {
+		here := at(path, i)
+		switch strings.ToUpper(method) {
+		case "TRACE", "CONNECT":
+			// RFC 9110 sections 9.3.6 and 9.3.8: one tunnels, the other echoes the
+			// header, credentials included.
+			r.add(here, "is never forwarded; delete it")
+		default:
+			r.oneOf(here, method, "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+		}
+		if route.Guard == "origin" && method != "GET" && method != "HEAD" {
+			r.add(here, "guard: origin is for GET and HEAD, which change nothing; write guard: header")
+		}
+	}
+	r.unique(path, route.Methods)
+}
+
+func (r *report) routeWords(path string, route *Route) {
+	const later = "arrives with a later release; delete it or use one of %s"
+	switch route.Token {
+	case "client", "exchange":
+		r.add(join(path, "token"), later, "none, user, user-or-none")
+	default:
+		r.oneOf(join(path, "token"), route.Token, "none", "user", "user-or-none")
+	}
+	if route.Kind == "site" {
+		r.add(join(path, "kind"), later, "api")
+	} else {
+		r.oneOf(join(path, "kind"), route.Kind, "api")
+	}
+	if route.WebSocket {
+		r.add(join(path, "websocket"), "arrives with a later release; delete it")
+	}
+	r.oneOf(join(path, "guard"), route.Guard, "header", "origin")
+}
+
+func (r *report) routeApps(path string, apps []string, c *Config) {
+	for i, id := range apps {
+		if c.Apps[id] == nil {
+			r.add(at(path, i), "no such app; name some of %s", strings.Join(slices.Sorted(maps.Keys(c.Apps)), ", "))
+		}
+	}
+	r.unique(path, apps)
+}
+
+// cookieNames keeps the gateway's own cookies out of both directions: forwarded,
+// one would hand the session to the upstream; set, an upstream could replace it.
+func (r *report) cookieNames(path string, names []string) {
+	for i, name := range names {
+		switch {
+		case !headerToken(name):
+			r.add(at(path, i), "no cookie name; list each by itself, without its value")
+		case strings.HasPrefix(strings.ToLower(name), "__host-http-"):
+			r.add(at(path, i), "a name of the gateway's own cookies, which never pass; delete it")
+		}
+	}
+	r.unique(path, names)
+}
+
+func (r *report) require(path string, route *Route) {
+	if !route.Require.Empty() && route.Token != "user" {
+		r.add(path, "asks something of a user who need not be there; write token: user")
+	}
+	for _, claim := range slices.Sorted(maps.Keys(route.Require.Claims)) {
+		if len(route.Require.Claims[claim]) == 0 {
+			r.add(join(join(path, "claims"), claim), "no values, so nobody could pass; list those that may")
+		}
+	}
+	r.within(join(path, "max_age"), route.Require.MaxAge, 0, longSpan)
+}
+
+func (r *report) identity(path string, route *Route) {
+	seen := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(route.IdentityHeaders)) {
+		canonical := textproto.CanonicalMIMEHeaderKey(name)
+		wrong := ""
+		switch {
+		case route.Token == "none":
+			wrong = "there is no user to tell of with token: none; delete it or write token: user"
+		case !headerToken(name):
+			wrong = "no header name"
+		case reserved(canonical):
+			wrong = "a header that the gateway or the protocol sets; choose another, as X-Forwarded-User"
+		case seen[canonical]:
+			wrong = "written twice in different case; delete one of them"
+		case route.IdentityHeaders[name] == "":
+			wrong = "no claim; name the one to send, as sub"
+		}
+		if seen[canonical] = true; wrong != "" {
+			r.add(join(path, name), "%s", wrong)
+		}
+	}
+}
+
+// reserved are fields whose meaning a claim must not change: credentials,
+// framing, hop-by-hop (RFC 9110 section 7.6.1) and forwarding.
+func reserved(name string) bool {
+	return slices.Contains([]string{"Authorization", "Proxy-Authorization", "Proxy-Authenticate", "Cookie", "Set-Cookie",
+		"Dpop", "Host", "Content-Length", "Content-Type", "Content-Encoding", "Transfer-Encoding", "Connection",
+		"Keep-Alive", "Te", "Trailer", "Upgrade", "Proxy-Connection", "Forwarded", "X-Forwarded-For",
+		"X-Forwarded-Host", "X-Forwarded-Proto", "X-Request-Id", "Traceparent", "X-Csrf", "Origin",
+		"Expect"}, name)
+}
+
+// headerToken is RFC 9110 section 5.6.2's token, for header and cookie names.
+func headerToken(name string) bool {
+	return name != "" && strings.IndexFunc(name, func(c rune) bool {
+		return c <= ' ' || c > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
+	}) < 0
+}

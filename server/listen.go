@@ -1,0 +1,166 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/net/netutil"
+
+	"cloakroom/server/ops"
+)
+
+// certRecheck is how often a certificate file is looked at for a change: far more often than one is renewed.
+const certRecheck = 10 * time.Second
+
+// listenPublic opens the public listener, bounded in connections and with TLS where configured.
+func (s *Server) listenPublic() (net.Listener, error) {
+	l, err := net.Listen("tcp", s.cfg.Public.Listen)
+	if err != nil {
+		return nil, err
+	}
+	if n := s.cfg.Public.Limits.Connections; n > 0 {
+		l = netutil.LimitListener(l, n)
+	}
+	if s.cfg.Public.TLS.CertFile == "" {
+		return l, nil
+	}
+	cert := &certificate{certFile: s.cfg.Public.TLS.CertFile, keyFile: s.cfg.Public.TLS.KeyFile, log: s.log}
+	if err := cert.load(); err != nil {
+		_ = l.Close()
+		return nil, err
+	}
+	return tls.NewListener(l, &tls.Config{
+		MinVersion: tls.VersionTLS12, // ASVS 12.1.1
+		NextProtos: []string{"h2", "http/1.1"}, GetCertificate: cert.get,
+	}), nil
+}
+
+// certificate is a key pair on disk that is read again when it changes.
+type certificate struct {
+	certFile, keyFile string
+	log               *slog.Logger
+
+	mu      sync.Mutex
+	pair    *tls.Certificate
+	changed time.Time // of the file that pair was read from
+	looked  time.Time
+}
+
+func (c *certificate) load() error {
+	info, err := os.Stat(c.certFile)
+	if err != nil {
+		return fmt.Errorf("certificate: %w", err)
+	}
+	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err != nil {
+		return fmt.Errorf("certificate: %w", err)
+	}
+	c.pair, c.changed = &pair, info.ModTime()
+	return nil
+}
+
+// get returns the pair. A new one that cannot be read keeps the old in use, and says so.
+func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.looked) < certRecheck {
+		return c.pair, nil
+	}
+	c.looked = time.Now()
+	if info, err := os.Stat(c.certFile); err == nil && info.ModTime().Equal(c.changed) {
+		return c.pair, nil
+	}
+	if err := c.load(); err != nil {
+		c.log.Error("the certificate changed and cannot be read: the old one stays in use", "error", err.Error())
+	}
+	return c.pair, nil
+}
+
+// serve runs both listeners until ctx ends, then drains.
+func (s *Server) serve(ctx context.Context, public, opsListener net.Listener) error {
+	front := &http.Server{
+		Handler:           s.echo,
+		ReadHeaderTimeout: s.cfg.Public.Timeouts.ReadHeader,
+		IdleTimeout:       s.cfg.Public.Timeouts.Idle,
+		MaxHeaderBytes:    int(s.cfg.Public.Limits.HeaderBytes),
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // handshakes of scanners
+	}
+	back := &http.Server{Handler: s.opsHandler(), ReadHeaderTimeout: 5 * time.Second} // probes are quick
+	failed := make(chan error, 2)
+	go func() { failed <- front.Serve(public) }()
+	go func() { failed <- back.Serve(opsListener) }()
+	s.ready.Store(true)
+	s.announce("public", public.Addr())
+	s.announce("ops", opsListener.Addr())
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return s.stop(front, back)
+	}
+}
+
+func (s *Server) announce(name string, addr net.Addr) {
+	s.log.Info("listening", "listener", name, "addr", addr.String())
+	if s.options.OnListen != nil {
+		s.options.OnListen(name, addr)
+	}
+}
+
+// stop drains: no longer ready, streams closed, requests and running refreshes finished, then the listeners closed.
+func (s *Server) stop(front, back *http.Server) error {
+	s.log.Info("draining", "at_most", s.cfg.Public.Timeouts.Drain)
+	s.ready.Store(false)
+	s.beginDrain()
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Public.Timeouts.Drain)
+	defer cancel()
+	err := front.Shutdown(ctx)
+	if err != nil {
+		_ = front.Close() // whoever is still there has had its time
+	}
+	err = errors.Join(err, s.engine.Drain(ctx))
+	_ = back.Close() // probes saw "not ready" until now
+	s.log.Info("stopped")
+	return err
+}
+
+// opsHandler is the operator's listener.
+func (s *Server) opsHandler() http.Handler {
+	checks := []ops.Check{{Name: "redis", Ask: func(ctx context.Context) (string, error) {
+		return fmt.Sprintf("clock %v ahead", s.store.Drift()), s.store.Ping(ctx)
+	}}}
+	for _, p := range s.idps {
+		checks = append(checks, ops.Check{Name: "provider " + p.name, Ask: func(ctx context.Context) (string, error) {
+			return "", p.issuer.Ping(ctx)
+		}})
+	}
+	return ops.Handler(ops.Options{Ready: s.ready.Load, Checks: checks, Metrics: s.mtr.Handler()})
+}
+
+// sayWhatIsMissing tells once, at the start, what the gateway starts without.
+func (s *Server) sayWhatIsMissing(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // a slow answer is one worth telling of
+	defer cancel()
+	warnings, err := s.store.CheckServer(ctx)
+	if err != nil {
+		s.log.Warn("Redis cannot be reached: until it can, requests that need a session get 503 and nobody is signed out",
+			"error", err.Error())
+	}
+	for _, w := range warnings {
+		s.log.Warn("Redis: " + w)
+	}
+	for _, p := range s.idps {
+		if err := p.issuer.Ping(ctx); err != nil {
+			s.log.Warn("the provider cannot be reached: until it can, nobody can sign in and tokens are not renewed",
+				"provider", p.name, "error", err.Error())
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package server
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"cloakroom/bff"
+	"cloakroom/bff/proxy"
+	"cloakroom/server/ops"
+	"cloakroom/server/telemetry"
+	"cloakroom/spa"
+	"cloakroom/surface"
+)
+
+// site is one host and the browser app that lives there.
+type site struct {
+	app     *bff.App
+	host    string
+	surface *spa.Surface
+	methods map[string][]string // of the surface's own paths, for a 405
+}
+
+// mount registers everything on Echo: the surfaces' endpoints on their own host, routes behind them, /healthz on any.
+func (s *Server) mount() {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = s.writeError
+	e.IPExtractor = s.clientIP()
+	e.Pre(s.observe, s.admit)
+	health := echo.WrapHandler(http.HandlerFunc(ops.Healthz))
+	e.GET("/healthz", route("/healthz", health))
+	e.Any("/*", func(echo.Context) error {
+		return &bff.Error{Code: bff.CodeMisdirected, Message: "No app is served under this host name."}
+	})
+	for _, st := range s.sites {
+		g := e.Host(st.host)
+		g.GET("/healthz", route("/healthz", health))
+		for _, ep := range st.surface.Endpoints() {
+			st.methods[ep.Path] = append(st.methods[ep.Path], ep.Method)
+			g.Add(ep.Method, echoPath(ep.Path), own(ep))
+		}
+		g.Any("/*", s.forward(st))
+	}
+	s.echo = e
+}
+
+// route names the request in log and metrics by its pattern.
+func route(name string, h echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		telemetry.AccessOf(c.Request().Context()).Route = name
+		return h(c)
+	}
+}
+
+// own adapts an endpoint of a surface.
+func own(ep surface.Endpoint) echo.HandlerFunc {
+	return route(ep.Path, func(c echo.Context) error {
+		r := c.Request()
+		for i, name := range c.ParamNames() {
+			r.SetPathValue(name, c.ParamValues()[i])
+		}
+		return ep.Handle(c.Response(), r)
+	})
+}
+
+// echoPath writes a path of net/http's patterns ("/bff/logout/{ticket}") as Echo's.
+func echoPath(path string) string {
+	return strings.NewReplacer("{", ":", "}", "").Replace(path)
+}
+
+// clientIP reads the frontend's address: the peer's, or what a chain of trusted proxies says.
+func (s *Server) clientIP() echo.IPExtractor {
+	if len(s.cfg.Public.TrustedProxies) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, p := range s.cfg.Public.TrustedProxies {
+		trust = append(trust, echo.TrustIPRange(ipNet(p)))
+	}
+	return echo.ExtractIPFromXFFHeader(trust...)
+}
+
+// forward is the handler of everything on a site that is no endpoint of its surface.
+func (s *Server) forward(st *site) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		if allow := st.methods[r.URL.Path]; allow != nil {
+			return &proxy.MethodError{Allow: slices.Sorted(slices.Values(allow)), Err: &bff.Error{
+				Code: bff.CodeMethodNotAllowed, Message: "This address does not take this method.",
+			}}
+		}
+		return s.api(c, st)
+	}
+}
+
+// netipOf returns the address of a peer.
+func netipOf(remote string) (netip.Addr, error) {
+	ap, err := netip.ParseAddrPort(remote)
+	return ap.Addr().Unmap(), err
+}

@@ -1,0 +1,111 @@
+// Package server is what is wired: it makes the engine, the store, the providers and the surfaces of a configuration,
+// mounts them on Echo, and runs the listeners. It alone knows Echo; the surfaces export net/http handlers that return
+// errors, and one function here writes them.
+//
+// The journey of a request on the public listener:
+//
+//	observe.go   request id, access log, panics
+//	admit.go     framing, host to site, path cleaned once
+//	api.go       a route's guard, session, tokens, proxy — or the endpoint of a surface
+//	errors.go    only on error: code to status, problem or page
+//
+// It does not know what a session is made of, how Redis is asked, or what a provider answers.
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"cloakroom/bff"
+	"cloakroom/bff/proxy"
+	"cloakroom/server/config"
+	"cloakroom/server/telemetry"
+	"cloakroom/store"
+)
+
+// Options are what a server is made of besides its configuration. The zero value is right for production.
+type Options struct {
+	Log *slog.Logger // default: JSON to nowhere
+	// Now is the local clock. Default time.Now.
+	Now func() time.Time
+	// Limits shortens the engine's times, for tests that wait for them.
+	Limits bff.Limits
+	// OnListen is told the address of each listener, by name, once it accepts connections.
+	OnListen func(name string, addr net.Addr)
+}
+
+// Server is one instance of the gateway. Any number of them serve the same apps over one Redis.
+type Server struct {
+	cfg     *config.Config
+	log     *slog.Logger
+	options Options
+
+	store  *store.Store
+	engine *bff.Engine
+	tel    *telemetry.Telemetry
+	mtr    *telemetry.Metrics
+	trace  *bff.Trace
+	idps   map[string]*provider // by configured name
+	routes *proxy.Table
+	sites  map[string]*site // by host, lower case, without a default port
+	echo   *echo.Echo
+
+	ready    atomic.Bool
+	draining chan struct{} // closed when the drain begins: streams end
+}
+
+// New wires a checked configuration. It connects to nothing: the gateway starts without Redis and provider.
+func New(cfg *config.Config, o Options) (*Server, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Server{cfg: cfg, log: o.Log, options: o, sites: make(map[string]*site), draining: make(chan struct{})}
+	s.mtr = telemetry.NewMetrics(func() time.Duration { return s.store.Drift() })
+	s.tel = telemetry.New(o.Log, s.mtr)
+	s.trace = s.tel.Trace()
+	for _, wire := range []func() error{s.wireStore, s.wireProviders, s.wireApps, s.wireRoutes} {
+		if err := wire(); err != nil {
+			return nil, err
+		}
+	}
+	s.mount()
+	return s, nil
+}
+
+// Run serves until ctx ends, then drains. It returns an error if a listener cannot be had or the drain ran out of time.
+func (s *Server) Run(ctx context.Context) error {
+	public, err := s.listenPublic()
+	if err != nil {
+		return fmt.Errorf("public listener: %w", err)
+	}
+	ops, err := net.Listen("tcp", s.cfg.Ops.Listen)
+	if err != nil {
+		_ = public.Close()
+		return fmt.Errorf("ops listener: %w", err)
+	}
+	work, stop := context.WithCancel(context.WithoutCancel(ctx)) // events are needed until the drain is over
+	defer stop()
+	go s.store.Run(work)
+	go s.engine.Run(work)
+	go s.sayWhatIsMissing(work)
+	return s.serve(ctx, public, ops)
+}
+
+// Handler is the public listener's handler, for a test that brings its own listener.
+func (s *Server) Handler() http.Handler { return s.echo }
+
+// Close gives connections back.
+func (s *Server) Close() error {
+	s.routes.CloseIdle()
+	return s.store.Close()
+}

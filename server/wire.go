@@ -1,0 +1,309 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"cloakroom/bff"
+	"cloakroom/bff/proxy"
+	"cloakroom/idp"
+	"cloakroom/server/config"
+	"cloakroom/spa"
+	"cloakroom/store"
+)
+
+// provider is a configured provider and the apps that are its clients.
+type provider struct {
+	name    string
+	policy  *bff.ProviderPolicy
+	issuer  *idp.Issuer
+	clients map[string]*idp.Client // by app id
+}
+
+// wireStore makes the keyring, the store and the engine.
+func (s *Server) wireStore() error {
+	ring, err := keyring(s.cfg)
+	if err != nil {
+		return err
+	}
+	r := s.cfg.Redis
+	secure, err := clientTLS(r.TLS)
+	if err != nil {
+		return err
+	}
+	s.store, err = store.New(store.Options{
+		Addrs: r.Addrs, MasterName: r.MasterName, Cluster: r.Cluster,
+		Username: r.Username, Password: secret(r.Password),
+		SentinelUsername: r.SentinelUsername, SentinelPassword: secret(r.SentinelPassword),
+		DB: r.DB, TLS: secure, KeyPrefix: r.KeyPrefix,
+		DialTimeout: r.Timeouts.Dial, ReadTimeout: r.Timeouts.Read, WriteTimeout: r.Timeouts.Write,
+		PoolTimeout: r.Timeouts.PoolWait, PoolSize: r.PoolSize, Pipeline: r.Pipeline,
+		WaitReplicas: r.WaitReplicas, WaitTimeout: r.WaitTimeout,
+		MarkerLife: longestSession(s.cfg) + time.Hour, // an hour covers every clock and every login in flight
+		Revocable:  s.revocable, Ring: ring, Now: s.options.Now, Instance: instanceName(), Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.engine = bff.NewEngine(bff.Ports{
+		Records: s.store, Leases: s.store, Markers: s.store, OneTime: s.store, Events: s.store,
+		Providers: s.providerOf,
+	}, ring, s.store.Now, s.trace, s.options.Limits)
+	return nil
+}
+
+// keyring takes the keys over.
+func keyring(cfg *config.Config) (*bff.Keyring, error) {
+	keys := func(from []*config.Key) (to []bff.Key) {
+		for _, k := range from {
+			to = append(to, bff.Key{ID: k.ID, Bytes: bff.NewSecret(string(k.Bytes()))})
+		}
+		return to
+	}
+	return bff.NewKeyring(keys(cfg.SealingKeys), cfg.RetiredKeys, keys(cfg.IndexKeys))
+}
+
+func secret(s config.Secret) bff.Secret { return bff.NewSecret(s.Reveal()) }
+
+// longestSession is the longest absolute life of any app: end markers outlive it.
+func longestSession(cfg *config.Config) (longest time.Duration) {
+	for _, a := range cfg.Apps {
+		longest = max(longest, a.Session.Absolute)
+	}
+	return longest
+}
+
+// instanceName tells operators apart which process holds a claim.
+func instanceName() string {
+	host, _ := os.Hostname()
+	return host + "-" + rand.Text()[:6]
+}
+
+func (s *Server) revocable(name string) bool {
+	p := s.idps[name]
+	return p != nil && p.policy.Revocable
+}
+
+// providerOf returns an app's client at its provider.
+func (s *Server) providerOf(app string) bff.Provider {
+	return s.idps[s.cfg.Apps[app].Provider].clients[app]
+}
+
+// wireProviders makes an issuer of each provider.
+func (s *Server) wireProviders() error {
+	s.idps = make(map[string]*provider, len(s.cfg.Providers))
+	alarm := func(ctx context.Context, what string, err error) {
+		s.trace.Alarm(ctx, bff.AlarmEvent{What: what, Err: err})
+	}
+	for name, p := range s.cfg.Providers {
+		roots, err := certPool(p.CAFile)
+		if err != nil {
+			return err
+		}
+		s.idps[name] = &provider{
+			name: name, policy: providerPolicy(name, p), clients: make(map[string]*idp.Client),
+			issuer: idp.NewIssuer(issuerSettings(name, p, roots), s.store.Now, s.log, alarm),
+		}
+	}
+	return nil
+}
+
+func providerPolicy(name string, p *config.Provider) *bff.ProviderPolicy {
+	return &bff.ProviderPolicy{
+		Name: name, Issuer: p.Issuer, SSOBy: bff.SSOBy(p.SSOBy), SIDRequired: p.SID == "required",
+		RevocationSparesGrant: p.Revocation == "token", Revocable: p.Revocable,
+	}
+}
+
+func issuerSettings(name string, p *config.Provider, roots *x509.CertPool) idp.Settings {
+	set := idp.Settings{
+		Name: name, Issuer: p.Issuer, Issuers: p.Issuers,
+		TokenAuth: p.TokenAuth, SigningAlgs: p.SigningAlgs, SIDRequired: p.SID == "required",
+		IssUnannounced: p.IssUnannounced, PKCEKnown: p.PKCE == "known",
+		AccessTokenJWT: p.AccessToken == "jwt", AccessTokenAudiences: p.AccessTokenAudiences,
+		TrustedAudiences: p.TrustedAudiences, Prompt: p.Prompt, SpentShapes: p.Spent, UserInfo: p.UserInfo,
+		LogoutByRedirect: p.Preset == "scalekit", // its contract documents the GET alone
+		Endpoints: idp.Endpoints{
+			Authorization: p.AuthorizationEndpoint, Token: p.TokenEndpoint, JWKS: p.JWKSURI,
+			UserInfo: p.UserInfoEndpoint, Revocation: p.RevocationEndpoint, EndSession: p.EndSessionEndpoint,
+		},
+		ClockSkew: p.ClockSkew, HTTPTimeout: p.HTTPTimeout, RefreshTimeout: p.RefreshTimeout,
+		DefaultTokenLife: p.DefaultTokenLife, InsecureHTTP: p.InsecureHTTP, RootCAs: roots,
+	}
+	if p.Preset == "scalekit" {
+		set.ParamNames = map[string][]string{"social_provider": {"provider"}, "domain_hint": {"domain_hint", "domain"}}
+	}
+	if p.Revocation == "none" {
+		set.RevocationSupported = new(bool)
+	}
+	return set
+}
+
+// wireApps makes a site of each browser app.
+func (s *Server) wireApps() error {
+	for id, a := range s.cfg.Apps {
+		if a.Native() {
+			s.log.Warn("native apps are not served by this version: the app has no endpoints", "app", id)
+			continue
+		}
+		app := s.app(id, a)
+		p := s.idps[a.Provider]
+		p.clients[id] = p.issuer.Client(idp.ClientSettings{
+			ClientID: a.ClientID, Secret: secret(a.ClientSecret), RedirectURI: app.RedirectURI,
+			Scopes: a.Scopes, StoredClaims: app.StoredClaims,
+		})
+		origin, err := url.Parse(a.Origin)
+		if err != nil {
+			return fmt.Errorf("app %s: origin: %w", id, err)
+		}
+		st := &site{app: app, host: canonicalHost(origin.Host), methods: make(map[string][]string)}
+		st.surface = spa.New(spa.Options{
+			App: app, Engine: s.engine, Trace: s.trace, Login: loginPolicy(a, s.cfg.Providers[a.Provider]), Limit: s.limit,
+		})
+		s.sites[st.host] = st
+	}
+	return nil
+}
+
+func (s *Server) app(id string, a *config.App) *bff.App {
+	return &bff.App{
+		ID: id, Kind: bff.Kind(a.Kind), Origin: a.Origin, Provider: s.idps[a.Provider].policy, ClientID: a.ClientID,
+		RedirectURI: a.Origin + "/bff/callback", PostLogoutURI: a.Origin + "/bff/logged-out",
+		Claims: a.Claims, StoredClaims: storedClaims(id, a, s.cfg.Routes),
+		Idle: a.Session.Idle, Absolute: a.Session.Absolute, LaxCookie: a.Session.SameSite == "lax",
+		DefaultReturn: a.Login.DefaultReturn, PostLogoutReturn: a.PostLogout,
+	}
+}
+
+// storedClaims are those the frontend is shown and those that a route of the app asks for: nothing else is kept.
+func storedClaims(id string, a *config.App, routes []*config.Route) []string {
+	names := slices.Clone(a.Claims)
+	for _, rt := range routes {
+		if len(rt.Apps) > 0 && !slices.Contains(rt.Apps, id) {
+			continue
+		}
+		names = slices.AppendSeq(names, maps.Keys(rt.Require.Claims))
+		names = slices.AppendSeq(names, maps.Values(rt.IdentityHeaders))
+		names = append(names, proxy.ClaimsOf(rt.Upstream)...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// loginPolicy is what a sign-in of the app may be asked to do, where its provider knows it too.
+func loginPolicy(a *config.App, p *config.Provider) spa.LoginPolicy {
+	knows := func(param string, allowed bool) bool { return allowed && slices.Contains(p.LoginParams, param) }
+	l := a.Login.Params
+	policy := spa.LoginPolicy{
+		Prompts: l.Prompt, ACRValues: l.ACRValues, MaxAge: knows("max_age", l.MaxAge),
+		LoginHint: knows("login_hint", l.LoginHint), UILocales: knows("ui_locales", l.UILocales),
+		StartOrigins: a.Login.StartOrigins,
+	}
+	for param, allowed := range map[string]bool{
+		"organization_id": l.OrganizationID, "connection_id": l.ConnectionID,
+		"social_provider": l.SocialProvider, "domain_hint": l.DomainHint,
+	} {
+		if knows(param, allowed) {
+			policy.Extra = append(policy.Extra, param)
+		}
+	}
+	return policy
+}
+
+// wireRoutes makes the table of routes.
+func (s *Server) wireRoutes() error {
+	var routes []proxy.Route
+	for _, rt := range s.cfg.Routes {
+		roots, err := certPool(rt.CAFile)
+		if err != nil {
+			return err
+		}
+		routes = append(routes, proxy.Route{
+			Path: rt.Path, Methods: rt.Methods, Upstream: rt.Upstream, Strip: rt.StripPrefix,
+			Token: proxy.Token(rt.Token), Apps: rt.Apps, Guard: proxy.Guard(rt.Guard),
+			RequireClaims: rt.Require.Claims, RequireScopes: rt.Require.Scopes, IdentityHeaders: rt.IdentityHeaders,
+			RequestCookies: rt.Cookies, ResponseCookies: rt.SetCookies,
+			Timeout: rt.Timeout, StreamTimeout: rt.StreamTimeout, BodyBytes: int64(rt.BodyBytes),
+			RootCAs: roots, InsecureHTTP: rt.InsecureHTTP,
+		})
+	}
+	var err error
+	s.routes, err = proxy.NewTable(routes, proxy.Options{ReservedCookies: spa.Reserved, Log: s.log})
+	return err
+}
+
+// A limit on sign-in starts and callbacks per address: an office behind one address signs in at nine, a flood does not
+// get through. It is shared by all instances.
+const (
+	limitPerSecond = 5
+	limitBurst     = 200
+)
+
+// limit refuses more than the address may do. With the store down it lets pass: a start writes nothing, and a callback
+// fails a moment later anyway.
+func (s *Server) limit(ctx context.Context, rule, address string) error {
+	ok, wait, err := s.store.Allow(ctx, rule, address, limitPerSecond, time.Second, limitBurst)
+	switch {
+	case err != nil:
+		s.log.Warn("rate limits cannot be asked", "error", err.Error())
+		return nil
+	case ok:
+		return nil
+	}
+	return &bff.Error{Code: bff.CodeRateLimited, Message: "Too many sign-ins from your address. Wait a moment.", RetryAfter: wait}
+}
+
+// clientTLS is how Redis is spoken to; nil: in the clear.
+func clientTLS(t config.RedisTLS) (*tls.Config, error) {
+	if !t.Enabled {
+		return nil, nil
+	}
+	roots, err := certPool(t.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ServerName: t.ServerName}
+	if t.CertFile == "" {
+		return c, nil
+	}
+	pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+	c.Certificates = []tls.Certificate{pair}
+	return c, err
+}
+
+// certPool reads a bundle of certificate authorities; nil, the system's, for "".
+func certPool(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, errors.New(file + ": no certificate in it")
+	}
+	return pool, nil
+}
+
+// ipNet is a prefix as Echo takes it.
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+var _ = slog.LevelInfo
+var _ = strings.ToLower

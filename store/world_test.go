@@ -1,0 +1,464 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cloakroom/bff"
+	"cloakroom/store"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+)
+
+// The contract runs on miniredis always, and with CLOAKROOM_TEST_REDIS=1 also on a real server, alone and as a Cluster.
+
+// server is one Redis to test on.
+type server struct {
+	name    string
+	addr    string
+	cluster bool
+}
+
+var (
+	real    []server // started by TestMain, used by all tests: each has its own key prefix
+	prefixs atomic.Int64
+)
+
+func TestMain(m *testing.M) {
+	code := 1
+	stop, err := startReal()
+	if err == nil {
+		code = m.Run()
+	} else {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	stop()
+	os.Exit(code)
+}
+
+// startReal starts what CLOAKROOM_TEST_REDIS asks for.
+func startReal() (stop func(), err error) {
+	var stops []func()
+	stop = func() {
+		for _, f := range stops {
+			f()
+		}
+	}
+	if os.Getenv("CLOAKROOM_TEST_REDIS") == "" {
+		return stop, nil
+	}
+	for _, s := range []server{{name: "redis"}, {name: "redis-cluster", cluster: true}} {
+		one, addr, err := startRedis(s.cluster)
+		if err != nil {
+			return stop, err
+		}
+		stops = append(stops, one)
+		s.addr = addr
+		real = append(real, s)
+	}
+	return stop, nil
+}
+
+// startRedis runs redis-server on a free loopback port until stop.
+func startRedis(cluster bool) (stop func(), addr string, err error) {
+	binary, err := exec.LookPath("redis-server")
+	if err != nil {
+		return nil, "", errors.New("CLOAKROOM_TEST_REDIS is set but there is no redis-server: install Redis 7.0 or later")
+	}
+	dir, err := os.MkdirTemp("", "cloakroom-redis")
+	if err != nil {
+		return nil, "", err
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, "", err
+	}
+	args := []string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir}
+	if cluster {
+		args = append(args, "--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1")
+	}
+	cmd := exec.Command(binary, args...)
+	if err := cmd.Start(); err != nil {
+		return nil, "", err
+	}
+	stop = func() { _ = cmd.Process.Kill(); _ = cmd.Wait(); _ = os.RemoveAll(dir) }
+	addr = "127.0.0.1:" + port
+	if err := awaitRedis(addr, cluster); err != nil {
+		stop()
+		return nil, "", err
+	}
+	return stop, addr, nil
+}
+
+// freePort finds one that has room for the cluster bus above it (ten thousand further).
+func freePort() (string, error) {
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return "", err
+		}
+		_, port, _ := net.SplitHostPort(l.Addr().String())
+		_ = l.Close()
+		if len(port) < 5 || port < "55000" {
+			return port, nil
+		}
+	}
+}
+
+// awaitRedis waits until the server answers, and gives a cluster of one node all slots.
+func awaitRedis(addr string, cluster bool) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	c := redis.NewClient(&redis.Options{Addr: addr, DisableIdentity: true})
+	defer c.Close()
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	assigned := false
+	for {
+		ready := c.Ping(ctx).Err() == nil
+		if ready && cluster {
+			if !assigned {
+				assigned = c.ClusterAddSlotsRange(ctx, 0, 16383).Err() == nil
+			}
+			info, _ := c.ClusterInfo(ctx).Result()
+			ready = strings.Contains(info, "cluster_state:ok")
+		}
+		if ready {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("redis-server on %s did not come up", addr)
+		case <-poll.C:
+		}
+	}
+}
+
+// world is one test's piece of a Redis, with a clock to move.
+type world struct {
+	t      *testing.T
+	server server
+	prefix string
+	raw    *redis.Client
+	clock  *clock
+	ring   *bff.Keyring
+	*store.Store
+}
+
+// each runs a test on every server. Afterwards every key it left must have a life.
+func each(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	servers := append([]server{{name: "miniredis"}}, real...)
+	for _, s := range servers {
+		t.Run(s.name, func(t *testing.T) {
+			if s.addr == "" {
+				s.addr = miniredis.RunT(t).Addr()
+			}
+			w := newWorld(t, s)
+			test(t, w)
+			w.everyKeyEnds()
+		})
+	}
+}
+
+// single runs a test on every server that a proxy can stand before.
+func single(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	each(t, func(t *testing.T, w *world) {
+		if !w.server.cluster { // the client would learn the node's own address and pass by the proxy
+			test(t, w)
+		}
+	})
+}
+
+func newWorld(t *testing.T, s server) *world {
+	w := &world{
+		t: t, server: s, prefix: fmt.Sprintf("t%d:", prefixs.Add(1)),
+		raw:   redis.NewClient(&redis.Options{Addr: s.addr, DisableIdentity: true}),
+		clock: &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)},
+		ring:  ring(t, []string{"k1"}, nil, []string{"i1"}),
+	}
+	t.Cleanup(func() { _ = w.raw.Close() })
+	w.Store = w.open(nil)
+	return w
+}
+
+// open makes one more store on this world, as another instance would.
+func (w *world) open(change func(*store.Options)) *store.Store {
+	w.t.Helper()
+	o := store.Options{
+		Addrs: []string{w.server.addr}, Cluster: w.server.cluster, KeyPrefix: w.prefix, Ring: w.ring, Now: w.clock.Now,
+		MarkerLife: 13 * time.Hour, Instance: "instance 1",
+		ReadTimeout: 3 * time.Second, // a loaded test machine is no outage
+	}
+	if change != nil {
+		change(&o)
+	}
+	s, err := store.New(o)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// keys returns all keys of this world.
+func (w *world) keys() []string {
+	w.t.Helper()
+	keys, err := w.raw.Keys(w.t.Context(), w.prefix+"*").Result()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return keys
+}
+
+// shows KEY-TTL
+func (w *world) everyKeyEnds() {
+	w.t.Helper()
+	for _, k := range w.keys() {
+		if left := w.raw.PTTL(w.t.Context(), k).Val(); left <= 0 && w.raw.Exists(w.t.Context(), k).Val() == 1 {
+			w.t.Errorf("key %s has no life: %v", k, left)
+		}
+	}
+}
+
+// record names the record's key as it is in Redis.
+func (w *world) record(l bff.Lookup) string { return w.prefix + "s:{" + string(l) + "}" }
+
+// engine judges sessions over this world's store.
+func (w *world) engine(s *store.Store) *bff.Engine {
+	ports := bff.Ports{Records: s, Leases: s, Markers: s, OneTime: s, Events: s}
+	return bff.NewEngine(ports, w.ring, w.clock.Now, &bff.Trace{}, bff.Limits{})
+}
+
+// clock is a clock to move.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Move(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// ring makes a keyring whose keys have these ids; equal ids have equal keys.
+func ring(t *testing.T, sealing, retired, index []string) *bff.Keyring {
+	t.Helper()
+	keys := func(kind string, ids []string) (out []bff.Key) {
+		for _, id := range ids {
+			text := strings.Repeat(kind+id, bff.KeyBytes)[:bff.KeyBytes]
+			out = append(out, bff.Key{ID: id, Bytes: bff.NewSecret(text)})
+		}
+		return out
+	}
+	r, err := bff.NewKeyring(keys("s", sealing), retired, keys("x", index))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+const (
+	provider = "main"
+	app      = "web"
+	subject  = "user-4711@example.com"
+	sid      = "provider-session-0815"
+	group    = "sid " + sid
+)
+
+// session is a session that begins now, for a user of all tests.
+func (w *world) session() *bff.Session {
+	now := w.clock.Now()
+	root := bff.NewRoot()
+	return &bff.Session{
+		Root: root, Lookup: root.Lookup(), App: app, KeyID: w.ring.Front(), Provider: provider,
+		Identity: bff.Identity{
+			Subject: subject, SID: sid, AuthTime: now.Add(-time.Minute).Truncate(time.Second), ACR: "aal2",
+			Claims: []byte(`{"name":"Ada Claim"}`),
+		},
+		Began: now.Add(-2 * time.Second), CreatedAt: now, LastActive: now, AbsoluteEnd: now.Add(12 * time.Hour),
+		Idle: 30 * time.Minute, Groups: []string{group}, Seen: "marker-seen", Generation: 1,
+		Tokens: bff.TokenSet{
+			Access: bff.NewSecret("access-token-1"), Refresh: bff.NewSecret("refresh-token-1"), ID: bff.NewSecret("id-token-1"),
+			TokenType: "Bearer", Scope: "openid email", ReceivedAt: now, ExpiresAt: now.Add(time.Minute),
+			RefreshAt: now.Add(50 * time.Second),
+		},
+	}
+}
+
+// created is a session that is stored.
+func (w *world) created() *bff.Session {
+	w.t.Helper()
+	s := w.session()
+	if err := w.Create(w.t.Context(), s); err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
+// next is the answer to a refresh.
+func next(n int) *bff.Grant {
+	return &bff.Grant{Tokens: bff.TokenSet{
+		Access: bff.NewSecret(fmt.Sprintf("access-token-%d", n)), Refresh: bff.NewSecret(fmt.Sprintf("refresh-token-%d", n)),
+		TokenType: "Bearer",
+	}}
+}
+
+// want fails unless err is target.
+func want(t *testing.T, doing string, err, target error) {
+	t.Helper()
+	if !errors.Is(err, target) {
+		t.Errorf("%s: %v, want %v", doing, err, target)
+	}
+}
+
+// wantEnded fails unless err says that the session ended for this reason.
+func wantEnded(t *testing.T, doing string, err error, reason bff.Reason) {
+	t.Helper()
+	ended, ok := errors.AsType[*bff.EndedError](err)
+	if !ok || ended.Reason != reason {
+		t.Errorf("%s: %v, want ended for %s", doing, err, reason)
+	}
+}
+
+// eventually fails unless cond holds within a time that only a broken program needs.
+func eventually(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	poll := time.NewTicker(2 * time.Millisecond)
+	defer poll.Stop()
+	for !cond() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s did not happen", what)
+		case <-poll.C:
+		}
+	}
+}
+
+// proxy stands between a store and Redis, and loses what it is told to.
+type proxy struct {
+	listener net.Listener
+	to       string
+
+	mu    sync.Mutex
+	text  string // the reply to the next request that holds it is lost; "" loses nothing
+	lost  int
+	conns map[net.Conn]struct{}
+}
+
+func (w *world) proxy() *proxy {
+	w.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p := &proxy{listener: l, to: w.server.addr, conns: make(map[net.Conn]struct{})}
+	var running sync.WaitGroup
+	running.Go(func() { p.accept(&running) })
+	w.t.Cleanup(func() { _ = l.Close(); p.cut(); running.Wait() })
+	return p
+}
+
+func (p *proxy) accept(running *sync.WaitGroup) {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		upstream, err := net.Dial("tcp", p.to)
+		if err != nil {
+			_ = client.Close()
+			continue
+		}
+		p.mu.Lock()
+		p.conns[client], p.conns[upstream] = struct{}{}, struct{}{}
+		p.mu.Unlock()
+		swallow := new(atomic.Bool)
+		running.Go(func() { p.requests(client, upstream, swallow) })
+		running.Go(func() { p.replies(client, upstream, swallow) })
+	}
+}
+
+// requests passes requests on, and remembers when the one to lose came by. The client sends a request in one piece.
+func (p *proxy) requests(client, upstream net.Conn, swallow *atomic.Bool) {
+	defer func() { _ = upstream.Close() }()
+	buf := make([]byte, 1<<20)
+	for {
+		n, err := client.Read(buf)
+		if err != nil {
+			return
+		}
+		p.mu.Lock()
+		if p.text != "" && strings.Contains(string(buf[:n]), p.text) {
+			p.text = ""
+			p.lost++
+			swallow.Store(true)
+		}
+		p.mu.Unlock()
+		if _, err := upstream.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// replies passes replies back, but for the one to lose: Redis has done its work then, and the connection is cut.
+func (p *proxy) replies(client, upstream net.Conn, swallow *atomic.Bool) {
+	defer func() { _ = client.Close() }()
+	buf := make([]byte, 1<<20)
+	for {
+		n, err := upstream.Read(buf)
+		if err != nil || swallow.Load() {
+			return
+		}
+		if _, err := client.Write(buf[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// loseReplyTo loses the reply to the next request that holds text.
+func (p *proxy) loseReplyTo(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.text = text
+}
+
+// losses returns how many replies were lost so far.
+func (p *proxy) losses() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lost
+}
+
+// cut closes all connections.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		_ = c.Close()
+	}
+	clear(p.conns)
+}
+
+var _ io.Closer = (*store.Store)(nil)
