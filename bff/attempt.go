@@ -125,6 +125,7 @@ func (a *attempt) adopt(ctx context.Context) (TokenSet, int64, error) {
 func (a *attempt) holdLease(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
+	lookup := a.session.Lookup
 	go func() {
 		defer close(done)
 		tick := time.NewTicker(a.engine.limits.Lease / 3) // two renewals may be lost before the lease is
@@ -135,7 +136,7 @@ func (a *attempt) holdLease(ctx context.Context) (stop func()) {
 				return
 			case <-tick.C:
 			}
-			err := a.engine.ports.Leases.Renew(ctx, a.session.Lookup, a.id, a.engine.limits.Lease)
+			err := a.engine.ports.Leases.Renew(ctx, lookup, a.id, a.engine.limits.Lease)
 			if errors.Is(err, ErrClaimLost) || errors.Is(err, ErrNoSession) {
 				return
 			}

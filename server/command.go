@@ -1,0 +1,298 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"cloakroom/bff"
+	"cloakroom/server/config"
+)
+
+// commandLine is the command's grammar.
+type commandLine struct {
+	Serve       serveCommand       `cmd:"" help:"Run the gateway until SIGTERM or Ctrl-C."`
+	Check       checkCommand       `cmd:"" help:"Check a configuration and tell all that is wrong with it."`
+	URLs        urlsCommand        `cmd:"" name:"urls" help:"Print the URLs to register at the provider, app by app."`
+	Config      configCommand      `cmd:"" help:"Show the configuration."`
+	Keygen      keygenCommand      `cmd:"" help:"Print a new key for sealing_keys or index_keys: 32 random bytes, base64url."`
+	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running gateway whether it is alive; for containers."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
+}
+
+// file is the flag that all commands with a configuration share.
+type file struct {
+	Config string `required:"" placeholder:"FILE" env:"CLOAKROOM_CONFIG" help:"Configuration file (YAML). CLOAKROOM_* variables are laid over it."`
+}
+
+// world is what a command sees of the process.
+type world struct {
+	ctx    context.Context
+	env    []string
+	stdout io.Writer
+	stderr io.Writer
+}
+
+// Command runs the command line and returns the process's exit code: 0, 1 for what went wrong, 2 for a command or a
+// configuration that was refused.
+func Command(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
+	var cl commandLine
+	code := -1
+	parser, err := kong.New(&cl, kong.Name("cloakroom"), kong.Writers(stdout, stderr),
+		kong.Description("A backend-for-frontend gateway: OAuth tokens stay on the server's side."),
+		kong.Exit(func(c int) { code = c }), kong.Bind(&world{ctx: ctx, env: env, stdout: stdout, stderr: stderr}))
+	if err != nil {
+		panic(err) // the grammar above is wrong
+	}
+	parsed, err := parser.Parse(args)
+	if code >= 0 {
+		return code // --help
+	}
+	if err == nil {
+		err = parsed.Run()
+	} else {
+		err = &usageError{err}
+	}
+	return report(err, stderr)
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct{ error }
+
+// report tells what went wrong and chooses the exit code.
+func report(err error, stderr io.Writer) int {
+	if err == nil {
+		return 0
+	}
+	if problems, ok := errors.AsType[*config.Problems](err); ok {
+		fmt.Fprintln(stderr, problems.Error())
+		fmt.Fprintf(stderr, "%d problem(s): nothing was started\n", len(problems.List))
+		return 2
+	}
+	fmt.Fprintln(stderr, "cloakroom:", err)
+	if _, ok := errors.AsType[*usageError](err); ok {
+		fmt.Fprintln(stderr, "Try: cloakroom --help")
+		return 2
+	}
+	return 1
+}
+
+type serveCommand struct{ file }
+
+// Run serves until the context ends.
+func (c *serveCommand) Run(w *world) error {
+	cfg, err := config.Load(c.Config, w.env)
+	if err != nil {
+		return err
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.Log.Level)); err != nil {
+		return err
+	}
+	log := slog.New(slog.NewJSONHandler(w.stderr, &slog.HandlerOptions{Level: level}))
+	s, err := New(cfg, Options{Log: log})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	log.Info("cloakroom starts", "version", version(), "apps", len(cfg.Apps), "routes", len(cfg.Routes),
+		"sealing_key", cfg.SealingKeys[0].ID)
+	return s.Run(w.ctx)
+}
+
+type checkCommand struct {
+	file
+	Online bool `help:"Also ask Redis and every provider."`
+}
+
+// Run checks what can be checked, and everything at once.
+func (c *checkCommand) Run(w *world) error {
+	cfg, err := config.Load(c.Config, w.env)
+	if err != nil {
+		return err
+	}
+	s, err := New(cfg, Options{})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	fmt.Fprintf(w.stdout, "%s is good: %d app(s), %d provider(s), %d route(s)\n",
+		c.Config, len(cfg.Apps), len(cfg.Providers), len(cfg.Routes))
+	fmt.Fprintf(w.stdout, "sealing key %s seals; %s open\n", cfg.SealingKeys[0].ID, keyIDs(cfg.SealingKeys))
+	for _, n := range unserved(cfg) {
+		fmt.Fprintln(w.stdout, "note:", n)
+	}
+	if !c.Online {
+		return nil
+	}
+	return s.checkOnline(w)
+}
+
+func keyIDs(keys []*config.Key) string {
+	var ids []string
+	for _, k := range keys {
+		ids = append(ids, k.ID)
+	}
+	return strings.Join(ids, ", ")
+}
+
+// checkOnline asks Redis and the providers, all of them, before it says what is wrong.
+func (s *Server) checkOnline(w *world) error {
+	ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second) // a provider that needs longer is down for users as well
+	defer cancel()
+	var problems []error
+	warnings, err := s.store.CheckServer(ctx)
+	problems = append(problems, tellCheck(w.stdout, "Redis", err))
+	for _, text := range warnings {
+		fmt.Fprintln(w.stdout, "note: Redis:", text)
+	}
+	for _, name := range sortedKeys(s.idps) {
+		problems = append(problems, tellCheck(w.stdout, "provider "+name, s.idps[name].issuer.Ping(ctx)))
+	}
+	return errors.Join(problems...)
+}
+
+func tellCheck(out io.Writer, what string, err error) error {
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	fmt.Fprintln(out, what, "answers")
+	return nil
+}
+
+type urlsCommand struct{ file }
+
+// Run prints, per app, what to register at the provider: exact strings, without query.
+func (c *urlsCommand) Run(w *world) error {
+	cfg, err := config.Load(c.Config, w.env)
+	if err != nil {
+		return err
+	}
+	for _, id := range sortedKeys(cfg.Apps) {
+		a := cfg.Apps[id]
+		fmt.Fprintf(w.stdout, "%s (client %s at %s)\n", id, a.ClientID, a.Provider)
+		base, native := a.Origin+"/bff", ""
+		if a.Native() {
+			base, native = strings.TrimSuffix(cfg.Public.URL, "/")+"/mobile", "/"+id
+		}
+		fmt.Fprintf(w.stdout, "  redirect (post-login)    %s/callback%s\n", base, native)
+		fmt.Fprintf(w.stdout, "  post-logout redirect     %s/logged-out\n", base)
+		fmt.Fprintf(w.stdout, "  back-channel logout      %s/backchannel-logout\n", base)
+		if !a.Native() {
+			fmt.Fprintf(w.stdout, "  initiate login           %s/initiate\n", base)
+		}
+	}
+	return nil
+}
+
+type configCommand struct {
+	Print configPrintCommand `cmd:"" help:"Print the effective configuration: defaults, file and environment, each value with its origin, secrets masked."`
+}
+
+type configPrintCommand struct{ file }
+
+// Run prints the effective configuration.
+func (c *configPrintCommand) Run(w *world) error {
+	cfg, err := config.Load(c.Config, w.env)
+	if err != nil {
+		return err
+	}
+	return cfg.Print(w.stdout)
+}
+
+type keygenCommand struct{}
+
+// Run prints a new key on one line.
+func (*keygenCommand) Run(w *world) error {
+	var key [bff.KeyBytes]byte
+	_, _ = rand.Read(key[:]) // never fails: the runtime stops the process instead
+	_, err := fmt.Fprintln(w.stdout, base64.RawURLEncoding.EncodeToString(key[:]))
+	return err
+}
+
+type healthcheckCommand struct {
+	URL string `default:"http://127.0.0.1:9090/healthz" help:"Where to ask."`
+}
+
+// Run succeeds if the gateway answers 200 in time.
+func (c *healthcheckCommand) Run(w *world) error {
+	ctx, cancel := context.WithTimeout(w.ctx, 3*time.Second) // a probe that waits longer is worth no more
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answered %s", c.URL, resp.Status)
+	}
+	return nil
+}
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (*versionCommand) Run(w *world) error {
+	_, err := fmt.Fprintln(w.stdout, "cloakroom", version())
+	return err
+}
+
+// version is the module's version, or the revision it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			v += " " + s.Value
+		}
+	}
+	return v
+}
+
+// unserved names what a configuration may already say and this version does not serve yet.
+func unserved(cfg *config.Config) (notes []string) {
+	note := func(is bool, format string, args ...any) {
+		if is {
+			notes = append(notes, fmt.Sprintf(format, args...)+" is not served by this version yet")
+		}
+	}
+	for _, id := range sortedKeys(cfg.Apps) {
+		a := cfg.Apps[id]
+		note(a.Native(), "apps.%s: a native app", id)
+		note(a.Static != config.Static{}, "apps.%s.static", id)
+		note(a.Login.Initiate, "apps.%s.login.initiate", id)
+		note(len(a.AllowedOrigins) > 0, "apps.%s.allowed_origins", id)
+	}
+	for _, name := range sortedKeys(cfg.Providers) {
+		note(cfg.Providers[name].FrontchannelLogout, "providers.%s.frontchannel_logout", name)
+	}
+	note(cfg.Admin.Listen != "", "admin")
+	return notes
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
