@@ -280,6 +280,12 @@ func TestRedirectsAndFragments(t *testing.T) {
 	if page := check(b.Navigate(w.app("/bounce#mark"))); page.URL != w.app("/echo#done") {
 		t.Errorf("the refresh led to %s", page.URL)
 	}
+	w.redirect("idp.localhost/pass", 307, w.app("/echo"))
+	form.Action = w.idp("/pass")
+	passed := check(b.SubmitForm(browser.At(w.app("/")), form, nil))
+	if got := passed.Hops[0].RequestHeader.Get("Origin") + " " + passed.Hops[1].RequestHeader.Get("Origin"); got != w.app("")+" null" {
+		t.Errorf("a form passed on by another site names its origin as %q", got)
+	}
 	w.redirect("app.localhost/loop", 302, "/loop")
 	if _, err := b.Navigate(w.app("/loop")); !errors.Is(err, browser.ErrTooManyHops) {
 		t.Errorf("a redirect loop gave %v", err)

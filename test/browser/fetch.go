@@ -86,12 +86,14 @@ type overheard struct {
 	tell func(Hop)
 }
 
+// Read reads on and remembers.
 func (o *overheard) Read(p []byte) (int, error) {
 	n, err := o.ReadCloser.Read(p)
 	o.hop.Body = append(o.hop.Body, p[:n]...)
 	return n, err
 }
 
+// Close ends the stream and tells what was read.
 func (o *overheard) Close() error {
 	err := o.ReadCloser.Close()
 	o.tell(o.hop)

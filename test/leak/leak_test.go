@@ -126,6 +126,27 @@ func TestEverySixteenBytesAreFound(t *testing.T) {
 	}
 }
 
+func TestSecretsThatShareText(t *testing.T) {
+	shared, last := random(40), random(40)
+	s := leak.New()
+	s.Secret("first", shared+"-"+random(40))
+	s.Secret("second", shared+"-"+last)
+	text := shared + "-" + last
+	for at := len(shared) - 14; at <= len(shared); at++ { // pieces across the seam: the second's alone
+		s.Observe("log", fmt.Sprint("piece ", at), plant(text[at:at+16]))
+	}
+	s.Observe("log", "whole", plant(text))
+	got := s.Report()
+	if len(got) != 16 {
+		t.Errorf("%d of 16 fields found: %v", len(got), got)
+	}
+	for _, f := range got {
+		if f.Kind != "second" {
+			t.Errorf("taken for another: %v", f)
+		}
+	}
+}
+
 func TestCleanNoise(t *testing.T) {
 	s := leak.New()
 	for n := range 50 {

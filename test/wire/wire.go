@@ -274,7 +274,7 @@ func (k *link) pump(from, to *net.TCPConn, deliver func([]byte) bool) {
 			}
 		}
 		if errors.Is(err, io.EOF) {
-			_ = 0 // fails only if that side has gone too
+			_ = to.CloseWrite() // fails only if that side has gone too
 			return
 		}
 		if err != nil {

@@ -225,6 +225,7 @@ func TestOrderlyEndPasses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second)) // a lost half-close fails rather than hangs
 	_, _ = io.WriteString(conn, strings.Repeat("x", 200_000))
 	_ = conn.(*net.TCPConn).CloseWrite()
 	if got, err := io.ReadAll(conn); err != nil || string(got) != "200000" {

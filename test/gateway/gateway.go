@@ -1,0 +1,269 @@
+// Package gateway runs the real cloakroom binary as child processes, for tests of the whole: it writes a configuration,
+// starts any number of instances on it, keeps their logs, and kills, freezes or stops them as operators and machines do.
+//
+// It knows the command line, the configuration file and what an instance logs when it listens. It does not know what a
+// test is about.
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startTime bounds a start and a stop: a race-built binary on a busy machine takes a second or two.
+const startTime = 30 * time.Second
+
+// Build compiles the gateway, with the race detector, into dir and returns the binary's name. Call it once, in TestMain.
+func Build(dir string) (string, error) {
+	bin := filepath.Join(dir, "cloakroom")
+	cmd := exec.Command("go", "build", "-race", "-o", bin, "cloakroom/cmd/cloakroom")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the gateway: %w\n%s", err, out)
+	}
+	return bin, nil
+}
+
+// Setup is a configuration on disk.
+type Setup struct {
+	Bin  string
+	Dir  string
+	File string
+	Keys map[string]string // every secret that was written: key files by name
+}
+
+// NewSetup writes key files (k1, k2, i1) and a configuration made of them and yaml, which holds everything but keys,
+// listeners and log level. In yaml {{dir}} stands for the folder.
+func NewSetup(tb testing.TB, bin, yaml string) *Setup {
+	tb.Helper()
+	s := &Setup{Bin: bin, Dir: tb.TempDir(), Keys: make(map[string]string)}
+	for _, name := range []string{"k1", "k2", "i1"} {
+		out, err := exec.Command(bin, "keygen").Output()
+		if err != nil {
+			tb.Fatalf("keygen: %v", err)
+		}
+		s.Keys[name] = strings.TrimSpace(string(out))
+		s.write(tb, name, string(out))
+	}
+	s.File = s.Write(tb, "cloakroom.yaml", strings.Join([]string{
+		"public: {listen: \"127.0.0.1:0\"}",
+		"ops: {listen: \"127.0.0.1:0\"}",
+		"log: {level: debug}",
+		"sealing_keys: [{id: k1, file: k1}]",
+		"index_keys: [{id: i1, file: i1}]",
+		strings.ReplaceAll(yaml, "{{dir}}", s.Dir),
+	}, "\n"))
+	return s
+}
+
+// Write writes one more file into the folder and returns its name.
+func (s *Setup) Write(tb testing.TB, name, text string) string {
+	tb.Helper()
+	return s.write(tb, name, text)
+}
+
+func (s *Setup) write(tb testing.TB, name, text string) string {
+	tb.Helper()
+	file := filepath.Join(s.Dir, name)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return file
+}
+
+// Instance is one running process.
+type Instance struct {
+	Addr string // of the public listener
+	Ops  string // of the operator's
+	tb   testing.TB
+	cmd  *exec.Cmd
+	log  logBuffer
+	done chan struct{}
+	err  error
+}
+
+// logBuffer keeps what the process writes, and tells where it listens.
+type logBuffer struct {
+	mu    sync.Mutex
+	bytes bytes.Buffer
+}
+
+func (l *logBuffer) add(line []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bytes.Write(line)
+	l.bytes.WriteByte('\n')
+}
+
+// Start runs one instance on the configuration until the test ends, with env (KEY=VALUE) laid over it.
+func (s *Setup) Start(tb testing.TB, env ...string) *Instance {
+	tb.Helper()
+	in := &Instance{tb: tb, done: make(chan struct{})}
+	in.cmd = exec.Command(s.Bin, "serve", "--config", s.File)
+	in.cmd.Env = append(append(os.Environ(), "GORACE=halt_on_error=1"), env...)
+	stderr, err := in.cmd.StderrPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := in.cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	listening := make(chan [2]string, 2)
+	read := make(chan struct{})
+	go func() { defer close(read); in.read(stderr, listening) }()
+	go func() { <-read; in.err = in.cmd.Wait(); close(in.done) }()
+	tb.Cleanup(in.cleanup)
+	in.await(listening)
+	return in
+}
+
+// read keeps the log and picks the addresses out of it.
+func (in *Instance) read(from io.Reader, listening chan<- [2]string) {
+	lines := bufio.NewScanner(from)
+	lines.Buffer(nil, 1<<20) // a stack trace is long
+	for lines.Scan() {
+		in.log.add(lines.Bytes())
+		var l struct{ Msg, Listener, Addr string }
+		if json.Unmarshal(lines.Bytes(), &l) == nil && l.Msg == "listening" {
+			listening <- [2]string{l.Listener, l.Addr}
+		}
+	}
+}
+
+func (in *Instance) await(listening <-chan [2]string) {
+	in.tb.Helper()
+	timeout := time.After(startTime)
+	for in.Addr == "" || in.Ops == "" {
+		select {
+		case l := <-listening:
+			if l[0] == "public" {
+				in.Addr = l[1]
+			} else {
+				in.Ops = l[1]
+			}
+		case <-in.done:
+			in.tb.Fatalf("the gateway did not start: %v\n%s", in.err, in.Log())
+		case <-timeout:
+			in.tb.Fatalf("the gateway does not listen\n%s", in.Log())
+		}
+	}
+}
+
+// Log returns everything the instance has written so far.
+func (in *Instance) Log() string {
+	in.log.mu.Lock()
+	defer in.log.mu.Unlock()
+	return in.log.bytes.String()
+}
+
+// Signal sends a signal.
+func (in *Instance) Signal(sig os.Signal) { _ = in.cmd.Process.Signal(sig) }
+
+// Kill ends the process at once, as a crash does.
+func (in *Instance) Kill() { in.Signal(syscall.SIGKILL); <-in.done }
+
+// Freeze and Thaw stop the process where it stands, and let it go on.
+func (in *Instance) Freeze() { in.Signal(syscall.SIGSTOP) }
+
+// Thaw lets a frozen process go on.
+func (in *Instance) Thaw() { in.Signal(syscall.SIGCONT) }
+
+// Stop sends SIGTERM and returns how the process ended.
+func (in *Instance) Stop() error {
+	in.Signal(syscall.SIGTERM)
+	select {
+	case <-in.done:
+	case <-time.After(startTime):
+		in.Kill()
+		return fmt.Errorf("the gateway did not stop")
+	}
+	return in.err
+}
+
+// cleanup ends the process with the test. A race or a panic in it fails the test.
+func (in *Instance) cleanup() {
+	in.Thaw()
+	select {
+	case <-in.done:
+	default:
+		_ = in.Stop()
+	}
+	if log := in.Log(); strings.Contains(log, "DATA RACE") || strings.Contains(log, `"msg":"panic"`) {
+		in.tb.Errorf("race or panic in the gateway:\n%s", log)
+	}
+	if in.tb.Failed() {
+		in.tb.Logf("log of %s:\n%s", in.Addr, tail(in.Log(), 60))
+	}
+}
+
+func tail(s string, n int) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// Metric returns the value of a metric, by its name with labels as the text format writes them; 0 if it is not there.
+func (in *Instance) Metric(name string) float64 {
+	in.tb.Helper()
+	resp, err := http.Get("http://" + in.Ops + "/metrics")
+	if err != nil {
+		in.tb.Fatal(err)
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		if rest, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			v, err := strconv.ParseFloat(rest, 64)
+			if err != nil {
+				in.tb.Fatal(err)
+			}
+			return v
+		}
+	}
+	return 0
+}
+
+// AwaitMetric waits until a metric has at least the value.
+func (in *Instance) AwaitMetric(name string, least float64) {
+	in.tb.Helper()
+	for deadline := time.Now().Add(startTime); in.Metric(name) < least; {
+		if time.Now().After(deadline) {
+			in.tb.Fatalf("%s is %v, waited for %v", name, in.Metric(name), least)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// AwaitLog waits until the log holds a text.
+func (in *Instance) AwaitLog(text string) {
+	in.tb.Helper()
+	for deadline := time.Now().Add(startTime); !strings.Contains(in.Log(), text); {
+		if time.Now().After(deadline) {
+			in.tb.Fatalf("the log never says %q", text)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// Client is an http.Client that reaches this instance whatever the host name.
+func (in *Instance) Client() *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, in.Addr)
+		}},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
