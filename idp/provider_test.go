@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/big"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -387,4 +388,9 @@ func byHMAC(key []byte) func([]byte) []byte {
 func atHash(access string) string {
 	sum := sha256.Sum256([]byte(access))
 	return b64(sum[:16])
+}
+
+// dial reaches the provider under every name.
+func (p *provider) dial(ctx context.Context, network, _ string) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, network, p.Listener.Addr().String())
 }

@@ -78,7 +78,7 @@ func (s *Server) untilDrain(ctx context.Context, c echo.Context) (context.Contex
 	ctx, cancel := context.WithCancelCause(ctx)
 	var answering atomic.Bool
 	c.Response().Before(func() { answering.Store(true) })
-	unhook := s.onDrain(func() {
+	unhook := context.AfterFunc(s.serving, func() {
 		if answering.Load() {
 			cancel(errDraining)
 		}

@@ -57,8 +57,9 @@ type Server struct {
 	sites  map[string]*site // by host, lower case, without a default port
 	echo   *echo.Echo
 
-	ready    atomic.Bool
-	draining chan struct{} // closed when the drain begins: streams end
+	ready      atomic.Bool
+	serving    context.Context // ends when the drain begins: streams end with it
+	beginDrain context.CancelFunc
 }
 
 // New wires a checked configuration. It connects to nothing: the gateway starts without Redis and provider.
@@ -69,7 +70,8 @@ func New(cfg *config.Config, o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{cfg: cfg, log: o.Log, options: o, sites: make(map[string]*site), draining: make(chan struct{})}
+	s := &Server{cfg: cfg, log: o.Log, options: o, sites: make(map[string]*site)}
+	s.serving, s.beginDrain = context.WithCancel(context.Background())
 	s.mtr = telemetry.NewMetrics(func() time.Duration { return s.store.Drift() })
 	s.tel = telemetry.New(o.Log, s.mtr)
 	s.trace = s.tel.Trace()

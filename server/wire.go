@@ -7,20 +7,21 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"cloakroom/bff"
 	"cloakroom/bff/proxy"
 	"cloakroom/idp"
 	"cloakroom/server/config"
+	"cloakroom/server/telemetry"
 	"cloakroom/spa"
 	"cloakroom/store"
 )
@@ -135,7 +136,7 @@ func issuerSettings(name string, p *config.Provider, roots *x509.CertPool) idp.S
 		IssUnannounced: p.IssUnannounced, PKCEKnown: p.PKCE == "known",
 		AccessTokenJWT: p.AccessToken == "jwt", AccessTokenAudiences: p.AccessTokenAudiences,
 		TrustedAudiences: p.TrustedAudiences, Prompt: p.Prompt, SpentShapes: p.Spent, UserInfo: p.UserInfo,
-		LogoutByRedirect: p.Preset == "scalekit", // its contract documents the GET alone
+		LogoutByRedirect: p.LogoutBy == "redirect",
 		Endpoints: idp.Endpoints{
 			Authorization: p.AuthorizationEndpoint, Token: p.TokenEndpoint, JWKS: p.JWKSURI,
 			UserInfo: p.UserInfoEndpoint, Revocation: p.RevocationEndpoint, EndSession: p.EndSessionEndpoint,
@@ -197,10 +198,27 @@ func storedClaims(id string, a *config.App, routes []*config.Route) []string {
 		}
 		names = slices.AppendSeq(names, maps.Keys(rt.Require.Claims))
 		names = slices.AppendSeq(names, maps.Values(rt.IdentityHeaders))
-		names = append(names, proxy.ClaimsOf(rt.Upstream)...)
+		names = append(names, placeholderClaims(rt.Upstream)...)
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// orgClaims are what {org} stands for in an upstream: the first that the provider gives.
+var orgClaims = [...]string{"org_id", "oid"}
+
+// placeholder finds the claims that an upstream's path asks for.
+var placeholder = regexp.MustCompile(`\{(?:(org)|claim:([^}]+))\}`)
+
+func placeholderClaims(upstream string) (names []string) {
+	for _, m := range placeholder.FindAllStringSubmatch(upstream, -1) {
+		if m[1] != "" {
+			names = append(names, orgClaims[:]...)
+		} else {
+			names = append(names, m[2])
+		}
+	}
+	return names
 }
 
 // loginPolicy is what a sign-in of the app may be asked to do, where its provider knows it too.
@@ -210,18 +228,21 @@ func loginPolicy(a *config.App, p *config.Provider) spa.LoginPolicy {
 	policy := spa.LoginPolicy{
 		Prompts: l.Prompt, ACRValues: l.ACRValues, MaxAge: knows("max_age", l.MaxAge),
 		LoginHint: knows("login_hint", l.LoginHint), UILocales: knows("ui_locales", l.UILocales),
-		StartOrigins: a.Login.StartOrigins,
+		StartOrigins: a.Login.StartOrigins, Extra: make(map[string]spa.Param),
 	}
 	for param, allowed := range map[string]bool{
 		"organization_id": l.OrganizationID, "connection_id": l.ConnectionID,
 		"social_provider": l.SocialProvider, "domain_hint": l.DomainHint,
 	} {
 		if knows(param, allowed) {
-			policy.Extra = append(policy.Extra, param)
+			policy.Extra[param] = spa.Param{Pattern: selector}
 		}
 	}
 	return policy
 }
+
+// selector is what an organization, connection, social provider or domain may look like: a name, never a URL.
+var selector = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$`)
 
 // wireRoutes makes the table of routes.
 func (s *Server) wireRoutes() error {
@@ -241,21 +262,30 @@ func (s *Server) wireRoutes() error {
 		})
 	}
 	var err error
-	s.routes, err = proxy.NewTable(routes, proxy.Options{ReservedCookies: spa.Reserved, Log: s.log})
+	s.routes, err = proxy.NewTable(routes, proxy.Options{
+		ReservedCookies: s.reservedCookie, OrgClaims: orgClaims[:], Log: s.log,
+	})
 	return err
+}
+
+// reservedCookie reports whether a cookie is the gateway's own, at any app.
+func (s *Server) reservedCookie(name string) bool {
+	for id := range s.cfg.Apps {
+		if spa.Reserved(id, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // A limit on sign-in starts and callbacks per address: an office behind one address signs in at nine, a flood does not
 // get through. It is shared by all instances.
-const (
-	limitPerSecond = 5
-	limitBurst     = 200
-)
+var signInRate = store.Rate{Count: 5, Per: time.Second, Burst: 200}
 
 // limit refuses more than the address may do. With the store down it lets pass: a start writes nothing, and a callback
 // fails a moment later anyway.
-func (s *Server) limit(ctx context.Context, rule, address string) error {
-	ok, wait, err := s.store.Allow(ctx, rule, address, limitPerSecond, time.Second, limitBurst)
+func (s *Server) limit(ctx context.Context, rule string, r *http.Request) error {
+	ok, wait, err := s.store.Allow(ctx, rule, telemetry.AccessOf(r.Context()).ClientIP, signInRate)
 	switch {
 	case err != nil:
 		s.log.Warn("rate limits cannot be asked", "error", err.Error())
@@ -304,6 +334,3 @@ func certPool(file string) (*x509.CertPool, error) {
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
-
-var _ = slog.LevelInfo
-var _ = strings.ToLower

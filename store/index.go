@@ -108,6 +108,11 @@ func (s *Store) memberOf(lookup, value string) bff.Member {
 	return out
 }
 
+// forgetLate removes what a late update of a session that is gone has just added to its indexes.
+func (s *Store) forgetLate(ctx context.Context, n *bff.Session) {
+	s.forget(ctx, lookupOf(n), s.indexNames(n.Provider, &n.Identity, n.Groups))
+}
+
 // forget removes an ended session from its indexes, best effort: what stays points to nothing and passes by itself.
 func (s *Store) forget(ctx context.Context, lookup bff.Lookup, names []string) {
 	if len(names) == 0 {

@@ -44,6 +44,7 @@ func (s *Store) Create(ctx context.Context, n *bff.Session) error {
 	case err != nil:
 		return unavailable("writing the record", err)
 	case got.text(0) == "ended":
+		s.forgetLate(ctx, n)
 		return gone(got.text(1))
 	case got.text(0) == "taken":
 		return errTaken
@@ -170,6 +171,7 @@ func (s *Store) Touch(ctx context.Context, n *bff.Session, at time.Time) error {
 		return unavailable("moving the idle end", err)
 	}
 	if got.text(0) == "gone" {
+		s.forgetLate(ctx, n)
 		return gone(got.text(1))
 	}
 	return nil

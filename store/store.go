@@ -213,7 +213,9 @@ func unavailable(doing string, err error) error {
 
 // repeats is how often a read is tried again, after the waits given: enough for connections that Redis closed, or for
 // the last moment of a failover, and short enough for a request to wait.
-func repeats() [2]time.Duration { return [2]time.Duration{10 * time.Millisecond, 50 * time.Millisecond} }
+func repeats() [2]time.Duration {
+	return [2]time.Duration{10 * time.Millisecond, 50 * time.Millisecond}
+}
 
 // reading carries out a read, and repeats it where that promises something. redis.Nil is returned as it is.
 func (s *Store) reading(ctx context.Context, doing string, read func() error) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -30,44 +29,45 @@ type server struct {
 	cluster bool
 }
 
-var (
-	real    []server // started by TestMain, used by all tests: each has its own key prefix
-	prefixs atomic.Int64
-)
+var prefixes atomic.Int64 // each test has a key prefix of its own
+
+// started is what CLOAKROOM_TEST_REDIS asks for, running for all tests.
+var started = struct {
+	sync.Mutex
+	servers []server
+	stops   []func()
+}{}
 
 func TestMain(m *testing.M) {
-	code := 1
-	stop, err := startReal()
-	if err == nil {
-		code = m.Run()
-	} else {
-		fmt.Fprintln(os.Stderr, err)
+	code := m.Run()
+	for _, stop := range started.stops {
+		stop()
 	}
-	stop()
 	os.Exit(code)
 }
 
-// startReal starts what CLOAKROOM_TEST_REDIS asks for.
-func startReal() (stop func(), err error) {
-	var stops []func()
-	stop = func() {
-		for _, f := range stops {
-			f()
-		}
-	}
+// servers returns all to test on. That a real one is asked for and cannot be had is a failure.
+func servers(t *testing.T) []server {
+	t.Helper()
+	all := []server{{name: "miniredis"}}
 	if os.Getenv("CLOAKROOM_TEST_REDIS") == "" {
-		return stop, nil
+		return all
 	}
-	for _, s := range []server{{name: "redis"}, {name: "redis-cluster", cluster: true}} {
-		one, addr, err := startRedis(s.cluster)
-		if err != nil {
-			return stop, err
+	started.Lock()
+	defer started.Unlock()
+	for len(started.servers) < 2 {
+		s := server{name: "redis"}
+		if len(started.servers) == 1 {
+			s = server{name: "redis-cluster", cluster: true}
 		}
-		stops = append(stops, one)
+		stop, addr, err := startRedis(s.cluster)
+		if err != nil {
+			t.Fatal(err)
+		}
 		s.addr = addr
-		real = append(real, s)
+		started.servers, started.stops = append(started.servers, s), append(started.stops, stop)
 	}
-	return stop, nil
+	return append(all, started.servers...)
 }
 
 // startRedis runs redis-server on a free loopback port until stop.
@@ -159,8 +159,7 @@ type world struct {
 // each runs a test on every server. Afterwards every key it left must have a life.
 func each(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
-	servers := append([]server{{name: "miniredis"}}, real...)
-	for _, s := range servers {
+	for _, s := range servers(t) {
 		t.Run(s.name, func(t *testing.T) {
 			if s.addr == "" {
 				s.addr = miniredis.RunT(t).Addr()
@@ -182,9 +181,19 @@ func single(t *testing.T, test func(t *testing.T, w *world)) {
 	})
 }
 
+// withUsers runs a test on every server that knows users with rights of their own: the real ones.
+func withUsers(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	each(t, func(t *testing.T, w *world) {
+		if w.server.name != "miniredis" {
+			test(t, w)
+		}
+	})
+}
+
 func newWorld(t *testing.T, s server) *world {
 	w := &world{
-		t: t, server: s, prefix: fmt.Sprintf("t%d:", prefixs.Add(1)),
+		t: t, server: s, prefix: fmt.Sprintf("t%d:", prefixes.Add(1)),
 		raw:   redis.NewClient(&redis.Options{Addr: s.addr, DisableIdentity: true}),
 		clock: &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)},
 		ring:  ring(t, []string{"k1"}, nil, []string{"i1"}),
@@ -261,7 +270,7 @@ func (c *clock) Move(d time.Duration) {
 }
 
 // ring makes a keyring whose keys have these ids; equal ids have equal keys.
-func ring(t *testing.T, sealing, retired, index []string) *bff.Keyring {
+func ring(t testing.TB, sealing, retired, index []string) *bff.Keyring {
 	t.Helper()
 	keys := func(kind string, ids []string) (out []bff.Key) {
 		for _, id := range ids {
@@ -460,5 +469,3 @@ func (p *proxy) cut() {
 	}
 	clear(p.conns)
 }
-
-var _ io.Closer = (*store.Store)(nil)

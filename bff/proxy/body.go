@@ -24,7 +24,6 @@ type body struct {
 	mu      sync.Mutex
 	read    int64
 	whole   bool // all of it was read
-	reading bool // a Read is waiting for the frontend
 	over    bool // nobody wants any more of it
 	err     error
 	keeping bool
@@ -45,35 +44,37 @@ func (x *exchange) carryBody(in *http.Request) {
 	}
 }
 
-// letGoOfBody ends a Read that still waits for the frontend, which net/http would wait for in turn. Its connection is
-// marked to be closed by then: see fail and cleanResponse.
+// linger is how long a connection whose request was answered early stays open for what its frontend still sends: long
+// enough that it reads the answer before the connection breaks, short enough that stalled uploads do not pile up.
+const linger = 500 * time.Millisecond
+
+// letGoOfBody ends the wait for a body that nobody wants any more. On HTTP/1 net/http would read on, for as long as the
+// frontend likes. The connection is marked to be closed by then: see fail and cleanResponse.
 func (x *exchange) letGoOfBody() {
-	if x.body.letGo() {
-		_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(time.Unix(1, 0)) // long past
+	if x.body.letGo() && x.in.ProtoMajor == 1 {
+		_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(time.Now().Add(linger))
 	}
 }
 
 // Read reads from the frontend, never beyond the limit.
 func (b *body) Read(p []byte) (int, error) {
-	if !b.begin() {
+	if b.isOver() {
 		return 0, errLetGo
 	}
 	n, err := b.src.Read(p)
 	return b.note(p[:n], err)
 }
 
-func (b *body) begin() bool {
+func (b *body) isOver() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.reading = !b.over
-	return b.reading
+	return b.over
 }
 
 // note keeps the books of one Read, and returns what the transport gets of it.
 func (b *body) note(p []byte, err error) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.reading = false
 	b.read += int64(len(p))
 	if b.read > b.limit {
 		b.err = tooLarge()
@@ -116,12 +117,12 @@ func (b *body) fault() error {
 	return b.err
 }
 
-// letGo refuses further reads, and reports whether one is waiting.
+// letGo refuses further reads, and reports whether something is left to read.
 func (b *body) letGo() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.over = true
-	return b.reading
+	return !b.whole
 }
 
 // serverBuffer is what net/http's server holds back of an answer before it writes.

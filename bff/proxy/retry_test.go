@@ -90,7 +90,7 @@ func TestStreamedUploadIsNotRepeated(t *testing.T) {
 		return k
 	}
 	g := newGateway(t, setting{call: call}, route(a, "/api/", func(r *proxy.Route) { r.BodyBytes = 64 << 20 }))
-	const size = 50 << 20 // what the requirement names
+	const size = 50 << 20                                                                      // what the requirement names
 	got := g.do(t, "POST", "/api/x", nil, io.MultiReader(bytes.NewReader(make([]byte, size)))) // no declared length
 	if got.Status != 401 || got.Header.Get("X-Code") != string(bff.CodeUpstreamRefused) || renewals != 0 {
 		t.Errorf("got %d %s after %d renewals", got.Status, got.Header.Get("X-Code"), renewals)

@@ -49,6 +49,7 @@ revocable: false
 userinfo: false
 pkce: require
 iss_unannounced: accept
+logout_by: redirect
 logout_exp: required
 strict_typ: false
 frontchannel_logout: false

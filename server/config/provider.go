@@ -76,6 +76,10 @@ type Provider struct {
 	LogoutExp string `yaml:"logout_exp"`
 	// StrictTyp refuses logout tokens whose typ is not logout+jwt. Default false.
 	StrictTyp bool `yaml:"strict_typ"`
+	// LogoutBy is how the browser is sent to the provider's end_session endpoint: redirect, the default, or form_post,
+	// which keeps the ID token out of URLs, where the provider takes a POST and its own cookie comes with one from
+	// another site.
+	LogoutBy string `yaml:"logout_by"`
 	// FrontchannelLogout serves GET /bff/frontchannel-logout. Default false.
 	FrontchannelLogout bool `yaml:"frontchannel_logout"`
 	// ClockSkew is how far the provider's clock may be off; at most 60s, the

@@ -69,6 +69,7 @@ func (r *report) validateWords(path string, p *Provider) {
 	r.oneOf(join(path, "revocation"), p.Revocation, "grant", "token", "none")
 	r.oneOf(join(path, "pkce"), p.PKCE, "require", "known")
 	r.oneOf(join(path, "iss_unannounced"), p.IssUnannounced, "accept", "refuse")
+	r.oneOf(join(path, "logout_by"), p.LogoutBy, "redirect", "form_post")
 	r.oneOf(join(path, "logout_exp"), p.LogoutExp, "required", "optional")
 	for i, face := range p.Spent {
 		r.oneOf(at(join(path, "spent"), i), face, "invalid_request", "empty_400")

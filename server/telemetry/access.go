@@ -53,7 +53,7 @@ func (t *Telemetry) Access(ctx context.Context, a *Access) {
 	t.log.LogAttrs(ctx, level, "request",
 		slog.String("request_id", a.ID), slog.String("method", a.Method), slog.String("host", a.Host),
 		slog.String("path", a.Path), slog.String("route", a.Route), slog.String("app", a.App), slog.String("session", a.Session),
-		slog.Int("status", a.Status), slog.Int64("bytes", a.Bytes), slog.Duration("took", a.Took),
+		slog.Int("status", a.Status), slog.Int64("bytes", a.Bytes), tookAttr(a.Took),
 		slog.String("client_ip", a.ClientIP), slog.String("code", a.Code), errorAttr(a.Err))
 }
 

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
+	"time"
 
 	"cloakroom/bff"
 )
@@ -81,7 +82,7 @@ func (t *Telemetry) refreshDone(ctx context.Context, e bff.RefreshEvent) {
 	t.event(ctx, level, "refresh",
 		slog.String("app", e.App), slog.String("provider", e.Provider), slog.String("session", e.SessionID),
 		slog.String("outcome", string(e.Outcome)), slog.Int64("generation", e.Generation), slog.Bool("later", e.Later),
-		slog.Duration("took", e.Took), errorAttr(e.Err))
+		tookAttr(e.Took), errorAttr(e.Err))
 }
 
 func (t *Telemetry) revoked(ctx context.Context, e bff.RevocationEvent) {
@@ -129,4 +130,9 @@ func errorAttr(err error) slog.Attr {
 		return slog.Attr{}
 	}
 	return slog.String("error", err.Error())
+}
+
+// tookAttr is a duration as people read it: milliseconds.
+func tookAttr(d time.Duration) slog.Attr {
+	return slog.Float64("took_ms", float64(d.Microseconds())/1000)
 }

@@ -8,7 +8,7 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 local now = tonumber(ARGV[4])
 local some = redis.call('HRANDFIELD', KEYS[1], 8, 'WITHVALUES') -- 8: a bounded price, yet more than one write adds
 for i = 1, #some, 2 do
-  local ends = tonumber(string.match(some[i + 1], '^(%d+)|'))
+  local ends = tonumber(string.match(some[i + 1], '^(%d+)|') or '')
   if some[i] ~= ARGV[1] and (ends == nil or ends < now) then
     redis.call('HDEL', KEYS[1], some[i])
   end

@@ -6,7 +6,7 @@
 -- later one that spares somebody must not undo an earlier one that spares nobody. Those older than the longest session
 -- end nothing any more and go. Rule 4: the key lives a whole life from the last write on.
 local function at(value)
-  return tonumber(string.match(value or '', '^(%d+) ')) or 0
+  return tonumber(string.match(value, '^(%d+) ') or '') or 0
 end
 local old = redis.call('HGETALL', KEYS[1])
 for i = 1, #old, 2 do

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -257,7 +258,14 @@ func devProvider(t *testing.T, w *world, o options) {
 			if strings.HasPrefix(page.URL, origin) {
 				return page // the provider knew the user
 			}
-			return submit(t, b, page, "ada@example.com")
+			form, err := page.Form("ada@example.com")
+			if err != nil {
+				t.Fatalf("%v: %s %s", err, page.URL, page.Text())
+			}
+			if page, err = b.SubmitForm(page, form, url.Values{"user": {"usr_1001"}}); err != nil {
+				t.Fatal(err)
+			}
+			return page
 		},
 		secrets: p.Issued,
 		grants:  p.GrantCount,

@@ -114,7 +114,7 @@ func (s *Setup) Start(tb testing.TB, env ...string) *Instance {
 	tb.Helper()
 	in := &Instance{tb: tb, done: make(chan struct{})}
 	in.cmd = exec.Command(s.Bin, "serve", "--config", s.File)
-	in.cmd.Env = append(append(os.Environ(), "GORACE=halt_on_error=1"), env...)
+	in.cmd.Env = append(append(os.Environ(), "GORACE=halt_on_error=1 atexit_sleep_ms=0"), env...)
 	stderr, err := in.cmd.StderrPipe()
 	if err != nil {
 		tb.Fatal(err)

@@ -1,0 +1,126 @@
+package spa
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"cloakroom/bff"
+	"cloakroom/surface"
+)
+
+// errorParam tells a frontend, in the query of the return target, that a sign-in did not happen.
+const errorParam = "login_error"
+
+// callback redeems the provider's answer. What it says is believed only together with the transaction cookie that this
+// browser was given for this very state (RFC 9700 section 4.7.1): a state alone, signed or stored, would let anybody
+// finish somebody else's login here. All the rest is the engine's: use once, issuer, code, verifier, nonce.
+func (s *Surface) callback(w http.ResponseWriter, r *http.Request) error {
+	if err := s.limit(r.Context(), "callback", r); err != nil {
+		return err
+	}
+	answer, err := surface.ReadCallback(r.URL.RawQuery)
+	if err != nil {
+		return &surface.Offer{Err: err, LoginURL: pathLogin, Actions: []surface.Action{{Label: "Sign in", URL: pathLogin}}}
+	}
+	j := readJar(r)
+	flows := s.flows(j)
+	mine, found := flowOf(flows, answer.State)
+	answer.Sealed = mine.value
+	login, err := s.engine.CompleteLogin(r.Context(), s.app, answer)
+	if found && !mayRepeat(err) {
+		clearCookie(w, mine.name, http.SameSiteLaxMode)
+	}
+	if err != nil {
+		return s.loginFailed(w, r, err, len(flows) > 0)
+	}
+	s.setSession(w, login.Session)
+	if len(j.values(s.cookieName(partNotice))) > 0 {
+		clearCookie(w, s.cookieName(partNotice), http.SameSiteLaxMode) // it has done its work: the login passed
+	}
+	return s.land(w, r, login.ReturnTo)
+}
+
+// mayRepeat reports whether the same answer may be good in a moment: the transaction was not, or perhaps not, used.
+func mayRepeat(err error) bool {
+	code := bff.CodeOf(err)
+	return code == bff.CodeStoreUnavailable || code == bff.CodeKeyUnknown
+}
+
+// land sends the browser on after a login, to an address without code and state (RFC 9700 section 4.3.1). A Lax cookie
+// goes with a redirect; a Strict one only with a navigation that a page of this origin starts.
+func (s *Surface) land(w http.ResponseWriter, r *http.Request, returnTo string) error {
+	if s.app.LaxCookie {
+		surface.Redirect(w, s.safeReturn(returnTo))
+		return nil
+	}
+	return surface.WritePage(w, r, surface.BouncePage(landedURL(returnTo)))
+}
+
+// landedURL is where the bounce page leads.
+func landedURL(returnTo string) string { return pathLanded + "?return_to=" + url.QueryEscape(returnTo) }
+
+// loginFailed tells a failed login: to the app by a parameter of its return target where it can act on it, otherwise to
+// the user by a page with a way to start anew.
+func (s *Surface) loginFailed(w http.ResponseWriter, r *http.Request, err error, anyFlow bool) error {
+	le, _ := errors.AsType[*bff.LoginError](err)
+	if code := surface.LoginFailure(err); code != "" {
+		s.returnWithError(w, le.ReturnTo, code)
+		return nil
+	}
+	offer := &surface.Offer{Err: surface.ExplainRefusal(err), LoginURL: pathLogin}
+	if bff.CodeOf(offer.Err) == surface.CodeLoginMisconfigured && s.trace.Alarm != nil {
+		s.trace.Alarm(r.Context(), bff.AlarmEvent{What: "provider refuses the app's sign-in request", Err: err})
+	}
+	target := s.app.DefaultReturn
+	if le != nil {
+		target = le.ReturnTo
+		offer.LoginURL = loginURL(target)
+	}
+	switch bff.CodeOf(err) {
+	case bff.CodeLoginUnknown:
+		if !anyFlow {
+			offer.Text = "If you did start it here, your browser may be blocking cookies, or the link was opened in another browser."
+		}
+		if s.isSignedIn(r) {
+			offer.Actions = append(offer.Actions, surface.Action{Label: "Continue", URL: target})
+		}
+	case bff.CodeLoginReplayed:
+		// Whether the first use signed this browser in shows only same-origin: a Strict cookie is withheld here.
+		offer.Actions = append(offer.Actions, surface.Action{Label: "Continue", URL: landedURL(target)})
+	}
+	return offer
+}
+
+// isSignedIn reports whether the request carries a live session, touching nothing.
+func (s *Surface) isSignedIn(r *http.Request) bool {
+	root, err := s.root(r.Context(), readJar(r))
+	if err != nil {
+		return false
+	}
+	_, err = s.engine.Session(r.Context(), s.app, root)
+	return err == nil
+}
+
+// returnWithError sends the browser back to the app with a code of ours or one that is mapped: no text of a provider
+// gets into an address (RFC 6749 section 4.1.2.1, ASVS 1.2.1).
+func (s *Surface) returnWithError(w http.ResponseWriter, returnTo, code string) {
+	if returnTo == "" {
+		returnTo = s.app.DefaultReturn
+	}
+	target, fragment, _ := strings.Cut(s.safeReturn(returnTo), "#")
+	path, query, _ := strings.Cut(target, "?")
+	surface.Redirect(w, path+"?"+replaceError(query, code)+"#"+fragment)
+}
+
+// replaceError sets the error parameter, in place of one that an earlier try left, and keeps the rest as it is written.
+func replaceError(query, code string) string {
+	var kept []string
+	for part := range strings.SplitSeq(query, "&") {
+		if name, _, _ := strings.Cut(part, "="); part != "" && name != errorParam {
+			kept = append(kept, part)
+		}
+	}
+	return strings.Join(append(kept, errorParam+"="+code), "&")
+}

@@ -1,0 +1,182 @@
+package spa
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"mime"
+	"net/http"
+	"net/url"
+
+	"cloakroom/bff"
+	"cloakroom/surface"
+)
+
+// logout ends the SSO session: by a form it sends the browser on, by a fetch it answers with the one-time address to
+// open. No ID token is in either (RP-Initiated Logout section 2 wants it as a hint; a script must not read it). It is
+// guarded also where there is no cookie: a foreign request, whose Strict cookie is withheld, must not clear that cookie.
+func (s *Surface) logout(w http.ResponseWriter, r *http.Request) error {
+	byForm := isForm(r)
+	guard := GuardHeader
+	if byForm {
+		guard = guardForm
+	}
+	if rule := s.check(r, guard); rule != "" {
+		return s.guardRefused(r.Context(), rule)
+	}
+	if byForm && !isTopLevel(r) {
+		return s.guardRefused(r.Context(), "not a top-level navigation")
+	}
+	next, err := s.signOut(w, r, readJar(r))
+	if err != nil {
+		return err
+	}
+	if byForm {
+		surface.Redirect(w, next)
+		return nil
+	}
+	return surface.WriteJSON(w, r, http.StatusOK, struct {
+		RedirectTo string `json:"redirect_to"`
+	}{s.app.Origin + next})
+}
+
+// isForm reports whether a POST navigates: as its metadata says or, without any, by a content type that only forms send.
+func isForm(r *http.Request) bool {
+	if mode := field(r, "Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
+	}
+	switch media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media {
+	case "application/x-www-form-urlencoded", "multipart/form-data":
+		return true
+	default:
+		return false
+	}
+}
+
+// logoutByLink is logout by a plain link. Any site can send a browser to a link, so the link must hold the session's
+// own logout token, which only its page was told (CSRF cheat sheet: a GET must not change state without one).
+func (s *Surface) logoutByLink(w http.ResponseWriter, r *http.Request) error {
+	j := readJar(r)
+	if len(j.values(s.cookieName(""))) == 0 {
+		// Nothing to end, or a Strict cookie that was withheld because the link stands on another site: then the user is
+		// still signed in, and must neither be told otherwise nor lose anything.
+		if site := field(r, "Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
+			return s.guardRefused(r.Context(), "logout link of another site")
+		}
+		surface.Redirect(w, pathLoggedOut)
+		return nil
+	}
+	root, err := s.root(r.Context(), j)
+	if err != nil || !isLogoutToken(r, root) {
+		return s.guardRefused(r.Context(), "logout link without the session's token")
+	}
+	next, err := s.signOut(w, r, j)
+	if err != nil {
+		return err
+	}
+	surface.Redirect(w, next)
+	return nil
+}
+
+// isLogoutToken compares in constant time; a token that stands twice is none.
+func isLogoutToken(r *http.Request, root bff.Root) bool {
+	tokens := r.URL.Query()["token"]
+	return len(tokens) == 1 && subtle.ConstantTimeCompare([]byte(tokens[0]), []byte(root.LogoutToken())) == 1
+}
+
+// signOut ends the session of the cookie, if there is one, and clears what this browser holds. It returns the path to
+// go on to. Signing out twice, or without a session, is success. A store that cannot be asked is not: the cookie stays,
+// for the user is not signed out.
+func (s *Surface) signOut(w http.ResponseWriter, r *http.Request, j jar) (next string, err error) {
+	root, err := s.root(r.Context(), j)
+	var session *bff.Session
+	if err == nil {
+		session, err = s.engine.Session(r.Context(), s.app, root)
+	}
+	if err != nil && !isOver(err) {
+		return "", err
+	}
+	next = pathLoggedOut
+	var left *bff.SignedOut
+	if session != nil {
+		if left, err = s.engine.SignOut(r.Context(), s.app, session); err != nil {
+			return "", err
+		}
+	}
+	s.forget(w, j)
+	if left != nil {
+		set(w, s.cookieName(partNotice), left.Notice, http.SameSiteLaxMode, bff.NoticeLife)
+		if left.Ticket != "" {
+			next = pathLogout + "/" + url.PathEscape(left.Ticket)
+		}
+	}
+	return next, nil
+}
+
+// forget clears the session cookie, the logins in flight (an old tab's answer must not sign in again) and what the
+// browser has cached and stored of this origin. Not its "cookies": that would take the whole registrable domain's,
+// sibling apps' and the provider's perhaps among them.
+func (s *Surface) forget(w http.ResponseWriter, j jar) {
+	s.clearSession(w)
+	for _, f := range s.flows(j) {
+		clearCookie(w, f.name, http.SameSiteLaxMode)
+	}
+	w.Header().Set("Clear-Site-Data", `"cache", "storage"`)
+}
+
+// leave redeems the one-time address: the browser goes on to the provider, in a top-level navigation of its own, which
+// alone may carry the ID token. The sign-out here is done already, so nothing that fails now undoes it.
+func (s *Surface) leave(w http.ResponseWriter, r *http.Request) error {
+	state := rand.Text()
+	to, err := s.engine.RedeemTicket(r.Context(), s.app, r.PathValue("ticket"), state)
+	switch {
+	case bff.CodeOf(err) == bff.CodeGone:
+		return &surface.Offer{Err: err, Actions: []surface.Action{{Label: "Back to the app", URL: s.app.DefaultReturn}}}
+	case bff.CodeOf(err) == bff.CodeStoreUnavailable:
+		return err // the ticket may be good in a moment
+	case err != nil:
+		if s.trace.Alarm != nil {
+			s.trace.Alarm(r.Context(), bff.AlarmEvent{What: "provider's sign-out not reached", Err: err})
+		}
+		return surface.WritePage(w, r, surface.ProviderUnreachablePage(pathLogin, s.app.DefaultReturn))
+	case to == nil:
+		surface.Redirect(w, pathLoggedOut)
+		return nil
+	}
+	return s.goTo(w, r, to, state)
+}
+
+// goTo sends the browser to the provider's end_session endpoint: by form POST where that is supported, for then the ID
+// token stands in no URL, else by redirect.
+func (s *Surface) goTo(w http.ResponseWriter, r *http.Request, to *bff.EndSessionRequest, state string) error {
+	u, err := url.Parse(to.URL)
+	if err != nil || u.Host == "" {
+		return &bff.Error{Code: bff.CodeInternal, Err: errors.New("end_session endpoint is no absolute URL")}
+	}
+	set(w, s.cookieName(partLeaving), state, http.SameSiteLaxMode, leavingLife)
+	if to.Post {
+		return surface.WritePage(w, r, surface.LogoutPage(to.URL, to.Values))
+	}
+	query := u.Query()
+	for name, values := range to.Values {
+		query[name] = values
+	}
+	u.RawQuery = query.Encode()
+	surface.Redirect(w, u.String())
+	return nil
+}
+
+// loggedOut is where the provider sends the browser after its sign-out. A state that equals the cookie of this
+// browser's own sign-out leads on to the app, once (RP-Initiated Logout section 3); everything else shows that one is
+// signed out. It ends nothing: whoever links here cannot sign anybody out.
+func (s *Surface) loggedOut(w http.ResponseWriter, r *http.Request) error {
+	asked := readJar(r).only(s.cookieName(partLeaving))
+	states := r.URL.Query()["state"]
+	target, err := returnTarget(s.app.PostLogoutReturn)
+	if asked == "" || len(states) != 1 || subtle.ConstantTimeCompare([]byte(asked), []byte(states[0])) != 1 || err != nil {
+		return surface.WritePage(w, r, surface.SignedOutPage(pathLogin, s.app.DefaultReturn))
+	}
+	clearCookie(w, s.cookieName(partLeaving), http.SameSiteLaxMode)
+	surface.Redirect(w, s.safeReturn(target))
+	return nil
+}

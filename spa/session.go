@@ -1,0 +1,162 @@
+package spa
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"cloakroom/bff"
+	"cloakroom/surface"
+)
+
+// backgroundHeader marks a request that a page makes on its own: it does not move the idle end.
+const backgroundHeader = "X-Background"
+
+// Admit returns the live session of a request that passes the guard, and notes that the user was active unless the
+// request says X-Background: 1. A request without a session cookie is bff.CodeSessionRequired, guarded or not: it can do
+// nothing. Where the cookie is dead for good, w is told to clear it; an outage or a failed guard never clears it.
+func (s *Surface) Admit(w http.ResponseWriter, r *http.Request, guard Guard) (*bff.Session, error) {
+	session, err := s.admit(w, r, guard)
+	if err == nil && r.Header.Get(backgroundHeader) != "1" {
+		s.engine.Touch(session)
+	}
+	return session, err
+}
+
+// AdmitOptional is Admit for routes that anybody may use: whoever has no session, or does not pass the guard, is nobody
+// (nil). That the session could not be asked for is still an error: a user must not turn into nobody by an outage.
+func (s *Surface) AdmitOptional(w http.ResponseWriter, r *http.Request, guard Guard) (*bff.Session, error) {
+	if s.check(r, guard) != "" {
+		return nil, nil
+	}
+	session, err := s.Admit(w, r, guard)
+	if isOver(err) {
+		return nil, nil
+	}
+	return session, err
+}
+
+// admit is Admit without activity.
+func (s *Surface) admit(w http.ResponseWriter, r *http.Request, guard Guard) (*bff.Session, error) {
+	j := readJar(r)
+	if len(j.values(s.cookieName(""))) == 0 {
+		return nil, sessionRequired()
+	}
+	if rule := s.check(r, guard); rule != "" {
+		return nil, s.guardRefused(r.Context(), rule)
+	}
+	return s.current(w, r, j)
+}
+
+// current returns the live session of the cookie, and has the cookie cleared if that is dead.
+func (s *Surface) current(w http.ResponseWriter, r *http.Request, j jar) (*bff.Session, error) {
+	root, err := s.root(r.Context(), j)
+	if err != nil {
+		if len(j.values(s.cookieName(""))) == 1 {
+			s.clearSession(w) // of two, one may be good: the browser keeps both, and neither is taken
+		}
+		return nil, err
+	}
+	session, err := s.engine.Session(r.Context(), s.app, root)
+	if err != nil {
+		s.clearDead(w, err)
+		return nil, err
+	}
+	return session, nil
+}
+
+// root reads the session cookie. One of a bad form is refused here, before anything is asked of the store; so are two
+// of the name: one of them was tossed in from elsewhere, and none is to be trusted (RFC 6265bis section 8.6). The value
+// is taken from nowhere but the cookie.
+func (s *Surface) root(ctx context.Context, j jar) (bff.Root, error) {
+	found := j.values(s.cookieName(""))
+	switch len(found) {
+	case 0:
+		return bff.Root{}, sessionRequired()
+	case 1:
+		root, err := bff.ParseRoot(found[0])
+		if err != nil {
+			s.credentialRefused(ctx, "malformed session cookie")
+			return bff.Root{}, sessionRequired()
+		}
+		return root, nil
+	default:
+		s.credentialRefused(ctx, "two session cookies")
+		return bff.Root{}, sessionRequired()
+	}
+}
+
+// clearDead clears the cookie of a session that is over. Of one that was replaced it does not: the browser holds the
+// new session's cookie by now, and a late answer to a request of the old one would take that.
+func (s *Surface) clearDead(w http.ResponseWriter, err error) {
+	if !isOver(err) {
+		return
+	}
+	if e, ok := errors.AsType[*bff.Error](err); ok && e.Reason == string(bff.ReasonReplaced) {
+		return
+	}
+	s.clearSession(w)
+}
+
+// isOver reports whether an error says that there is no session: it is not there, ended, or expired. An outage, a key
+// that is not known yet and a failed guard say nothing of the kind.
+func isOver(err error) bool {
+	switch bff.CodeOf(err) {
+	case bff.CodeSessionRequired, bff.CodeSessionEnded, bff.CodeSessionExpired:
+		return true
+	default:
+		return false
+	}
+}
+
+func sessionRequired() error {
+	return &bff.Error{Code: bff.CodeSessionRequired, Message: "Sign in to continue."}
+}
+
+func (s *Surface) credentialRefused(ctx context.Context, rule string) {
+	if s.trace.CredentialRefused != nil {
+		s.trace.CredentialRefused(ctx, bff.RefusalEvent{App: s.app.ID, Rule: rule})
+	}
+}
+
+// session tells who is signed in. It is guarded also where there is no cookie, so that a page that forgets the header
+// learns so before its first user signs in. It never moves the idle end, and "signed out" is said only when it is known.
+func (s *Surface) session(w http.ResponseWriter, r *http.Request) error {
+	if rule := s.check(r, GuardHeader); rule != "" {
+		return s.guardRefused(r.Context(), rule)
+	}
+	session, err := s.admit(w, r, GuardHeader)
+	if err != nil && !isOver(err) {
+		return err
+	}
+	return s.tell(w, r, session)
+}
+
+// extend moves the idle end because the user asks for it, and refreshes if that is due.
+func (s *Surface) extend(w http.ResponseWriter, r *http.Request) error {
+	session, err := s.admit(w, r, GuardHeader)
+	if err != nil {
+		return err
+	}
+	session, err = s.engine.Extend(r.Context(), s.app, session)
+	if err != nil {
+		s.clearDead(w, err)
+		return err
+	}
+	return s.tell(w, r, session)
+}
+
+// tell answers with the session; nil is signed out.
+func (s *Surface) tell(w http.ResponseWriter, r *http.Request, session *bff.Session) error {
+	logoutURL := ""
+	if session != nil {
+		logoutURL = pathLogout + "?token=" + session.Root.LogoutToken()
+	}
+	return surface.WriteJSON(w, r, http.StatusOK, surface.SessionAnswer(s.app, session, s.engine.Now(), logoutURL))
+}
+
+// Ended has the cookie cleared if err, met after Admit, says that the session is over, and returns err.
+func (s *Surface) Ended(w http.ResponseWriter, err error) error {
+	s.clearDead(w, err)
+	return err
+}

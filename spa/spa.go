@@ -1,0 +1,157 @@
+// Package spa is the browser surface of one app: a session is a cookie that no script can read, everything that comes
+// with that cookie is guarded against coming from elsewhere, and the paths under /bff sign the user in and out. It knows
+// HTTP, browsers and package bff. It does not know the store, the provider, other apps or how requests are routed.
+//
+// The journey through it, first a login: /bff/login judges who sends the browser there (guard.go), takes the few
+// parameters the app allows (login.go) and leaves a transaction cookie of ten minutes (cookies.go). /bff/callback finds
+// the transaction by the state, has the engine redeem the answer and sets the session cookie (callback.go). That cookie
+// is SameSite=Strict, so the page moves on by itself to /bff/landed, same-origin, which sends on to where the user wanted
+// to go (landed.go).
+//
+// Then a request: Admit guards it, reads the cookie byte by byte and asks the engine for the session. /bff/session tells
+// who is signed in (session.go). Last the sign-out: /bff/logout ends the SSO session here and hands out a one-time URL
+// that ends the provider's own, whence the browser comes back to /bff/logged-out (logout.go).
+//
+// No handler here writes an error: it returns one, and the server's one error writer tells it by surface.WriteError.
+package spa
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"path"
+	"regexp"
+	"strings"
+
+	"cloakroom/bff"
+	"cloakroom/surface"
+)
+
+// The paths of the surface, all under one prefix.
+const (
+	prefix        = "/bff/"
+	pathLogin     = prefix + "login"
+	pathCallback  = prefix + "callback"
+	pathSession   = prefix + "session"
+	pathExtend    = prefix + "session/extend"
+	pathLogout    = prefix + "logout"
+	pathLanded    = prefix + "landed"
+	pathLoggedOut = prefix + "logged-out"
+)
+
+// Options is what a surface is made of.
+type Options struct {
+	App    *bff.App
+	Engine *bff.Engine
+	Trace  *bff.Trace // nil: nobody listens
+	Login  LoginPolicy
+	// Limit is asked before a login starts (rule "login") and before a callback is looked at (rule "callback"). It
+	// returns nil, or a *bff.Error of bff.CodeRateLimited with RetryAfter. nil: no limits.
+	Limit func(ctx context.Context, rule string, r *http.Request) error
+}
+
+// LoginPolicy is what a frontend may ask of a login. What is not listed does not reach the provider.
+type LoginPolicy struct {
+	Prompts      []string         // allowed values of prompt
+	ACRValues    []string         // allowed values of acr_values
+	MaxAge       bool             // max_age may be asked
+	LoginHint    bool             // login_hint may be given
+	UILocales    bool             // ui_locales may be given
+	Extra        map[string]Param // further parameters, by the name the frontend uses
+	StartOrigins []string         // other origins whose links start a login without a click in between
+}
+
+// Param is one further login parameter: its name at the provider and what it may be. Neither Values nor Pattern: nothing
+// is allowed.
+type Param struct {
+	Name    string         // at the provider; "" = the same
+	Values  []string       // the allowed values, or
+	Pattern *regexp.Regexp // what the whole value must match (anchor it)
+}
+
+// Surface is the browser surface of one app.
+type Surface struct {
+	app    *bff.App
+	engine *bff.Engine
+	trace  *bff.Trace
+	policy LoginPolicy
+	limit  func(ctx context.Context, rule string, r *http.Request) error
+}
+
+// New makes the surface of one browser app.
+func New(o Options) *Surface {
+	s := &Surface{app: o.App, engine: o.Engine, trace: o.Trace, policy: o.Login, limit: o.Limit}
+	if s.trace == nil {
+		s.trace = &bff.Trace{}
+	}
+	if s.limit == nil {
+		s.limit = func(context.Context, string, *http.Request) error { return nil }
+	}
+	return s
+}
+
+// Endpoints lists what the surface answers. Every other method at one of these paths, HEAD included, is refused.
+func (s *Surface) Endpoints() []surface.Endpoint {
+	get, post := http.MethodGet, http.MethodPost
+	page := func(at string, h surface.Handler, defence string) surface.Endpoint {
+		return surface.Endpoint{Method: get, Path: at, Handle: surface.Only(get, s.topLevel(h)), Defence: defence}
+	}
+	return []surface.Endpoint{
+		page(pathLogin, s.login, "a click, where another site sends the browser"),
+		page(pathCallback, s.callback, "state, bound to a cookie of this browser, used once"),
+		page(pathLanded, s.landed, "same-origin navigations only"),
+		page(pathLogout, s.logoutByLink, "the session's own logout token"),
+		page(pathLogout+"/{ticket}", s.leave, "a one-time ticket of 256 bits"),
+		page(pathLoggedOut, s.loggedOut, "changes no session; state, bound to a cookie of this browser"),
+		{Method: get, Path: pathSession, Handle: surface.Only(get, s.session)},
+		{Method: post, Path: pathExtend, Handle: surface.Only(post, s.extend)},
+		{Method: post, Path: pathLogout, Handle: surface.Only(post, s.logout), Defence: "by form: same-origin, else exact Origin; by fetch: the header guard"},
+	}
+}
+
+// LoginURL is where a sign-in starts after an error at r: a navigation comes back to where it was, a fetch decides
+// itself where its page is.
+func (s *Surface) LoginURL(r *http.Request) string {
+	if r.Method != http.MethodGet || !surface.WantsPage(r) {
+		return pathLogin
+	}
+	target, err := returnTarget(r.URL.RequestURI())
+	if err != nil {
+		return pathLogin
+	}
+	return loginURL(target)
+}
+
+// loginURL is the start of a login that returns to a checked target.
+func loginURL(returnTo string) string {
+	return pathLogin + "?return_to=" + url.QueryEscape(returnTo)
+}
+
+// returnTarget checks a return target by the rules of the domain, and that it is a page of the app: one of our own
+// paths would sign in or out in circles.
+func returnTarget(raw string) (string, error) {
+	target, err := bff.ReturnTarget(raw)
+	if err != nil {
+		return "", err
+	}
+	at, _, _ := strings.Cut(target, "#")
+	at, _, _ = strings.Cut(at, "?")
+	plain, err := url.PathUnescape(at)
+	if err != nil || strings.HasPrefix(path.Clean(plain)+"/", prefix) {
+		return "", bff.ErrReturnTo
+	}
+	return target, nil
+}
+
+// safeReturn checks a target again right before a redirect (RFC 9700 section 4.11.1), as a Location that carries a
+// fragment of its own: with none, a browser would take over the fragment of the address it comes from.
+func (s *Surface) safeReturn(raw string) string {
+	target, err := returnTarget(raw)
+	if err != nil {
+		target = s.app.DefaultReturn
+	}
+	if !strings.Contains(target, "#") {
+		target += "#"
+	}
+	return target
+}

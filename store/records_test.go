@@ -1,0 +1,362 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cloakroom/bff"
+	"cloakroom/store"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// sessions compares sessions, secrets and roots included.
+func sessions() cmp.Options {
+	return cmp.Options{
+		cmp.Comparer(func(a, b bff.Secret) bool { return a.Reveal() == b.Reveal() }),
+		cmp.Comparer(func(a, b bff.Root) bool { return bytes.Equal(a.Bytes(), b.Bytes()) }),
+	}
+}
+
+func TestASessionIsReadAsItWasCreated(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		s := w.created()
+		if err := w.Create(t.Context(), s); err != nil {
+			t.Errorf("creating it twice: %v", err)
+		}
+		got, err := w.Read(t.Context(), s.Root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(s, got, sessions()); diff != "" {
+			t.Errorf("read differs (-created +read):\n%s", diff)
+		}
+		_, err = w.Read(t.Context(), bff.NewRoot())
+		want(t, "reading what never was", err, bff.ErrNoSession)
+	})
+}
+
+func TestAReadThroughPipelinesIsTheSame(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		piped := w.open(func(o *store.Options) { o.Pipeline = true })
+		s := w.created()
+		var readers sync.WaitGroup
+		for range 20 {
+			readers.Go(func() {
+				got, err := piped.Read(t.Context(), s.Root)
+				if err != nil || !got.Tokens.Access.Equal(s.Tokens.Access) {
+					t.Errorf("read: %v", err)
+				}
+			})
+		}
+		readers.Wait()
+	})
+}
+
+// wiretap notes what goes out on a connection.
+type wiretap struct {
+	net.Conn
+	sent *strings.Builder
+}
+
+func (c wiretap) Write(b []byte) (int, error) {
+	c.sent.Write(b)
+	return c.Conn.Write(b)
+}
+
+func TestAReadOfARecordIsOneCommand(t *testing.T) {
+	single(t, func(t *testing.T, w *world) {
+		var sent strings.Builder
+		tapped := w.open(func(o *store.Options) {
+			o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				c, err := new(net.Dialer).DialContext(ctx, network, addr)
+				return wiretap{c, &sent}, err
+			}
+		})
+		s := w.created()
+		if _, err := tapped.Read(t.Context(), s.Root); err != nil { // makes the connection
+			t.Fatal(err)
+		}
+		sent.Reset()
+		if _, err := tapped.Read(t.Context(), s.Root); err != nil {
+			t.Fatal(err)
+		}
+		if got := sent.String(); strings.Count(got, "*") != 1 || !strings.Contains(got, "hmget") {
+			t.Errorf("a read sends %q, want one hmget", got)
+		}
+	})
+}
+
+// Nothing that comes late brings a session back, and nothing is left without a life.
+//
+// shows SESS-CAS, KEY-TTL
+func TestAnEndedSessionStaysEnded(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		s := w.created()
+		if _, err := w.Claim(t.Context(), s.Lookup, "a1", time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		ended, err := w.Delete(t.Context(), s.Lookup, nil, bff.ReasonSignedOut)
+		if err != nil || ended == nil || ended.App != app || ended.Lookup != s.Lookup || !ended.Refresh.IsZero() {
+			t.Fatalf("delete: %+v, %v", ended, err)
+		}
+		w.allRefused(s, func(doing string, err error) { wantEnded(t, doing, err, bff.ReasonSignedOut) })
+		if again, err := w.Delete(t.Context(), s.Lookup, nil, bff.ReasonIdle); again != nil || err != nil {
+			t.Errorf("deleting again: %+v, %v", again, err)
+		}
+		wantEnded(t, "creating again", w.Create(t.Context(), s), bff.ReasonSignedOut)
+		if n := w.raw.Exists(t.Context(), w.record(s.Lookup), w.record(s.Lookup)+":claim").Val(); n != 0 {
+			t.Error("record or claim came back")
+		}
+		if found, err := w.Members(t.Context(), ssoTarget); len(found) != 0 || err != nil {
+			t.Errorf("its indexes hold %v, %v", found, err)
+		}
+	})
+}
+
+func TestASessionThatIsGoneIsGone(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		s := w.session() // as if its life had run out: nothing is remembered
+		w.allRefused(s, func(doing string, err error) { want(t, doing, err, bff.ErrNoSession) })
+		if ended, err := w.Delete(t.Context(), s.Lookup, nil, bff.ReasonIdle); ended != nil || err != nil {
+			t.Errorf("delete: %+v, %v", ended, err)
+		}
+		for _, k := range w.keys() {
+			if strings.Contains(k, "s:{") {
+				t.Errorf("key %s came into being", k)
+			}
+		}
+	})
+}
+
+// allRefused tries every update of a session.
+func (w *world) allRefused(s *bff.Session, refused func(doing string, err error)) {
+	ctx := w.t.Context()
+	_, err := w.Read(ctx, s.Root)
+	refused("read", err)
+	refused("touch", w.Touch(ctx, s, w.clock.Now()))
+	_, err = w.Claim(ctx, s.Lookup, "a2", time.Minute)
+	refused("claim", err)
+	refused("mark", w.MarkSent(ctx, s.Lookup, "a1", 1, w.clock.Now()))
+	refused("save", w.Save(ctx, s, "a1", next(2)))
+	if err := w.Release(ctx, s.Lookup, "a1", bff.SettleDoubt); err != nil {
+		w.t.Errorf("release: %v", err)
+	}
+	want(w.t, "renew", w.Renew(ctx, s.Lookup, "a1", time.Minute), bff.ErrClaimLost)
+}
+
+func TestATouchMovesTheIdleEndAndNothingElse(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		s := w.created()
+		before := w.raw.HGetAll(t.Context(), w.record(s.Lookup)).Val()
+		w.clock.Move(10 * time.Minute)
+		if err := w.Touch(t.Context(), s, w.clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Touch(t.Context(), s, w.clock.Now().Add(-time.Minute)); err != nil { // one that was overtaken
+			t.Fatal(err)
+		}
+		after := w.raw.HGetAll(t.Context(), w.record(s.Lookup)).Val()
+		got, err := w.Read(t.Context(), s.Root)
+		if err != nil || !got.LastActive.Equal(w.clock.Now()) {
+			t.Errorf("last activity %v, %v", got.LastActive, err)
+		}
+		delete(before, "act")
+		delete(after, "act")
+		if diff := cmp.Diff(before, after); diff != "" {
+			t.Errorf("other fields moved:\n%s", diff)
+		}
+		if left := w.raw.PTTL(t.Context(), w.record(s.Lookup)).Val(); left > 30*time.Minute || left < 29*time.Minute {
+			t.Errorf("life %v, want the idle time", left)
+		}
+	})
+}
+
+func TestATouchNeverPassesTheAbsoluteEnd(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		s := w.created()
+		w.clock.Move(12*time.Hour - time.Minute)
+		if err := w.Touch(t.Context(), s, w.clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if left := w.raw.PTTL(t.Context(), w.record(s.Lookup)).Val(); left > time.Minute {
+			t.Errorf("life %v, want the minute that is left", left)
+		}
+		w.clock.Move(2 * time.Minute)
+		if err := w.Touch(t.Context(), s, w.clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if left := w.raw.PTTL(t.Context(), w.record(s.Lookup)).Val(); left > time.Minute {
+			t.Errorf("life %v after the end", left)
+		}
+	})
+}
+
+// Idle and absolute end are judged from the record: on the fake clock no key's life runs out here.
+//
+// shows SESS-LIFE
+func TestASessionEndsByItsOwnTimes(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		e := w.engine(w.Store)
+		of := &bff.App{ID: app, Provider: &bff.ProviderPolicy{Name: provider}}
+		idle := w.created()
+		w.clock.Move(30*time.Minute - time.Millisecond)
+		if _, err := e.Session(t.Context(), of, idle.Root); err != nil {
+			t.Fatalf("before the idle end: %v", err)
+		}
+		w.clock.Move(time.Millisecond)
+		_, err := e.Session(t.Context(), of, idle.Root)
+		if bff.CodeOf(err) != bff.CodeSessionExpired {
+			t.Errorf("at the idle end: %v", err)
+		}
+		_, err = w.Read(t.Context(), idle.Root)
+		wantEnded(t, "read afterwards", err, bff.ReasonIdle)
+
+		active := w.created()
+		for range 11 * 6 { // active every ten minutes for eleven hours
+			w.clock.Move(10 * time.Minute)
+			if err := w.Touch(t.Context(), active, w.clock.Now()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.clock.Move(time.Hour)
+		_, err = e.Session(t.Context(), of, active.Root)
+		if bff.CodeOf(err) != bff.CodeSessionExpired {
+			t.Errorf("at the absolute end: %v", err)
+		}
+	})
+}
+
+// Index before record: a login whose index entry may be missing is none, for no sign-out would find it.
+//
+// shows BCL-RACE
+func TestALoginWhoseIndexWriteIsInDoubtFails(t *testing.T) {
+	single(t, func(t *testing.T, w *world) {
+		w.created() // Redis knows the scripts
+		p := w.proxy()
+		through := w.open(func(o *store.Options) { o.Addrs = []string{p.listener.Addr().String()} })
+		s := w.session()
+		p.loseReplyTo(w.prefix + "ix:")
+		want(t, "create", through.Create(t.Context(), s), bff.ErrStore)
+		if p.losses() != 1 {
+			t.Errorf("%d replies were lost, want 1", p.losses())
+		}
+		_, err := w.Read(t.Context(), s.Root)
+		want(t, "read", err, bff.ErrNoSession)
+	})
+}
+
+func TestARecordUnderATakenNameIsRefused(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		s := w.created()
+		other := *s
+		other.App = "other"
+		if err := w.Create(t.Context(), &other); err == nil {
+			t.Error("another login's record was written over")
+		}
+		if got, err := w.Read(t.Context(), s.Root); err != nil || got.App != app {
+			t.Errorf("read: %v", err)
+		}
+	})
+}
+
+func TestACreateAfterASaveWritesNothingOver(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		s := w.created()
+		if err := w.Save(t.Context(), s, "a1", next(2)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Create(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		got, err := w.Read(t.Context(), s.Root)
+		if err != nil || got.Generation != 2 || got.Tokens.Refresh.Reveal() != "refresh-token-2" {
+			t.Errorf("read: generation %d, %v", got.Generation, err)
+		}
+	})
+}
+
+func TestOnlyARevocableSessionLeavesItsRefreshToken(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		revocable := w.open(func(o *store.Options) { o.Revocable = func(p string) bool { return p == provider } })
+		s := w.session()
+		if err := revocable.Create(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		if err := revocable.Save(t.Context(), s, "a1", next(2)); err != nil {
+			t.Fatal(err)
+		}
+		ended, err := revocable.Delete(t.Context(), s.Lookup, nil, bff.ReasonSignedOut)
+		if err != nil || ended.Refresh.Reveal() != "refresh-token-2" {
+			t.Errorf("ended %+v, %v: want the refresh token that was saved last", ended, err)
+		}
+	})
+}
+
+func TestAStoreThatIsDownSaysSo(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	_ = l.Close()
+	w := newWorld(t, server{addr: addr})
+	s := w.session()
+	for doing, err := range w.everything(t.Context(), s) {
+		want(t, doing, err, bff.ErrStore)
+	}
+}
+
+func TestACallerWhoWentAwayLearnsNothing(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		s := w.created()
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		for doing, err := range w.everything(gone, s) {
+			want(t, doing, err, bff.ErrStore)
+		}
+	})
+}
+
+// everything calls each method once and yields what it said.
+func (w *world) everything(ctx context.Context, s *bff.Session) func(yield func(string, error) bool) {
+	target := bff.Target{Scope: bff.ScopeSSO, Provider: provider, Value: group}
+	calls := []struct {
+		doing string
+		call  func() error
+	}{
+		{"ping", func() error { return w.Ping(ctx) }},
+		{"check", func() error { _, err := w.CheckServer(ctx); return err }},
+		{"create", func() error { return w.Create(ctx, s) }},
+		{"read", func() error { _, err := w.Read(ctx, s.Root); return err }},
+		{"touch", func() error { return w.Touch(ctx, s, w.clock.Now()) }},
+		{"delete", func() error { _, err := w.Delete(ctx, s.Lookup, nil, bff.ReasonIdle); return err }},
+		{"claim", func() error { _, err := w.Claim(ctx, s.Lookup, "a1", time.Minute); return err }},
+		{"renew", func() error { return w.Renew(ctx, s.Lookup, "a1", time.Minute) }},
+		{"mark sent", func() error { return w.MarkSent(ctx, s.Lookup, "a1", 1, w.clock.Now()) }},
+		{"release", func() error { return w.Release(ctx, s.Lookup, "a1", bff.SettleGood) }},
+		{"save", func() error { return w.Save(ctx, s, "a1", next(2)) }},
+		{"mark", func() error { return w.Mark(ctx, []bff.Target{target}, bff.Marker{ID: "m", At: w.clock.Now()}) }},
+		{"marked", func() error { _, err := w.Marked(ctx, []bff.Target{target}); return err }},
+		{"members", func() error { _, err := w.Members(ctx, target); return err }},
+		{"use", func() error { return w.Use(ctx, "tx", "n", "a1", time.Minute) }},
+		{"put", func() error { return w.Put(ctx, "out", "n", []byte("v"), time.Minute) }},
+		{"take", func() error { _, err := w.Take(ctx, "out", "n"); return err }},
+		{"allow", func() error {
+			_, _, err := w.Allow(ctx, "login", "192.0.2.1", store.Rate{Count: 1, Per: time.Second, Burst: 1})
+			return err
+		}},
+	}
+	return func(yield func(string, error) bool) {
+		for _, c := range calls {
+			if !yield(c.doing, c.call()) {
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package surface
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"cloakroom/bff"
+)
+
+// typePrefix makes a problem's type of its code: a name that stays, whatever host answers (RFC 9457 section 3.1.1).
+const typePrefix = "urn:cloakroom:problem:"
+
+// requestPrefix makes a problem's instance of the request's id (RFC 9457 section 3.1.5).
+const requestPrefix = "urn:cloakroom:request:"
+
+// Info is what the writer of an error knows of the request beside the error.
+type Info struct {
+	RequestID string // what the log calls this request; "" = unknown
+	LoginURL  string // where a sign-in starts; "" = nowhere here
+	HomeURL   string // where a page may lead when nothing else helps; "" = nowhere
+	Instance  string // overrides the instance that RequestID gives
+}
+
+// Offer is an error with what only its surface knows: a better place to sign in, more to say, other ways on. Status,
+// code and log are those of Err.
+type Offer struct {
+	Err      error
+	LoginURL string // replaces Info.LoginURL; "" leaves it
+	Text     string // one more paragraph on a page; never a text of anybody else
+	Actions  []Action
+}
+
+// Error returns the cause's text, for the log.
+func (o *Offer) Error() string { return o.Err.Error() }
+
+// Unwrap returns the cause.
+func (o *Offer) Unwrap() error { return o.Err }
+
+// Problem is an error as a program reads it: RFC 9457 section 3.1, and our own members (section 3.2).
+type Problem struct {
+	Type       string   `json:"type"`
+	Title      string   `json:"title"`
+	Status     int      `json:"status"`
+	Detail     string   `json:"detail,omitempty"`
+	Instance   string   `json:"instance,omitempty"`
+	Code       bff.Code `json:"code"`
+	RequestID  string   `json:"request_id,omitempty"`
+	Reason     string   `json:"reason,omitempty"`
+	LoginURL   string   `json:"login_url,omitempty"`
+	RetryAfter int      `json:"retry_after,omitempty"` // seconds
+}
+
+// ProblemOf tells err. What is not a *bff.Error is internal, and none of its text is shown (RFC 9457 section 5).
+func ProblemOf(err error, info Info) Problem {
+	e, info := told(err, info)
+	a := answerOf(e.Code)
+	p := Problem{
+		Type: typePrefix + string(e.Code), Title: a.title, Status: a.status, Detail: e.Message, Instance: info.Instance,
+		Code: e.Code, RequestID: info.RequestID, Reason: e.Reason, RetryAfter: seconds(e.RetryAfter),
+	}
+	if a.asksForSignIn() {
+		p.LoginURL = info.LoginURL
+	}
+	return p
+}
+
+// WriteProblem answers with err as application/problem+json. There is no WWW-Authenticate: a cookie has no challenge,
+// and a made-up scheme would help nobody.
+func WriteProblem(w http.ResponseWriter, r *http.Request, err error, info Info) {
+	p := ProblemOf(err, info)
+	body, err := json.Marshal(p)
+	if err != nil { // texts and numbers alone: it cannot fail; fail closed nonetheless
+		p, body = Problem{Status: http.StatusInternalServerError}, []byte(`{}`)
+	}
+	Private(w.Header())
+	setRetryAfter(w.Header(), p.RetryAfter)
+	write(w, r, p.Status, "application/problem+json", body)
+}
+
+// told reduces err to what may be told, and fills in what an Offer knows better. A code without a row counts as
+// internal, so that code and status never contradict each other.
+func told(err error, info Info) (*bff.Error, Info) {
+	if o, ok := errors.AsType[*Offer](err); ok && o.LoginURL != "" {
+		info.LoginURL = o.LoginURL
+	}
+	if info.Instance == "" && info.RequestID != "" {
+		info.Instance = requestPrefix + info.RequestID
+	}
+	if e, ok := errors.AsType[*bff.Error](err); ok {
+		if _, known := answers[e.Code]; known {
+			return e, info
+		}
+	}
+	return &bff.Error{Code: bff.CodeInternal, Message: "Something went wrong here."}, info
+}
+
+// seconds rounds up: trying again a moment too early would be refused again.
+func seconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
+
+// setRetryAfter sets the header field of RFC 9110 section 10.2.3 when there is something to say.
+func setRetryAfter(h http.Header, seconds int) {
+	if seconds > 0 {
+		h.Set("Retry-After", strconv.Itoa(seconds))
+	}
+}
