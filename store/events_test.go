@@ -20,17 +20,14 @@ func (w *world) listen(s *store.Store) <-chan bff.Event {
 	var running sync.WaitGroup
 	running.Go(func() { s.Subscribe(ctx, func(e bff.Event) { events <- e }) })
 	w.t.Cleanup(func() { cancel(); running.Wait() })
-	w.awaitListeners(1)
-	return events
-}
-
-// awaitListeners waits until Redis counts so many subscriptions of this world's channel.
-func (w *world) awaitListeners(n int64) {
-	w.t.Helper()
 	channel := w.prefix + "events"
 	eventually(w.t, "the subscription", func() bool {
-		return w.raw.PubSubNumSub(w.t.Context(), channel).Val()[channel] == n
+		return w.raw.PubSubNumSub(w.t.Context(), channel).Val()[channel] == 1
 	})
+	// Redis has the subscription; with the first event the subscriber knows it too.
+	w.raw.Publish(w.t.Context(), channel, "extended warm ")
+	receive(w.t, events)
+	return events
 }
 
 // receive returns the next event.

@@ -224,7 +224,13 @@ func TestASessionEndsByItsOwnTimes(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		w.clock.Move(time.Hour)
+		want(t, "save", w.Save(t.Context(), active, "a1", next(2)), nil) // a refresh moves no end
+		w.clock.Move(time.Hour - time.Millisecond)
+		want(t, "touch", w.Touch(t.Context(), active, w.clock.Now()), nil)
+		if _, err := e.Session(t.Context(), of, active.Root); err != nil {
+			t.Errorf("before the absolute end: %v", err)
+		}
+		w.clock.Move(time.Millisecond)
 		_, err = e.Session(t.Context(), of, active.Root)
 		if bff.CodeOf(err) != bff.CodeSessionExpired {
 			t.Errorf("at the absolute end: %v", err)

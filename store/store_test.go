@@ -185,14 +185,13 @@ func TestAServerThatRefusesUsIsUnavailable(t *testing.T) {
 	})
 }
 
-// What the store needs of Redis, as an operator would grant it: commands one by one, keys and channel by prefix.
-//
-// shows KEY-REDIS
+// What the store needs of Redis, as an operator would grant it: commands one by one, keys and channel by prefix. (The
+// command "command" is what a Cluster's client needs.)
 func TestALeastPrivilegedUserIsEnough(t *testing.T) {
 	withUsers(t, func(t *testing.T, w *world) {
 		rules := []string{"on", ">pass", "~" + w.prefix + "*", "&" + w.prefix + "events"}
 		for _, c := range strings.Fields("ping time hello select evalsha eval publish subscribe unsubscribe get set getdel del " +
-			"exists hset hget hmget hgetall hvals hdel hincrby hrandfield pexpire pttl cluster wait info") {
+			"exists hset hget hmget hgetall hvals hdel hincrby hrandfield pexpire pttl cluster command wait info") {
 			rules = append(rules, "+"+c)
 		}
 		if err := w.raw.ACLSetUser(t.Context(), "least", rules...).Err(); err != nil {

@@ -23,8 +23,10 @@ type body struct {
 
 	mu      sync.Mutex
 	read    int64
-	whole   bool // all of it was read
-	over    bool // nobody wants any more of it
+	whole   bool          // all of it was read
+	reading bool          // a Read is waiting for the frontend
+	idle    chan struct{} // closed when that Read returns; nil: nobody waits for it
+	over    bool          // nobody wants any more of it
 	err     error
 	keeping bool
 	copy    []byte
@@ -37,11 +39,6 @@ func (x *exchange) carryBody(in *http.Request) {
 		x.body.keeping, x.body.copy = true, make([]byte, 0, in.ContentLength)
 	}
 	in.Body = x.body
-	if in.ProtoMajor == 1 {
-		// Otherwise net/http swallows the rest of the body before the first byte of the answer. A server that cannot do
-		// it answers afterwards, which is no error.
-		_ = http.NewResponseController(x.ResponseWriter).EnableFullDuplex()
-	}
 }
 
 // linger is how long a connection whose request was answered early stays open for what its frontend still sends: long
@@ -51,30 +48,43 @@ const linger = 500 * time.Millisecond
 // letGoOfBody ends the wait for a body that nobody wants any more. On HTTP/1 net/http would read on, for as long as the
 // frontend likes. The connection is marked to be closed by then: see fail and cleanResponse.
 func (x *exchange) letGoOfBody() {
-	if x.body.letGo() && x.in.ProtoMajor == 1 {
-		_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(time.Now().Add(linger))
+	idle, left := x.body.letGo()
+	if !left || x.in.ProtoMajor != 1 {
+		return
 	}
+	server := http.NewResponseController(x.ResponseWriter)
+	if server.SetReadDeadline(time.Unix(1, 0)) != nil { // long past: a Read that waits returns
+		return
+	}
+	<-idle // or net/http would interrupt that Read itself, and forget the deadline with it
+	_ = server.SetReadDeadline(time.Now().Add(linger))
 }
 
 // Read reads from the frontend, never beyond the limit.
 func (b *body) Read(p []byte) (int, error) {
-	if b.isOver() {
+	if !b.begin() {
 		return 0, errLetGo
 	}
 	n, err := b.src.Read(p)
 	return b.note(p[:n], err)
 }
 
-func (b *body) isOver() bool {
+func (b *body) begin() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.over
+	b.reading = !b.over
+	return b.reading
 }
 
 // note keeps the books of one Read, and returns what the transport gets of it.
 func (b *body) note(p []byte, err error) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.reading = false
+	if b.idle != nil {
+		close(b.idle)
+		b.idle = nil
+	}
 	b.read += int64(len(p))
 	if b.read > b.limit {
 		b.err = tooLarge()
@@ -117,12 +127,19 @@ func (b *body) fault() error {
 	return b.err
 }
 
-// letGo refuses further reads, and reports whether something is left to read.
-func (b *body) letGo() bool {
+// letGo refuses further reads. It reports whether something is left to read, and returns a channel that is closed once
+// no Read is under way.
+func (b *body) letGo() (idle <-chan struct{}, left bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.over = true
-	return !b.whole
+	done := make(chan struct{})
+	if b.reading {
+		b.idle = done
+	} else {
+		close(done)
+	}
+	return done, !b.whole
 }
 
 // serverBuffer is what net/http's server holds back of an answer before it writes.

@@ -152,6 +152,7 @@ func TestBrokenAnswerIsSeenAsBroken(t *testing.T) {
 	a := upstream(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "100")
 		_, _ = io.WriteString(w, "half")
+		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	})
 	g := newGateway(t, setting{}, route(a, "/api/"))

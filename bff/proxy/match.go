@@ -153,7 +153,8 @@ func (t *Table) overlaps() error {
 	var problems []error
 	for i, a := range t.routes {
 		for _, b := range t.routes[i+1:] {
-			if a.Path == b.Path && intersect(a.Methods, b.Methods) && (len(a.Apps) == 0 || len(b.Apps) == 0 || intersect(a.Apps, b.Apps)) {
+			sameApp := len(a.Apps) == 0 || len(b.Apps) == 0 || intersect(a.Apps, b.Apps)
+			if a.Path == b.Path && sameApp && intersect(a.Methods, b.Methods) {
 				problems = append(problems, fmt.Errorf("routes %s and %s take the same requests", a.Name, b.Name))
 			}
 		}
@@ -166,7 +167,8 @@ func intersect(a, b []string) bool {
 }
 
 // staticSuffixes are what shared caches keep for their look alone, whatever the answer says.
-const staticSuffixes = " .css .js .mjs .map .wasm .png .jpg .jpeg .gif .svg .ico .webp .avif .bmp .woff .woff2 .ttf .otf .eot .mp3 .mp4 .ogg .webm .swf "
+const staticSuffixes = " .css .js .mjs .map .wasm .png .jpg .jpeg .gif .svg .ico .webp .avif .bmp" +
+	" .woff .woff2 .ttf .otf .eot .mp3 .mp4 .ogg .webm .swf "
 
 // refuseStatic hides an API behind paths that look like a file: a cache in front that goes by suffix would keep one
 // user's answer for the next (RFC 9111 section 7.3). The route's own path and what it lists are meant to look so.

@@ -60,7 +60,7 @@ func segmentFault(escaped string) string {
 		switch c := escaped[i]; {
 		case c == '%':
 			escapes = true
-		case !isAlnum(c) && strings.IndexByte("-._~!$&'()*+,;=:@[]", c) < 0: // RFC 3986 section 3.3, and brackets as browsers send them
+		case !isAlnum(c) && strings.IndexByte("-._~!$&'()*+,;=:@[]", c) < 0: // RFC 3986 section 3.3; browsers send brackets
 			return "character in path that needs an escape"
 		}
 	}

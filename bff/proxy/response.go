@@ -76,7 +76,8 @@ func cleanResponse(res *http.Response) error {
 	x.answered = true
 	x.yieldTo(h)
 	if x.body != nil && x.in.ProtoMajor == 1 && !x.body.complete() {
-		// An early answer: the rest of the request must not be read as the next one (RFC 9112 section 9.6).
+		// An early answer: the rest of the request must not be read as the next one (RFC 9112 section 9.6). Nor does
+		// net/http swallow that rest before the answer when the connection closes, so that both directions stream.
 		x.ResponseWriter.Header().Set("Connection", "close")
 	}
 	if res.ContentLength > 0 && x.in.Method != http.MethodHead {

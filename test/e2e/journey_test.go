@@ -1,5 +1,6 @@
 //go:build integration
 
+// Package e2e holds the journeys through the whole.
 package e2e_test
 
 import (
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"cloakroom/test/browser"
+	"cloakroom/test/world"
 )
 
 // The main job: sign in, list and create orders, a token of a few seconds refreshed on the way, sign out; then the old
@@ -17,41 +19,40 @@ import (
 //
 // shows BBA-6.1.3.1, CB-STRICT-1, SESS-INFO, RPL-2, RPL-LOCAL, LOG-1, REF-6, COOKIE-1, COOKIE-3, KEY-TTL, KEY-HASH
 func TestMainJob(t *testing.T) {
-	for name, op := range map[string]func(*testing.T, *world, options){
-		"at the dev provider":           devProvider,
-		"at the certified npm provider": certifiedProvider,
+	for name, op := range map[string]func(*testing.T, *world.World, world.Options){
+		"at the dev provider":           world.DevProvider,
+		"at the certified npm provider": world.CertifiedProvider,
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, op, options{})
-			instances := w.start(2)
+			w := world.New(t, op, world.Options{})
+			w.Start(2)
 			mainJob(t, w)
-			if without := w.redis.KeysWithoutTTL(); len(without) > 0 {
+			if without := w.Redis.KeysWithoutTTL(); len(without) > 0 {
 				t.Errorf("keys without a TTL: %v", without)
 			}
-			_ = instances
-			w.leaks()
+			w.Leaks()
 		})
 	}
 }
 
-func mainJob(t *testing.T, w *world) {
+func mainJob(t *testing.T, w *world.World) {
 	t.Helper()
-	b := w.browser()
-	if got := string(w.want(w.fetch(b, "GET", "/bff/session", ""), 200).Body); strings.TrimSpace(got) != `{"authenticated":false}` {
+	b := w.Browser()
+	if got := string(w.Want(w.Fetch(b, "GET", "/bff/session", ""), 200).Body); strings.TrimSpace(got) != `{"authenticated":false}` {
 		t.Fatalf("before signing in: %s", got)
 	}
-	w.want(w.fetch(b, "GET", "/api/orders", ""), 401)
-	page := w.signIn(b, "/orders?x=1")
-	if page.URL != origin+"/orders?x=1" {
+	w.Want(w.Fetch(b, "GET", "/api/orders", ""), 401)
+	page := w.SignIn(b, "/orders?x=1")
+	if page.URL != world.Origin+"/orders?x=1" {
 		t.Fatalf("signed in and at %s: %d %s", page.URL, page.Status, page.Text())
 	}
 	checkSession(t, w, b)
-	w.want(w.fetch(b, "GET", "/api/orders", ""), 200)
-	w.want(w.fetch(b, "POST", "/api/orders", `{"item":"tea","quantity":2}`), 201)
-	w.at(w.all[1])
-	before := w.op.grants("refresh_token")
-	for deadline := time.Now().Add(30 * time.Second); w.op.grants("refresh_token") == before; {
-		got := w.want(w.fetch(b, "GET", "/api/orders", ""), 200)
+	w.Want(w.Fetch(b, "GET", "/api/orders", ""), 200)
+	w.Want(w.Fetch(b, "POST", "/api/orders", `{"item":"tea","quantity":2}`), 201)
+	w.At(w.All[1])
+	before := w.OP.Grants("refresh_token")
+	for deadline := time.Now().Add(30 * time.Second); w.OP.Grants("refresh_token") == before; {
+		got := w.Want(w.Fetch(b, "GET", "/api/orders", ""), 200)
 		if !strings.Contains(string(got.Body), "tea") {
 			t.Fatalf("orders: %s", got.Body)
 		}
@@ -60,11 +61,11 @@ func mainJob(t *testing.T, w *world) {
 		}
 		<-time.After(200 * time.Millisecond)
 	}
-	w.want(w.fetch(b, "GET", "/api/orders", ""), 200)
+	w.Want(w.Fetch(b, "GET", "/api/orders", ""), 200)
 	signOut(t, w, b)
 }
 
-func checkSession(t *testing.T, w *world, b *browser.Browser) {
+func checkSession(t *testing.T, w *world.World, b *browser.Browser) {
 	t.Helper()
 	var got struct {
 		Authenticated bool
@@ -72,7 +73,7 @@ func checkSession(t *testing.T, w *world, b *browser.Browser) {
 		Session       map[string]any
 		LogoutURL     string `json:"logout_url"`
 	}
-	if err := json.Unmarshal(w.want(w.fetch(b, "GET", "/bff/session", ""), 200).Body, &got); err != nil {
+	if err := json.Unmarshal(w.Want(w.Fetch(b, "GET", "/bff/session", ""), 200).Body, &got); err != nil {
 		t.Fatal(err)
 	}
 	if !got.Authenticated || got.User["email"] != "ada@example.com" || got.Session["expires_in"] == nil || got.LogoutURL == "" {
@@ -81,16 +82,16 @@ func checkSession(t *testing.T, w *world, b *browser.Browser) {
 }
 
 // signOut signs out by script, follows the one-time URL to the provider and back, and checks that the cookie is dead.
-func signOut(t *testing.T, w *world, b *browser.Browser) {
+func signOut(t *testing.T, w *world.World, b *browser.Browser) {
 	t.Helper()
-	old, _ := b.Cookie(origin, "__Host-Http-web")
+	old, _ := b.Cookie(world.Origin, "__Host-Http-web")
 	var out struct {
 		RedirectTo string `json:"redirect_to"`
 	}
-	if err := json.Unmarshal(w.want(w.fetch(b, "POST", "/bff/logout", ""), 200).Body, &out); err != nil {
+	if err := json.Unmarshal(w.Want(w.Fetch(b, "POST", "/bff/logout", ""), 200).Body, &out); err != nil {
 		t.Fatal(err)
 	}
-	page, err := b.Assign(browser.At(origin+"/"), out.RedirectTo)
+	page, err := b.Assign(browser.At(world.Origin+"/"), out.RedirectTo)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,18 +105,18 @@ func signOut(t *testing.T, w *world, b *browser.Browser) {
 			t.Fatal(err)
 		}
 	}
-	if page.URL != origin+"/" {
+	if page.URL != world.Origin+"/" {
 		t.Errorf("signed out and at %s: %d %s", page.URL, page.Status, page.Text())
 	}
 	again, err := b.Navigate(out.RedirectTo)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.want(again, 410)
-	thief := w.browser()
-	for _, in := range w.all {
-		w.at(in)
-		thief.StoreCookie(origin, "__Host-Http-web="+old.Value+"; Path=/; Secure; HttpOnly; SameSite=Strict")
-		w.want(w.fetch(thief, "GET", "/api/orders", ""), 401)
+	w.Want(again, 410)
+	thief := w.Browser()
+	for _, in := range w.All {
+		w.At(in)
+		thief.StoreCookie(world.Origin, "__Host-Http-web="+old.Value+"; Path=/; Secure; HttpOnly; SameSite=Strict")
+		w.Want(w.Fetch(thief, "GET", "/api/orders", ""), 401)
 	}
 }

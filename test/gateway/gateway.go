@@ -28,14 +28,33 @@ import (
 // startTime bounds a start and a stop: a race-built binary on a busy machine takes a second or two.
 const startTime = 30 * time.Second
 
-// Build compiles the gateway, with the race detector, into dir and returns the binary's name. Call it once, in TestMain.
-func Build(dir string) (string, error) {
-	bin := filepath.Join(dir, "cloakroom")
-	cmd := exec.Command("go", "build", "-race", "-o", bin, "cloakroom/cmd/cloakroom")
-	if out, err := cmd.CombinedOutput(); err != nil {
+// build compiles the gateway with the race detector, once for all tests of a process, into the module's bin folder.
+var build = sync.OnceValues(func() (string, error) {
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
+	if err != nil {
+		return "", fmt.Errorf("finding the module: %w", err)
+	}
+	dir := filepath.Join(strings.TrimSpace(string(root)), "bin", "test")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	fresh := filepath.Join(dir, fmt.Sprintf("cloakroom.%d", os.Getpid())) // other test processes build at the same time
+	out, err := exec.Command("go", "build", "-race", "-o", fresh, "cloakroom/cmd/cloakroom").CombinedOutput()
+	if err != nil {
 		return "", fmt.Errorf("building the gateway: %w\n%s", err, out)
 	}
-	return bin, nil
+	bin := filepath.Join(dir, "cloakroom")
+	return bin, os.Rename(fresh, bin)
+})
+
+// Binary returns the name of the gateway's binary, built with the race detector.
+func Binary(tb testing.TB) string {
+	tb.Helper()
+	bin, err := build()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return bin
 }
 
 // Setup is a configuration on disk.
@@ -48,8 +67,9 @@ type Setup struct {
 
 // NewSetup writes key files (k1, k2, i1) and a configuration made of them and yaml, which holds everything but keys,
 // listeners and log level. In yaml {{dir}} stands for the folder.
-func NewSetup(tb testing.TB, bin, yaml string) *Setup {
+func NewSetup(tb testing.TB, yaml string) *Setup {
 	tb.Helper()
+	bin := Binary(tb)
 	s := &Setup{Bin: bin, Dir: tb.TempDir(), Keys: make(map[string]string)}
 	for _, name := range []string{"k1", "k2", "i1"} {
 		out, err := exec.Command(bin, "keygen").Output()
