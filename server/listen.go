@@ -127,6 +127,9 @@ func (s *Server) stop(front, back *http.Server) error {
 		_ = front.Close() // whoever is still there has had its time
 	}
 	err = errors.Join(err, s.engine.Drain(ctx))
+	for _, p := range s.idps {
+		err = errors.Join(err, p.issuer.Drain(ctx))
+	}
 	_ = back.Close() // probes saw "not ready" until now
 	s.log.Info("stopped")
 	return err
