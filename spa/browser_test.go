@@ -357,6 +357,17 @@ func (w *world) raw(request string) *answer {
 	return a
 }
 
+// within waits for something that happens beside a request, and fails the test rather than wait for ever.
+func within[T any](t *testing.T, what string, c <-chan T) (got T) {
+	t.Helper()
+	select {
+	case got = <-c:
+	case <-time.After(10 * time.Second): // far longer than anything here takes on a busy machine
+		t.Fatalf("%s did not happen", what)
+	}
+	return got
+}
+
 // is checks a status.
 func (a *answer) is(t *testing.T, what string, status int) {
 	t.Helper()

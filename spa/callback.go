@@ -26,15 +26,20 @@ func (s *Surface) callback(w http.ResponseWriter, r *http.Request) error {
 	}
 	j := readJar(r)
 	flows := s.flows(j)
+	// Not found is not the end here: the engine refuses an answer without its transaction, and reports it as the failed
+	// login it is (RFC 6749 section 10.12).
 	mine, found := flowOf(flows, answer.State)
 	answer.Sealed = mine.value
 	login, err := s.engine.CompleteLogin(r.Context(), s.app, answer)
+	// Used once, also when it failed (RFC 9700 section 4.2.4): an error answer uses it up like a code does.
 	if found && !mayRepeat(err) {
 		clearCookie(w, mine.name, http.SameSiteLaxMode)
 	}
 	if err != nil {
 		return s.loginFailed(w, r, err, len(flows) > 0)
 	}
+	// A new root at every login, in place of whatever this browser held: no value a client offers is ever adopted (session
+	// fixation, ASVS 7.2.4).
 	s.setSession(w, login.Session)
 	if len(j.values(s.cookieName(partNotice))) > 0 {
 		clearCookie(w, s.cookieName(partNotice), http.SameSiteLaxMode) // it has done its work: the login passed
@@ -51,6 +56,7 @@ func mayRepeat(err error) bool {
 // land sends the browser on after a login, to an address without code and state (RFC 9700 section 4.3.1). A Lax cookie
 // goes with a redirect; a Strict one only with a navigation that a page of this origin starts.
 func (s *Surface) land(w http.ResponseWriter, r *http.Request, returnTo string) error {
+	// Both ways check the target again and leave the callback's address, code and all, out of history and Referer.
 	if s.app.LaxCookie {
 		surface.Redirect(w, s.safeReturn(returnTo))
 		return nil
@@ -69,6 +75,8 @@ func (s *Surface) loginFailed(w http.ResponseWriter, r *http.Request, err error,
 		s.returnWithError(w, le.ReturnTo, code)
 		return nil
 	}
+	// From here on it is the user who is told. The provider's words stay in the log: RFC 6749
+	// section 4.1.2.1 makes error_description a text for developers.
 	offer := &surface.Offer{Err: surface.ExplainRefusal(err), LoginURL: pathLogin}
 	if bff.CodeOf(offer.Err) == surface.CodeLoginMisconfigured && s.trace.Alarm != nil {
 		s.trace.Alarm(r.Context(), bff.AlarmEvent{What: "provider refuses the app's sign-in request", Err: err})
@@ -96,7 +104,7 @@ func (s *Surface) loginFailed(w http.ResponseWriter, r *http.Request, err error,
 // isSignedIn reports whether the request carries a live session, touching nothing.
 func (s *Surface) isSignedIn(r *http.Request) bool {
 	root, err := s.root(r.Context(), readJar(r))
-	if err != nil {
+	if err != nil { // or withheld, as a Strict cookie is here: then nothing is offered that might not be true
 		return false
 	}
 	_, err = s.engine.Session(r.Context(), s.app, root)
@@ -109,6 +117,7 @@ func (s *Surface) returnWithError(w http.ResponseWriter, returnTo, code string) 
 	if returnTo == "" {
 		returnTo = s.app.DefaultReturn
 	}
+	// Checked again, for it goes into a Location (RFC 9700 section 4.11.1); the parameter stands before the fragment.
 	target, fragment, _ := strings.Cut(s.safeReturn(returnTo), "#")
 	path, query, _ := strings.Cut(target, "?")
 	surface.Redirect(w, path+"?"+replaceError(query, code)+"#"+fragment)

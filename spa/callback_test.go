@@ -115,6 +115,18 @@ func TestATransactionOfAnotherState(t *testing.T) {
 	}
 }
 
+// shows COOKIE-5 (for transactions): two cookies of one flow are none.
+func TestATossedTransaction(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	state := b.begin("")
+	b.cookies = append(b.cookies, cookie{name: b.cookies[0].name, value: "tossed"})
+	b.come("code=c&state="+state).is(t, "the answer", 400)
+	if w.provider.asked() != 0 {
+		t.Error("the code was redeemed")
+	}
+}
+
 // shows TXN-1
 func TestWhatACallbackClaims(t *testing.T) {
 	w := newWorld(t)
@@ -302,7 +314,7 @@ func TestAnotherUserInTheSameBrowser(t *testing.T) {
 	if len(a.header.Values("Set-Cookie")) > 0 {
 		t.Errorf("the old session clears the new one's cookie: %q", a.header.Values("Set-Cookie"))
 	}
-	if gone := <-w.provider.revoked; gone.Access.Reveal() != accessToken {
+	if gone := within(t, "a revocation", w.provider.revoked); gone.Access.Reveal() != accessToken {
 		t.Error("the first user's tokens were not revoked")
 	}
 }

@@ -35,8 +35,8 @@ const (
 	guardForm
 )
 
-// The header field that a script of the app's own sets, and no form, link or image can (draft-ietf-oauth-browser-based-apps section 6.1.3.3.2): one
-// with a preflight, which nobody but this origin passes. Its value is fixed; what counts is that it is there.
+// The header field that a script of the app's own sets, and no form, link or image can: from any other origin it takes a
+// preflight, which none passes (draft-ietf-oauth-browser-based-apps section 6.1.3.3.2). Its value is fixed.
 const (
 	csrfHeader = "X-Csrf" // in Go's canonical form; it is X-CSRF on any wire
 	csrfValue  = "1"

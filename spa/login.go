@@ -35,17 +35,20 @@ func (s *Surface) login(w http.ResponseWriter, r *http.Request) error {
 			{Label: "Sign in", URL: pathLogin}, {Label: "Back to the app", URL: s.app.DefaultReturn},
 		}}
 	}
+	// After the parameters: a page that asks the user to confirm must not lead to a refusal.
 	if !s.mayStart(r) {
 		return surface.WritePage(w, r, surface.ConfirmLoginPage(withQuery(pathLogin, shown), s.app.DefaultReturn))
 	}
 	j := readJar(r)
 	// The session that this login takes the place of is here only now: at the callback its Strict cookie is withheld.
 	req.Replaces = s.replaced(j)
+	// By this the new session is spared by the sign-out that this very browser made a moment ago.
 	req.SignedOut = j.only(s.cookieName(partNotice))
 	start, err := s.engine.BeginLogin(r.Context(), s.app, req)
 	if err != nil {
 		return s.loginNotBegun(w, req, err)
 	}
+	// The other half of state, in this browser alone (RFC 9700 section 4.7.1).
 	s.setFlow(w, j, start)
 	surface.Redirect(w, start.RedirectTo)
 	return nil
@@ -57,7 +60,7 @@ func (s *Surface) mayStart(r *http.Request) bool {
 	switch field(r, "Sec-Fetch-Site") {
 	case "", "same-origin", "none":
 		return true
-	default:
+	default: // a sibling host too: the same site is not the same owner
 		return isOneOf(r, s.policy.StartOrigins)
 	}
 }
@@ -125,6 +128,7 @@ func readReturnTo(query url.Values, req *bff.LoginRequest) (name string, err err
 	return "return_to", err
 }
 
+// readPrompt takes the values that the app lists. Asking for none beside another contradicts itself.
 func (s *Surface) readPrompt(query url.Values, req *bff.LoginRequest) (name string, err error) {
 	prompts := strings.Fields(query.Get("prompt"))
 	if len(prompts) == 0 {
@@ -149,6 +153,7 @@ func (s *Surface) readACR(query url.Values, req *bff.LoginRequest) (name string,
 	return "acr_values", allOf(values, s.policy.ACRValues)
 }
 
+// readMaxAge takes digits alone; the engine holds the answer's auth_time against it (OpenID Connect Core section 3.1.2.1).
 func (s *Surface) readMaxAge(query url.Values, req *bff.LoginRequest) (name string, err error) {
 	raw := query.Get("max_age")
 	if raw == "" || !s.policy.MaxAge {
@@ -175,6 +180,7 @@ func (s *Surface) readHint(query url.Values, req *bff.LoginRequest) (name string
 	return "login_hint", nil
 }
 
+// readLocales takes language tags, and nothing that is none.
 func (s *Surface) readLocales(query url.Values, req *bff.LoginRequest) (name string, err error) {
 	tags := query.Get("ui_locales")
 	if tags == "" || !s.policy.UILocales {
@@ -194,6 +200,7 @@ func (s *Surface) readExtra(query url.Values, req *bff.LoginRequest, shown url.V
 		if value == "" {
 			continue
 		}
+		// An organisation or a connection decides where a user signs in: a link must not choose freely (RFC 9700 section 2.3).
 		if !slices.Contains(param.Values, value) && (param.Pattern == nil || !param.Pattern.MatchString(value)) {
 			return badParameter(name, errors.New("value not allowed"))
 		}

@@ -24,6 +24,7 @@ func (s *Surface) logout(w http.ResponseWriter, r *http.Request) error {
 	if rule := s.check(r, guard); rule != "" {
 		return s.guardRefused(r.Context(), rule)
 	}
+	// Not in a frame: what follows ends in a form that only a top-level window can send to the provider.
 	if byForm && !isTopLevel(r) {
 		return s.guardRefused(r.Context(), "not a top-level navigation")
 	}
@@ -66,6 +67,8 @@ func (s *Surface) logoutByLink(w http.ResponseWriter, r *http.Request) error {
 		surface.Redirect(w, pathLoggedOut)
 		return nil
 	}
+	// The token is derived from the root, so it can be compared before the store is asked, and a cookie that is dead by
+	// now can still be cleared by its own link.
 	root, err := s.root(r.Context(), j)
 	if err != nil || !isLogoutToken(r, root) {
 		return s.guardRefused(r.Context(), "logout link without the session's token")
@@ -93,17 +96,22 @@ func (s *Surface) signOut(w http.ResponseWriter, r *http.Request, j jar) (next s
 	if err == nil {
 		session, err = s.engine.Session(r.Context(), s.app, root)
 	}
+	// Over is fine: whoever signs out twice, or with a dead cookie, wants to be signed out and is (RP-Initiated Logout
+	// section 4). An outage is not: the session may well live.
 	if err != nil && !isOver(err) {
 		return "", err
 	}
 	next = pathLoggedOut
 	var left *bff.SignedOut
 	if session != nil {
+		// All of the SSO session is over on every instance before this returns, whatever becomes of the browser next.
 		if left, err = s.engine.SignOut(r.Context(), s.app, session); err != nil {
 			return "", err
 		}
 	}
 	s.forget(w, j)
+	// Without a ticket (it could not be stored, or there was no session) the provider is not visited: the sign-out here
+	// stands, and no ID token is put where a script could read it instead.
 	if left != nil {
 		set(w, s.cookieName(partNotice), left.Notice, http.SameSiteLaxMode, bff.NoticeLife)
 		if left.Ticket != "" {
@@ -127,7 +135,7 @@ func (s *Surface) forget(w http.ResponseWriter, j jar) {
 // leave redeems the one-time address: the browser goes on to the provider, in a top-level navigation of its own, which
 // alone may carry the ID token. The sign-out here is done already, so nothing that fails now undoes it.
 func (s *Surface) leave(w http.ResponseWriter, r *http.Request) error {
-	state := rand.Text()
+	state := rand.Text() // 128 random bits at least: this browser's half of the way back
 	to, err := s.engine.RedeemTicket(r.Context(), s.app, r.PathValue("ticket"), state)
 	switch {
 	case bff.CodeOf(err) == bff.CodeGone:
@@ -153,10 +161,12 @@ func (s *Surface) goTo(w http.ResponseWriter, r *http.Request, to *bff.EndSessio
 	if err != nil || u.Host == "" {
 		return &bff.Error{Code: bff.CodeInternal, Err: errors.New("end_session endpoint is no absolute URL")}
 	}
+	// Lax: the provider's way back is a foreign navigation, which a Strict cookie would not be sent with.
 	set(w, s.cookieName(partLeaving), state, http.SameSiteLaxMode, leavingLife)
 	if to.Post {
 		return surface.WritePage(w, r, surface.LogoutPage(to.URL, to.Values))
 	}
+	// The answer has no body, is stored nowhere and sends no Referer: the hint is in this one Location alone (ASVS 14.2.1).
 	query := u.Query()
 	for name, values := range to.Values {
 		query[name] = values
@@ -172,10 +182,12 @@ func (s *Surface) goTo(w http.ResponseWriter, r *http.Request, to *bff.EndSessio
 func (s *Surface) loggedOut(w http.ResponseWriter, r *http.Request) error {
 	asked := readJar(r).only(s.cookieName(partLeaving))
 	states := r.URL.Query()["state"]
+	// Where to is the configuration's to say, never the request's (RFC 9700 section 4.11.1).
 	target, err := returnTarget(s.app.PostLogoutReturn)
 	if asked == "" || len(states) != 1 || subtle.ConstantTimeCompare([]byte(asked), []byte(states[0])) != 1 || err != nil {
 		return surface.WritePage(w, r, surface.SignedOutPage(pathLogin, s.app.DefaultReturn))
 	}
+	// Once: the same address opened again shows the page (RP-Initiated Logout section 3, state).
 	clearCookie(w, s.cookieName(partLeaving), http.SameSiteLaxMode)
 	surface.Redirect(w, s.safeReturn(target))
 	return nil

@@ -80,6 +80,8 @@ func TestTheReturnAfterASignOut(t *testing.T) {
 	b.cookies = append(b.cookies, cookie{name: sessionCookie + ".out", value: "s"})
 	b.open("/bff/logged-out?state=s", "cross-site").is(t, "a foreign target", 200)
 	b.open("/bff/logged-out?state=x", "cross-site").is(t, "a wrong state", 200)
+	w.app.PostLogoutReturn = "/goodbye"
+	w.browser().open("/bff/logged-out?state=", "cross-site").is(t, "an empty state in a browser that asked for none", 200)
 	b.fetch("GET", "/api").is(t, "the session", 200)
 }
 
@@ -255,6 +257,18 @@ func TestSigningOutWhileTheStoreIsDown(t *testing.T) {
 	}
 	w.store.setDown(false)
 	b.fetch("GET", "/api").is(t, "the session", 200)
+}
+
+// A ticket that the store could not be asked for may be good in a moment.
+func TestTheWayToTheProviderWhileTheStoreIsDown(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	b.signIn()
+	ticket := b.send("POST", "/bff/logout", form("same-origin")...).location()
+	w.store.setDown(true)
+	b.open(ticket, "same-origin").is(t, "the one-time URL", http.StatusServiceUnavailable)
+	w.store.setDown(false)
+	b.open(ticket, "same-origin").is(t, "the one-time URL in a moment", http.StatusSeeOther)
 }
 
 // Signing in again right after signing out works, though the sign-out's marker is a moment old.

@@ -39,9 +39,12 @@ func (s *Surface) AdmitOptional(w http.ResponseWriter, r *http.Request, guard Gu
 // admit is Admit without activity.
 func (s *Surface) admit(w http.ResponseWriter, r *http.Request, guard Guard) (*bff.Session, error) {
 	j := readJar(r)
+	// A stranger's bare request is told to sign in, not that it is forged: there is nothing a forger could gain by it.
 	if len(j.values(s.cookieName(""))) == 0 {
 		return nil, sessionRequired()
 	}
+	// The guard stands before the cookie is even read (draft-ietf-oauth-browser-based-apps section 6.1.3.3): a forged
+	// request must not move an idle end, ask the store, or learn whether the cookie is any good.
 	if rule := s.check(r, guard); rule != "" {
 		return nil, s.guardRefused(r.Context(), rule)
 	}
@@ -57,6 +60,8 @@ func (s *Surface) current(w http.ResponseWriter, r *http.Request, j jar) (*bff.S
 		}
 		return nil, err
 	}
+	// From here on the record decides, on every request anew (ASVS 7.4.1): app, idle and absolute end stand in it, and
+	// nothing of it is remembered in this process.
 	session, err := s.engine.Session(r.Context(), s.app, root)
 	if err != nil {
 		s.clearDead(w, err)
@@ -74,6 +79,7 @@ func (s *Surface) root(ctx context.Context, j jar) (bff.Root, error) {
 	case 0:
 		return bff.Root{}, sessionRequired()
 	case 1:
+		// 43 characters of base64url and no more: quotes, padding or another alphabet are no root (ASVS 7.2.3).
 		root, err := bff.ParseRoot(found[0])
 		if err != nil {
 			s.credentialRefused(ctx, "malformed session cookie")
@@ -109,10 +115,12 @@ func isOver(err error) bool {
 	}
 }
 
+// sessionRequired is the one answer to no, a doubled, a malformed and an unknown cookie: it says nothing of which.
 func sessionRequired() error {
 	return &bff.Error{Code: bff.CodeSessionRequired, Message: "Sign in to continue."}
 }
 
+// credentialRefused reports a cookie that is none: the event holds the rule, never the value.
 func (s *Surface) credentialRefused(ctx context.Context, rule string) {
 	if s.trace.CredentialRefused != nil {
 		s.trace.CredentialRefused(ctx, bff.RefusalEvent{App: s.app.ID, Rule: rule})
@@ -125,7 +133,9 @@ func (s *Surface) session(w http.ResponseWriter, r *http.Request) error {
 	if rule := s.check(r, GuardHeader); rule != "" {
 		return s.guardRefused(r.Context(), rule)
 	}
+	// admit, not Admit: asking who is signed in is no activity (ASVS 7.3.1), however often a page polls.
 	session, err := s.admit(w, r, GuardHeader)
+	// Dead is an answer here, and one fixed shape; an outage is not, for a page would take it for a sign-out.
 	if err != nil && !isOver(err) {
 		return err
 	}
@@ -138,6 +148,7 @@ func (s *Surface) extend(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	// The engine moves the idle end first: that the provider is down is no reason to let a user's session lapse.
 	session, err = s.engine.Extend(r.Context(), s.app, session)
 	if err != nil {
 		s.clearDead(w, err)
@@ -148,6 +159,7 @@ func (s *Surface) extend(w http.ResponseWriter, r *http.Request) error {
 
 // tell answers with the session; nil is signed out.
 func (s *Surface) tell(w http.ResponseWriter, r *http.Request, session *bff.Session) error {
+	// The token in it is derived from the root and opens nothing but the sign-out: that a page can read it is its purpose.
 	logoutURL := ""
 	if session != nil {
 		logoutURL = pathLogout + "?token=" + session.Root.LogoutToken()

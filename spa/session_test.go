@@ -84,7 +84,7 @@ func TestWhatMovesTheIdleEnd(t *testing.T) {
 				w.advance(10 * time.Minute)
 				a := row.ask(b)
 				if a.status == 200 && row.moves {
-					<-w.store.touched // it is written beside the request
+					within(t, "a touch", w.store.touched) // it is written beside the request
 				}
 			}
 			want := map[bool]int{true: 200, false: 401}[row.moves]
@@ -106,7 +106,7 @@ func TestTheAbsoluteEnd(t *testing.T) {
 		if a := b.fetch("POST", "/bff/session/extend"); a.status != 200 {
 			t.Fatalf("extending: %d %s", a.status, a.body)
 		}
-		<-w.store.touched
+		within(t, "a touch", w.store.touched)
 	}
 	w.advance(72 * time.Second)
 	a := b.fetch("POST", "/bff/session/extend")

@@ -105,7 +105,10 @@ func (s *Surface) Endpoints() []surface.Endpoint {
 		page(pathLoggedOut, s.loggedOut, "changes no session; state, bound to a cookie of this browser"),
 		{Method: get, Path: pathSession, Handle: surface.Only(get, s.session)},
 		{Method: post, Path: pathExtend, Handle: surface.Only(post, s.extend)},
-		{Method: post, Path: pathLogout, Handle: surface.Only(post, s.logout), Defence: "by form: same-origin, else exact Origin; by fetch: the header guard"},
+		{
+			Method: post, Path: pathLogout, Handle: surface.Only(post, s.logout),
+			Defence: "by form: same-origin, else exact Origin; by fetch: the header guard",
+		},
 	}
 }
 

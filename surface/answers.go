@@ -57,8 +57,8 @@ var answers = map[bff.Code]answer{
 	bff.CodeRateLimited:      {429, "Too many requests", "There were too many attempts. Wait a moment, then try again.", again},
 	bff.CodeLoopDetected:     {508, "Loop detected", "This request came back to where it started. Tell whoever runs this app.", ways{}},
 
-	bff.CodeStoreUnavailable:    {503, "Temporarily unavailable", "Your session cannot be read right now. You are not signed out: try again in a moment.", again},
-	bff.CodeKeyUnknown:          {503, "Temporarily unavailable", "Your session cannot be opened right now. You are not signed out: try again in a moment.", again},
+	bff.CodeStoreUnavailable:    {503, "Temporarily unavailable", "Sessions cannot be read right now. Nothing is lost: try again in a moment.", again},
+	bff.CodeKeyUnknown:          {503, "Temporarily unavailable", "Your session cannot be opened right now. Nothing is lost: try again in a moment.", again},
 	bff.CodeIDPUnavailable:      {503, "Sign-in service unavailable", "The sign-in service does not answer. Try again in a moment.", again},
 	bff.CodeDraining:            {503, "Restarting", "This service is restarting. Try again in a moment.", again},
 	bff.CodeUpstreamUnavailable: {502, "Service unavailable", "The service behind this page does not answer. Try again in a moment.", again},
