@@ -10,7 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
+	"strconv"
 )
 
 // KeyBytes is the length of every key: 256 bits.
@@ -82,8 +82,9 @@ type RecordBox struct {
 }
 
 // Record derives the key of one session's record from its birth key and its root: a dump of the store opens nothing,
-// and a dump plus the ring opens nothing without the root. ErrKeyUnknown and ErrKeyRetired as they say.
-func (r *Keyring) Record(keyID string, root Root, app string) (*RecordBox, error) {
+// and a dump plus the ring opens nothing without the root. lookup is root's, which the caller has at hand. ErrKeyUnknown
+// and ErrKeyRetired as they say.
+func (r *Keyring) Record(keyID string, root Root, lookup Lookup, app string) (*RecordBox, error) {
 	birth, err := r.key(keyID)
 	if err != nil {
 		return nil, err
@@ -94,7 +95,7 @@ func (r *Keyring) Record(keyID string, root Root, app string) (*RecordBox, error
 	if err != nil {
 		return nil, err
 	}
-	return &RecordBox{aead: aead, bound: bind(keyID, app, string(root.Lookup()))}, nil
+	return &RecordBox{aead: aead, bound: bind(keyID, app, string(lookup))}, nil
 }
 
 // Seal encrypts one part of the record under its name.
@@ -172,10 +173,10 @@ func newAEAD(ikm []byte, info string) (cipher.AEAD, error) {
 
 // bind writes parts so that no two different lists give the same text: each part behind its length.
 func bind(parts ...string) string {
-	var b strings.Builder
+	b := make([]byte, 0, 128) // room for what a record is bound to
 	for _, p := range parts {
-		fmt.Fprintf(&b, "%d:", len(p))
-		b.WriteString(p)
+		b = strconv.AppendInt(b, int64(len(p)), 10)
+		b = append(append(b, ':'), p...)
 	}
-	return b.String()
+	return string(b)
 }

@@ -116,7 +116,7 @@ func (s *Store) Save(ctx context.Context, n *bff.Session, attempt string, g *bff
 
 // savedFields returns the fields that a save writes, names and values in turn.
 func (s *Store) savedFields(n *bff.Session, g *bff.Grant) ([]any, error) {
-	box, err := s.ring.Record(n.KeyID, n.Root, n.App)
+	box, err := s.ring.Record(n.KeyID, n.Root, lookupOf(n), n.App)
 	if err != nil {
 		return nil, err
 	}

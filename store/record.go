@@ -109,7 +109,7 @@ func (s *Store) open(fields []string, root bff.Root, lookup bff.Lookup) (*bff.Se
 	if err != nil {
 		return nil, err
 	}
-	box, err := s.ring.Record(c.key, root, c.app)
+	box, err := s.ring.Record(c.key, root, lookup, c.app)
 	if err != nil {
 		return nil, err
 	}

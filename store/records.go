@@ -62,7 +62,7 @@ func (s *Store) newFields(n *bff.Session) ([]any, error) {
 	if key == "" {
 		key = s.ring.Front()
 	}
-	box, err := s.ring.Record(key, n.Root, n.App)
+	box, err := s.ring.Record(key, n.Root, lookupOf(n), n.App)
 	if err != nil {
 		return nil, err
 	}

@@ -192,7 +192,7 @@ func (w *world) reseal(s *bff.Session, field string, v any) {
 // sealed seals plain as the part of a record that stands in field.
 func (w *world) sealed(s *bff.Session, field string, plain []byte) []byte {
 	w.t.Helper()
-	box, err := w.ring.Record(s.KeyID, s.Root, s.App)
+	box, err := w.ring.Record(s.KeyID, s.Root, s.Lookup, s.App)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -331,7 +331,7 @@ func fuzzed(t *testing.T, clear []string, body, tokens []byte) (*bff.Session, er
 	}
 	defer s.Close()
 	root := bff.NewRoot()
-	if box, err := r.Record(clear[2], root, clear[1]); err == nil {
+	if box, err := r.Record(clear[2], root, root.Lookup(), clear[1]); err == nil {
 		body, tokens = box.Seal("body", body), box.Seal("tokens", tokens)
 	}
 	return s.OpenFields(append(clear, string(body), string(tokens)), root)

@@ -20,7 +20,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The contract runs on miniredis always, and with CLOAKROOM_TEST_REDIS=1 also on a real server, alone and as a Cluster.
+// The contract runs on miniredis always, and with the build tag "integration" also on a real server, alone and as a Cluster.
 
 // server is one Redis to test on.
 type server struct {
@@ -31,7 +31,7 @@ type server struct {
 
 var prefixes atomic.Int64 // each test has a key prefix of its own
 
-// started is what CLOAKROOM_TEST_REDIS asks for, running for all tests.
+// started are the real servers, running for all tests.
 var started = struct {
 	sync.Mutex
 	servers []server
@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 func servers(t *testing.T) []server {
 	t.Helper()
 	all := []server{{name: "miniredis"}}
-	if os.Getenv("CLOAKROOM_TEST_REDIS") == "" {
+	if !realRedis {
 		return all
 	}
 	started.Lock()
@@ -74,7 +74,7 @@ func servers(t *testing.T) []server {
 func startRedis(cluster bool) (stop func(), addr string, err error) {
 	binary, err := exec.LookPath("redis-server")
 	if err != nil {
-		return nil, "", errors.New("CLOAKROOM_TEST_REDIS is set but there is no redis-server: install Redis 7.0 or later")
+		return nil, "", errors.New("there is no redis-server: install Redis 7.0 or later")
 	}
 	dir, err := os.MkdirTemp("", "cloakroom-redis")
 	if err != nil {
@@ -177,16 +177,6 @@ func single(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	each(t, func(t *testing.T, w *world) {
 		if !w.server.cluster { // the client would learn the node's own address and pass by the proxy
-			test(t, w)
-		}
-	})
-}
-
-// withUsers runs a test on every server that knows users with rights of their own: the real ones.
-func withUsers(t *testing.T, test func(t *testing.T, w *world)) {
-	t.Helper()
-	each(t, func(t *testing.T, w *world) {
-		if w.server.name != "miniredis" {
 			test(t, w)
 		}
 	})

@@ -28,8 +28,14 @@ import (
 // startTime bounds a start and a stop: a race-built binary on a busy machine takes a second or two.
 const startTime = 30 * time.Second
 
-// build compiles the gateway with the race detector, once for all tests of a process, into the module's bin folder.
-var build = sync.OnceValues(func() (string, error) {
+// raced and plain compile the gateway, with and without the race detector, once for all tests of a process.
+var (
+	raced = sync.OnceValues(func() (string, error) { return build("cloakroom-race", "-race") })
+	plain = sync.OnceValues(func() (string, error) { return build("cloakroom") })
+)
+
+// build compiles the gateway into the module's bin folder.
+func build(name string, flags ...string) (string, error) {
 	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
 		return "", fmt.Errorf("finding the module: %w", err)
@@ -38,17 +44,22 @@ var build = sync.OnceValues(func() (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	fresh := filepath.Join(dir, fmt.Sprintf("cloakroom.%d", os.Getpid())) // other test processes build at the same time
-	out, err := exec.Command("go", "build", "-race", "-o", fresh, "cloakroom/cmd/cloakroom").CombinedOutput()
-	if err != nil {
+	fresh := filepath.Join(dir, fmt.Sprintf("%s.%d", name, os.Getpid())) // other test processes build at the same time
+	args := append(append([]string{"build"}, flags...), "-o", fresh, "cloakroom/cmd/cloakroom")
+	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the gateway: %w\n%s", err, out)
 	}
-	bin := filepath.Join(dir, "cloakroom")
+	bin := filepath.Join(dir, name)
 	return bin, os.Rename(fresh, bin)
-})
+}
 
 // Binary returns the name of the gateway's binary, built with the race detector.
-func Binary(tb testing.TB) string {
+func Binary(tb testing.TB) string { return built(tb, raced) }
+
+// Plain returns the name of the gateway's binary as users run it, for measurements.
+func Plain(tb testing.TB) string { return built(tb, plain) }
+
+func built(tb testing.TB, build func() (string, error)) string {
 	tb.Helper()
 	bin, err := build()
 	if err != nil {
@@ -114,6 +125,8 @@ type Instance struct {
 	log  logBuffer
 	done chan struct{}
 	err  error
+
+	listening chan [2]string // name and address of each listener
 }
 
 // logBuffer keeps what the process writes, and tells where it listens.
@@ -132,7 +145,15 @@ func (l *logBuffer) add(line []byte) {
 // Start runs one instance on the configuration until the test ends, with env (KEY=VALUE) laid over it.
 func (s *Setup) Start(tb testing.TB, env ...string) *Instance {
 	tb.Helper()
-	in := &Instance{tb: tb, done: make(chan struct{})}
+	in := s.run(tb, env...)
+	in.await()
+	return in
+}
+
+// run starts the process.
+func (s *Setup) run(tb testing.TB, env ...string) *Instance {
+	tb.Helper()
+	in := &Instance{tb: tb, done: make(chan struct{}), listening: make(chan [2]string, 2)}
 	in.cmd = exec.Command(s.Bin, "serve", "--config", s.File)
 	in.cmd.Env = append(append(os.Environ(), "GORACE=halt_on_error=1 atexit_sleep_ms=0"), env...)
 	stderr, err := in.cmd.StderrPipe()
@@ -142,34 +163,63 @@ func (s *Setup) Start(tb testing.TB, env ...string) *Instance {
 	if err := in.cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
-	listening := make(chan [2]string, 2)
 	read := make(chan struct{})
-	go func() { defer close(read); in.read(stderr, listening) }()
+	go func() { defer close(read); in.read(stderr) }()
 	go func() { <-read; in.err = in.cmd.Wait(); close(in.done) }()
 	tb.Cleanup(in.cleanup)
-	in.await(listening)
 	return in
 }
 
+// StartQuiet is Start for an instance that logs so little that it does not say where it listens: it is told.
+func (s *Setup) StartQuiet(tb testing.TB, level string) *Instance {
+	tb.Helper()
+	public, ops := freeAddr(tb), freeAddr(tb)
+	in := s.run(tb, "CLOAKROOM_LOG__LEVEL="+level, "CLOAKROOM_PUBLIC__LISTEN="+public, "CLOAKROOM_OPS__LISTEN="+ops)
+	for deadline := time.Now().Add(startTime); ; {
+		c, err := net.Dial("tcp", ops)
+		if err == nil {
+			_ = c.Close()
+			break
+		}
+		if time.Now().After(deadline) {
+			tb.Fatalf("the gateway does not listen: %v\n%s", err, in.Log())
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+	in.Addr, in.Ops = public, ops
+	return in
+}
+
+// freeAddr is a loopback address that nobody listened at a moment ago.
+func freeAddr(tb testing.TB) string {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
 // read keeps the log and picks the addresses out of it.
-func (in *Instance) read(from io.Reader, listening chan<- [2]string) {
+func (in *Instance) read(from io.Reader) {
 	lines := bufio.NewScanner(from)
 	lines.Buffer(nil, 1<<20) // a stack trace is long
 	for lines.Scan() {
 		in.log.add(lines.Bytes())
 		var l struct{ Msg, Listener, Addr string }
 		if json.Unmarshal(lines.Bytes(), &l) == nil && l.Msg == "listening" {
-			listening <- [2]string{l.Listener, l.Addr}
+			in.listening <- [2]string{l.Listener, l.Addr}
 		}
 	}
 }
 
-func (in *Instance) await(listening <-chan [2]string) {
+func (in *Instance) await() {
 	in.tb.Helper()
 	timeout := time.After(startTime)
 	for in.Addr == "" || in.Ops == "" {
 		select {
-		case l := <-listening:
+		case l := <-in.listening:
 			if l[0] == "public" {
 				in.Addr = l[1]
 			} else {
@@ -181,6 +231,28 @@ func (in *Instance) await(listening <-chan [2]string) {
 			in.tb.Fatalf("the gateway does not listen\n%s", in.Log())
 		}
 	}
+}
+
+// CPU returns the processor time the process has used so far (Linux).
+func (in *Instance) CPU() time.Duration { return CPU(in.tb, in.cmd.Process.Pid) }
+
+// CPU returns the processor time a process has used so far, user and system, of all its threads (Linux).
+func CPU(tb testing.TB, pid int) time.Duration {
+	tb.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	var ticks time.Duration
+	for _, f := range fields[11:13] { // utime and stime, the 14th and 15th field of the line
+		n, err := strconv.Atoi(f)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		ticks += time.Duration(n)
+	}
+	return ticks * 10 * time.Millisecond // USER_HZ is 100 wherever Go runs on Linux
 }
 
 // Log returns everything the instance has written so far.
