@@ -101,6 +101,9 @@ func TestHotPath(t *testing.T) {
 		Behave: func(b *provider.Behaviour) { b.AccessLife = time.Hour },
 	})
 	w.Setup.Bin = gateway.Plain(t)
+	if b := os.Getenv("BENCH_BIN"); b != "" {
+		w.Setup.Bin = b
+	}
 	in := w.Setup.StartQuiet(t, level())
 	w.At(in)
 	b := w.Browser()
