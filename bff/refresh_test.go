@@ -323,3 +323,27 @@ func TestDeadSenderIsFollowedOnce(t *testing.T) {
 	b.seen.until(t, "a later attempt", func(s *seen) bool { return len(s.refreshes) == 1 && s.refreshes[0].Later })
 	close(gate)
 }
+
+// shows REF-FRESH
+func TestRefreshMakesNothingFresherThanTheLogin(t *testing.T) {
+	w := newWorld(t)
+	a := w.instance()
+	root := w.login(a)
+	before := w.session(a, root)
+	w.expire()
+	if _, err := a.FreshTokens(context.Background(), w.app, before); err != nil {
+		t.Fatal(err)
+	}
+	after := w.session(a, root)
+	if after.Generation != 2 {
+		t.Fatal("nothing was refreshed")
+	}
+	if !after.AbsoluteEnd.Equal(before.AbsoluteEnd) || !after.AuthTime.Equal(before.AuthTime) || !after.LastActive.Equal(before.LastActive) {
+		t.Errorf("moved by a refresh: end %v, auth_time %v, last active %v",
+			after.AbsoluteEnd.Sub(before.AbsoluteEnd), after.AuthTime.Sub(before.AuthTime), after.LastActive.Sub(before.LastActive))
+	}
+	w.clock.move(12*time.Hour - 61*time.Second)
+	if _, err := a.Session(context.Background(), w.app, root); bff.CodeOf(err) != bff.CodeSessionExpired {
+		t.Errorf("at the absolute end of the login: %v", err)
+	}
+}

@@ -59,8 +59,11 @@ type World struct {
 
 // Options change a world.
 type Options struct {
+	Redis     redisproc.Options              // how the server keeps what it is given
 	RedisAddr func(*redisproc.Server) string // what the gateway is told; the server itself if nil
 	App       string                         // further lines of the app
+	Apps      string                         // further apps, at hosts under .localhost
+	Providers string                         // further providers
 	Routes    string                         // further routes
 	More      string                         // further top-level settings
 	Behave    func(*provider.Behaviour)
@@ -69,7 +72,7 @@ type Options struct {
 // New makes Redis, provider, API and configuration; no instance yet.
 func New(t *testing.T, makeOP func(*testing.T, *World, Options), o Options) *World {
 	t.Helper()
-	w := &World{T: t, Redis: redisproc.Start(t, redisproc.Options{}), Scan: leak.New()}
+	w := &World{T: t, Redis: redisproc.Start(t, o.Redis), Scan: leak.New()}
 	makeOP(t, w, o)
 	api, err := dev.NewAPI(dev.APIConfig{Issuer: w.OP.Issuer, JWKSURL: w.OP.JWKS})
 	if err != nil {
@@ -87,6 +90,7 @@ func New(t *testing.T, makeOP func(*testing.T, *World, Options), o Options) *Wor
 redis: {addrs: [%q]}
 providers:
   main: %s
+%s
 apps:
   web:
     kind: spa
@@ -96,12 +100,13 @@ apps:
     client_secret: %s
     claims: [sub, name, email]
 %s
+%s
 routes:
   - {path: /api/, upstream: %q, methods: [GET, POST], token: user}
   - {path: /open/, upstream: %q, strip_prefix: true, methods: [GET], token: none}
 %s
 %s
-`, addr, w.OP.YAML, Origin, ClientSecret, o.App, w.APIAt, w.APIAt+"/api", o.Routes, o.More))
+`, addr, w.OP.YAML, o.Providers, Origin, ClientSecret, o.App, o.Apps, w.APIAt, w.APIAt+"/api", o.Routes, o.More))
 	return w
 }
 
@@ -128,7 +133,7 @@ func (w *World) Browser() *browser.Browser {
 		Resolve: func(hostport string) string {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			if strings.HasPrefix(hostport, "web.localhost") {
+			if strings.HasSuffix(hostport, ".localhost:80") {
 				return w.target.Addr
 			}
 			return ""
