@@ -77,7 +77,7 @@ func (s *Surface) loginFailed(w http.ResponseWriter, r *http.Request, err error,
 	}
 	// From here on it is the user who is told. The provider's words stay in the log: RFC 6749
 	// section 4.1.2.1 makes error_description a text for developers.
-	offer := &surface.Offer{Err: surface.ExplainRefusal(err), LoginURL: pathLogin}
+	offer := &surface.Offer{Err: surface.ExplainRefusal(err), LoginURL: pathLogin, Spent: !mayRepeat(err)}
 	if bff.CodeOf(offer.Err) == surface.CodeLoginMisconfigured && s.trace.Alarm != nil {
 		s.trace.Alarm(r.Context(), bff.AlarmEvent{What: "provider refuses the app's sign-in request", Err: err})
 	}

@@ -67,10 +67,10 @@ func TestLandings(t *testing.T) {
 	}
 	b.signIn()
 	for _, row := range []struct{ path, site, to string }{
-		{"/bff/landed?return_to=//evil", "same-origin", "/#"},
-		{"/bff/landed?return_to=/bff/login", "same-origin", "/#"},
-		{"/bff/landed", "none", "/#"},
-		{"/bff/landed?return_to=/orders", "none", "/orders#"},
+		{"/bff/landed?return_to=//evil", "same-origin", "/"},
+		{"/bff/landed?return_to=/bff/login", "same-origin", "/"},
+		{"/bff/landed", "none", "/"},
+		{"/bff/landed?return_to=/orders", "none", "/orders"},
 	} {
 		if a := b.open(row.path, row.site); a.status != 303 || a.location() != row.to {
 			t.Errorf("%s: %d to %q, want %q", row.path, a.status, a.location(), row.to)

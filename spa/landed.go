@@ -30,6 +30,6 @@ func (s *Surface) landed(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.current(w, r, j); err != nil {
 		return &surface.Offer{Err: err, LoginURL: loginURL(target)}
 	}
-	surface.Redirect(w, s.safeReturn(target))
+	surface.Redirect(w, target) // no fragment to be kept away: this page was not reached from the provider
 	return nil
 }
