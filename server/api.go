@@ -36,7 +36,9 @@ func (s *Server) api(c echo.Context, st *site) error {
 		Scheme: schemeOf(st.app.Origin), Host: r.Host, RequestID: a.ID,
 	}
 	if session == nil {
-		return s.routes.Forward(c.Response(), r, m, call)
+		ctx, drained := s.untilDrain(r.Context(), c)
+		defer drained()
+		return s.routes.Forward(c.Response(), r.WithContext(ctx), m, call)
 	}
 	a.Session = session.ID()
 	if call.Tokens, err = s.engine.FreshTokens(r.Context(), st.app, session); err != nil {
