@@ -21,7 +21,8 @@ type attempt struct {
 	id      string
 	flight  *flight
 	wake    chan struct{} // an event of the session
-	later   bool          // a mark of somebody else stands in the record: this is the later attempt
+	later   bool          // a mark of somebody else stood in the record: this is the later attempt
+	sent    bool          // the refresh token has left this process under this attempt
 }
 
 // notify wakes a sleeping attempt. It is called by the hub and must not block.
@@ -44,8 +45,22 @@ func (a *attempt) run(ctx context.Context) {
 			continue // before anything was sent
 		}
 		a.flight.land(t, generation, a.told(err))
+		if errors.Is(err, ErrStore) && !a.sent {
+			// The claim or the mark may have been written although the answer was lost. Nobody is to wait for a lease that
+			// serves nobody, nor over a mark under which nothing was sent.
+			a.release(ctx, a.untouched())
+		}
 		return
 	}
+}
+
+// untouched settles the mark of an attempt that leaves the token as it found it. Where it took the place of somebody
+// else's mark, that doubt stays. A mark that is still on its way to the store finds the lease gone and is not written.
+func (a *attempt) untouched() Settlement {
+	if a.later {
+		return SettleDoubt
+	}
+	return SettleGood
 }
 
 // told turns what a port said into what waiting requests are told.
@@ -167,6 +182,9 @@ func (a *attempt) underLease(ctx, claiming context.Context) (TokenSet, int64, er
 	case errors.Is(err, ErrConflict):
 		a.release(ctx, SettleNothing)
 		return a.adopt(claiming)
+	case errors.Is(err, ErrClaimLost):
+		a.release(ctx, a.untouched()) // the mark, should it stand: the lease is somebody else's
+		return TokenSet{}, 0, err
 	case err != nil:
 		return TokenSet{}, 0, err
 	}
@@ -182,10 +200,9 @@ func (a *attempt) look(ctx context.Context) (*Session, error) {
 		if err != nil {
 			return nil, err
 		}
-		mark := s.Sent
-		a.later = mark != nil && mark.Generation == s.Generation && mark.Attempt != a.id
+		suspect := a.suspects(s)
 		left := time.Until(until)
-		if s.Generation > a.session.Generation || !a.later || mark.Doubt || left <= 0 {
+		if s.Generation > a.session.Generation || !suspect || left <= 0 {
 			return s, nil
 		}
 		if err := a.sleep(ctx, left); err != nil {
@@ -194,9 +211,26 @@ func (a *attempt) look(ctx context.Context) (*Session, error) {
 	}
 }
 
+// suspects reports whether the mark in a record is that of a sender who may still be at it, and notes whether this would
+// be the later attempt. A mark of its own says nothing new: an earlier round wrote it, over whatever was there before.
+func (a *attempt) suspects(s *Session) bool {
+	mark := s.Sent
+	switch {
+	case mark == nil || mark.Generation != s.Generation:
+		a.later = false
+		return false
+	case mark.Attempt == a.id:
+		return false
+	default:
+		a.later = true
+		return !mark.Doubt
+	}
+}
+
 // send makes the one call. It is not on the time of whoever waits: a call that was sent runs to its own end.
 func (a *attempt) send(ctx context.Context) (TokenSet, int64, error) {
 	began := time.Now()
+	a.sent = true
 	calling, cancel := context.WithTimeout(ctx, a.engine.limits.CallDeadline)
 	defer cancel()
 	g, err := a.engine.ports.Providers(a.app.ID).Refresh(calling, a.session)
@@ -221,7 +255,12 @@ func (a *attempt) failed(ctx context.Context, err error, took time.Duration) (To
 		r = &RefreshError{Outcome: OutcomeUnknown, Err: err}
 	}
 	if r.Outcome == OutcomeSpent {
-		if t, generation, err := a.adopt(ctx); err == nil && generation > a.session.Generation {
+		t, generation, err := a.adopt(ctx)
+		switch {
+		case err != nil: // gone already, for its own reason; or not to be read, which is no proof of anything
+			a.release(ctx, a.untouched())
+			return TokenSet{}, 0, err
+		case generation > a.session.Generation:
 			a.release(ctx, SettleNothing)
 			return t, generation, nil
 		}
@@ -250,7 +289,9 @@ func (a *attempt) save(ctx context.Context, g *Grant) (TokenSet, int64, error) {
 			a.release(ctx, SettleNothing)
 			return a.adopt(ctx)
 		case errors.Is(err, ErrNoSession):
-			a.discard(g)
+			if a.orphaned(err) {
+				a.discard(g)
+			}
 			return TokenSet{}, 0, err
 		}
 		if _, _, _, landed := a.flight.result(); !landed {
@@ -277,6 +318,14 @@ func (a *attempt) saved(ctx context.Context, g *Grant, generation int64) (TokenS
 		return TokenSet{}, 0, a.engine.endSession(ctx, a.session, ReasonSignedOut)
 	}
 	return g.Tokens, generation, nil
+}
+
+// orphaned reports whether tokens that came for a session that is gone are nobody's. Where revoking one token ends the
+// whole grant (RFC 7009 section 2.1 lets a provider do so), those of a session that a new sign-in replaced are not: the
+// new session would lose its own. Should the new one be another user's, they pass by themselves, known to nobody.
+func (a *attempt) orphaned(gone error) bool {
+	ended, known := errors.AsType[*EndedError](gone)
+	return !known || ended.Reason != ReasonReplaced || a.app.Provider.RevocationSparesGrant
 }
 
 // discard revokes tokens that came for a session that is over.

@@ -2,8 +2,6 @@ package bff
 
 import (
 	"context"
-	"errors"
-	"sync"
 	"time"
 )
 
@@ -55,7 +53,7 @@ type Engine struct {
 	// life ends when the process gives up the work that outlives requests; running counts that work.
 	life    context.Context
 	die     context.CancelFunc
-	running sync.WaitGroup
+	running work
 }
 
 // NewEngine makes an engine. now is the clock that all instances share as well as they can: local time plus the offset to
@@ -76,31 +74,3 @@ func (e *Engine) Now() time.Time { return e.now() }
 
 // Run takes events from the store until ctx ends.
 func (e *Engine) Run(ctx context.Context) { e.ports.Events.Subscribe(ctx, e.hub.deliver) }
-
-// Drain waits until all work that outlives its request (refreshes, saves, revocations) is done. When ctx ends first, the
-// rest is given up and an error returned.
-func (e *Engine) Drain(ctx context.Context) error {
-	done := make(chan struct{})
-	go func() { e.running.Wait(); close(done) }()
-	select {
-	case <-done:
-		e.die()
-		return nil
-	case <-ctx.Done():
-		e.die()
-		return errors.New("work was still running when the time to drain was over")
-	}
-}
-
-// beside runs work that must not be lost with the request that caused it: a closed tab must not lose a rotated token.
-// It ends with the process's life, or at its own deadline (0: none).
-func (e *Engine) beside(deadline time.Duration, work func(context.Context)) {
-	e.running.Go(func() {
-		ctx, cancel := e.life, context.CancelFunc(func() {})
-		if deadline > 0 {
-			ctx, cancel = context.WithTimeout(ctx, deadline)
-		}
-		defer cancel()
-		work(ctx)
-	})
-}

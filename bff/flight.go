@@ -38,6 +38,16 @@ func (f *flight) result() (t TokenSet, generation int64, err error, landed bool)
 	}
 }
 
+// wait waits until the flight has landed. A caller that goes away leaves it flying.
+func (f *flight) wait(ctx context.Context) error {
+	select {
+	case <-f.done:
+		return nil
+	case <-ctx.Done():
+		return &Error{Code: CodeClientGone, Err: context.Cause(ctx)}
+	}
+}
+
 // flights holds the refreshes of this process.
 type flights struct {
 	mu       sync.Mutex

@@ -21,6 +21,10 @@ const (
 	CodeLoginNoCode    Code = "login_no_code"    // neither code nor error in the answer
 	CodeLoginSignedOut Code = "login_signed_out" // a sign-out overtook the login: one click starts anew
 	CodeLoginNoSID     Code = "login_no_sid"     // the provider is configured to give a sid, and gave none
+
+	CodeLoginCodeRejected  Code = "login_code_rejected"  // the provider refused the code: used, too old, or not ours
+	CodeLoginTokenRejected Code = "login_token_rejected" // the provider's tokens broke a rule
+	CodeIDPMisconfigured   Code = "idp_misconfigured"    // the provider refused our client: an operator's business
 )
 
 // callbackDeadline bounds what a callback does at provider and store, however its browser behaves.
@@ -176,27 +180,50 @@ func (e *Engine) redeem(ctx context.Context, app *App, tx *transaction, cb Callb
 }
 
 // establish stores the session of a good grant, unless a sign-out overtook it, and ends the one it replaces. Every way
-// out either stores the tokens or revokes them.
+// out stores the tokens, or revokes them where that ends nothing else.
 func (e *Engine) establish(ctx context.Context, app *App, tx *transaction, g *Grant) (*Session, error) {
 	s := e.newSession(app, tx, g)
-	old := e.replaced(ctx, app, tx)
-	e.joinGroups(app, s, old)
-	if err := e.ports.Records.Create(ctx, s); err != nil {
-		e.undo(s)
-		return nil, storeError("storing the session", err)
+	old, err := e.replaced(ctx, app, tx)
+	if err == nil {
+		e.joinGroups(app, s, old)
+		err = e.admit(ctx, s)
 	}
-	// Index before record, record before marker check, marker check before the credential is handed out: whoever writes a
-	// marker now finds the session, and whoever wrote one before is found.
-	switch ended, err := e.ended(ctx, s); {
-	case err != nil:
-		e.undo(s)
-		return nil, storeError("checking for a sign-out", err)
-	case ended:
-		e.undo(s)
-		return nil, &Error{Code: CodeLoginSignedOut, Message: "You were signed out while you were signing in."}
+	if err != nil {
+		e.undo(s, CodeOf(err) == CodeLoginSignedOut || !e.endangers(app, tx, s, old))
+		return nil, err
 	}
 	e.endReplaced(ctx, app, s, old)
 	return s, nil
+}
+
+// admit stores a session and looks whether a sign-out overtook it. Index before record, record before marker check,
+// marker check before the credential is handed out: whoever writes a marker now finds the session, and whoever wrote one
+// before is found.
+func (e *Engine) admit(ctx context.Context, s *Session) error {
+	if err := e.ports.Records.Create(ctx, s); err != nil {
+		return storeError("storing the session", err)
+	}
+	switch ended, err := e.ended(ctx, s); {
+	case err != nil:
+		return storeError("checking for a sign-out", err)
+	case ended:
+		return errSignedOut()
+	}
+	return nil
+}
+
+// errSignedOut is the answer to a login that a sign-out overtook.
+func errSignedOut() error {
+	return &Error{Code: CodeLoginSignedOut, Message: "You were signed out while you were signing in."}
+}
+
+// endangers reports whether revoking the tokens of a login that failed could end the session it would have replaced: that
+// one lives on, and at some providers a revocation ends the user's whole grant (RFC 7009 section 2.1).
+func (e *Engine) endangers(app *App, tx *transaction, s, old *Session) bool {
+	if tx.replaces.IsZero() || app.Provider.RevocationSparesGrant {
+		return false
+	}
+	return old == nil || old.Subject == s.Subject // nil: it could not be read
 }
 
 func (e *Engine) newSession(app *App, tx *transaction, g *Grant) *Session {
@@ -211,16 +238,34 @@ func (e *Engine) newSession(app *App, tx *transaction, g *Grant) *Session {
 }
 
 // replaced returns the session the browser carried when the login began; nil if there is none (any more). It is not
-// judged: also one whose idle end has just passed holds tokens to be revoked.
-func (e *Engine) replaced(ctx context.Context, app *App, tx *transaction) *Session {
+// judged: also one whose idle end has just passed holds tokens to be revoked. One that cannot be read fails the login:
+// it may be another user's, who would stay signed in behind this one, or tie this session to its SSO session.
+func (e *Engine) replaced(ctx context.Context, app *App, tx *transaction) (*Session, error) {
 	if tx.replaces.IsZero() {
-		return nil
+		return nil, nil
 	}
 	old, err := e.ports.Records.Read(ctx, tx.replaces)
-	if err != nil || old.App != app.ID {
-		return nil
+	ended, gone := errors.AsType[*EndedError](err)
+	switch {
+	case errors.Is(err, ErrStore):
+		return nil, storeError("reading the replaced session", err)
+	case gone && app.Provider.SSOBy == SSOByAuthAt && overtook(ended, tx):
+		return nil, errSignedOut()
+	case err != nil || old.App != app.ID:
+		return nil, nil
+	default:
+		return old, nil
 	}
-	return old
+}
+
+// overtook reports whether the session that a login replaces was signed out since the login began. Where the moment of
+// authentication ties SSO sessions, the marker of that sign-out stands under the old moment: the login, which has a new
+// one and can no longer learn the old, would not find it. A browser that knows of a sign-out of its own needs no slack.
+func overtook(ended *EndedError, tx *transaction) bool {
+	if tx.seen != "" {
+		return ended.Reason == ReasonSignedOut && tx.began.Before(ended.At)
+	}
+	return ended.Reason == ReasonSignedOut && tx.began.Before(ended.At.Add(markerSlack))
 }
 
 // joinGroups ties the session to its SSO session. Where the moment of authentication ties it, a session that replaces
@@ -239,13 +284,16 @@ func (e *Engine) joinGroups(app *App, s, old *Session) {
 	}
 }
 
-// undo takes back a session that was not handed out: the record goes, should it be there, and the tokens are revoked.
-func (e *Engine) undo(s *Session) {
+// undo takes back a session that was not handed out: the record goes, should it be there, and the tokens are revoked if
+// that is asked for.
+func (e *Engine) undo(s *Session, revoke bool) {
 	e.beside(callbackDeadline, func(ctx context.Context) {
 		if _, err := e.ports.Records.Delete(ctx, s.Lookup, nil, ReasonLoginUndone); err != nil {
 			e.trace.alarm(ctx, "undoing a login", err) // it lives to its idle end, under a root that nobody has
 		}
-		e.revoke(ctx, s)
+		if revoke {
+			e.revoke(ctx, s)
+		}
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -36,6 +37,7 @@ func (e *Engine) SignOut(ctx context.Context, app *App, s *Session) (*SignedOut,
 	if err := e.endAll(ctx, targets, m, ReasonSignedOut, s.Lookup); err != nil {
 		return nil, storeError("signing out", err)
 	}
+	s = e.newest(ctx, s)
 	ended, err := e.ports.Records.Delete(ctx, s.Lookup, nil, ReasonSignedOut)
 	if err != nil {
 		return nil, storeError("signing out", err)
@@ -47,6 +49,19 @@ func (e *Engine) SignOut(ctx context.Context, app *App, s *Session) (*SignedOut,
 	return &SignedOut{Notice: e.sealNotice(app, m.ID), Ticket: e.putTicket(ctx, app, s)}, nil
 }
 
+// newest returns s as it stands in the store, and s itself where that cannot be told: a refresh may have landed since it
+// was read, and the token to revoke is the last one. (One that lands later finds no record, and revokes its own.)
+func (e *Engine) newest(ctx context.Context, s *Session) *Session {
+	if s.Root.IsZero() {
+		return s
+	}
+	now, err := e.ports.Records.Read(ctx, s.Root)
+	if err != nil {
+		return s
+	}
+	return now
+}
+
 // EndProviderSession ends what a provider says is over: by its sid, by its subject, or by both. Each found session takes
 // its whole SSO session with it. A session that is not there is success; an error means that it must be asked again.
 func (e *Engine) EndProviderSession(ctx context.Context, p *ProviderPolicy, sid, subject string, reason Reason) error {
@@ -54,49 +69,71 @@ func (e *Engine) EndProviderSession(ctx context.Context, p *ProviderPolicy, sid,
 	if sid == "" {
 		first = Target{ScopeSubject, p.Name, subject}
 	}
-	m := Marker{ID: newID(), At: e.now()}
-	if err := e.ports.Markers.Mark(ctx, []Target{first}, m); err != nil {
-		return storeError("marking an end", err)
-	}
-	members, err := e.ports.Markers.Members(ctx, first)
-	if err != nil {
-		return storeError("reading an index", err)
-	}
-	targets := []Target{first}
-	for _, member := range members {
-		for _, g := range member.Groups {
-			targets = append(targets, Target{ScopeSSO, p.Name, g})
-		}
-	}
-	if err := e.endAll(ctx, targets, m, reason, ""); err != nil {
+	if err := e.endAll(ctx, []Target{first}, Marker{ID: newID(), At: e.now()}, reason, ""); err != nil {
 		return storeError("ending sessions", err)
 	}
 	return nil
 }
 
-// endAll writes the marker for all targets, then deletes every session indexed under them that the marker applies to,
-// but for spare. It goes on after an error and returns all of them.
+// endAll writes the marker for all targets and for every SSO session that is tied to them, then deletes the sessions
+// indexed there that the marker applies to, but for spare. It goes on after an error and returns all of them.
 func (e *Engine) endAll(ctx context.Context, targets []Target, m Marker, reason Reason, spare Lookup) error {
-	if len(targets) == 0 {
-		return nil
-	}
-	if err := e.ports.Markers.Mark(ctx, targets, m); err != nil {
-		return err
-	}
-	var errs []error
+	members, err := e.mark(ctx, targets, m)
+	errs := []error{err}
 	done := map[Lookup]bool{spare: true}
-	for _, t := range targets {
-		members, err := e.ports.Markers.Members(ctx, t)
-		errs = append(errs, err)
-		for _, member := range members {
-			if done[member.Lookup] {
-				continue
-			}
-			done[member.Lookup] = true
-			errs = append(errs, e.endMember(ctx, member, m, reason))
+	for _, member := range slices.Backward(members) { // the farthest first: see below
+		if done[member.Lookup] {
+			continue
 		}
+		done[member.Lookup] = true
+		if len(member.Groups) > 1 && errors.Join(errs...) != nil {
+			continue // it ties SSO sessions together: whoever repeats this must find the rest by it
+		}
+		errs = append(errs, e.endMember(ctx, member, m, reason))
 	}
 	return errors.Join(errs...)
+}
+
+// mark writes the marker for the targets, then reads who is indexed under them; and so on with the SSO sessions those
+// belong to, until there is no other. A session that stepped up belongs to two (see joinGroups), and all that is tied in
+// that way is one session at the provider. Each marker is written before its index is read: whoever is not in the index
+// then will find the marker.
+func (e *Engine) mark(ctx context.Context, targets []Target, m Marker) ([]Member, error) {
+	var members []Member
+	var errs []error
+	known := make(map[Target]bool)
+	for _, t := range targets {
+		known[t] = true
+	}
+	for len(targets) > 0 {
+		if err := e.ports.Markers.Mark(ctx, targets, m); err != nil {
+			return members, errors.Join(append(errs, err)...)
+		}
+		var tied []Target
+		for _, t := range targets {
+			found, err := e.ports.Markers.Members(ctx, t)
+			errs, members = append(errs, err), append(members, found...)
+			tied = append(tied, tiedTo(found, t.Provider, m, known)...)
+		}
+		targets = tied
+	}
+	return members, errors.Join(errs...)
+}
+
+// tiedTo returns the SSO sessions of these members that are not known yet, and notes them. Whom the marker spares leads
+// nowhere.
+func tiedTo(members []Member, provider string, m Marker, known map[Target]bool) (targets []Target) {
+	for _, member := range members {
+		for _, g := range member.Groups {
+			t := Target{ScopeSSO, provider, g}
+			if known[t] || m.Except != "" && slices.Contains(member.Groups, m.Except) {
+				continue
+			}
+			known[t] = true
+			targets = append(targets, t)
+		}
+	}
+	return targets
 }
 
 // endMember ends one session found by an index.

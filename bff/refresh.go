@@ -3,6 +3,7 @@ package bff
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -46,14 +47,27 @@ func (e *Engine) RenewTokens(ctx context.Context, app *App, s *Session) (TokenSe
 // await joins the session's refresh and waits for it. A caller that goes away leaves it running.
 func (e *Engine) await(ctx context.Context, app *App, s *Session) (TokenSet, error) {
 	f := e.join(app, s)
+	_, _, _, fromMemory := f.result() // it landed before this request came: its save still runs, or it failed just now
 	call(ctx, e.trace.RefreshWaiting, SessionEvent{App: app.ID, Provider: s.Provider, SessionID: s.ID()})
-	select {
-	case <-f.done:
-		return f.tokens, f.err
-	case <-ctx.Done():
-		return TokenSet{}, &Error{Code: CodeClientGone, Err: context.Cause(ctx)}
+	if err := f.wait(ctx); err != nil {
+		return TokenSet{}, err
 	}
+	if f.err == nil && f.generation <= s.Generation {
+		// It ran already when s was read, and s has its result: the token that was refused, or is over, is no answer.
+		f = e.join(app, s)
+		if err := f.wait(ctx); err != nil {
+			return TokenSet{}, err
+		}
+	}
+	if fromMemory && f.err == nil && !f.tokens.usable(e.now()) {
+		// Nothing newer can be had before the save: a refresh from memory would put two unsaved rotations at stake.
+		return TokenSet{}, storeError("using refreshed tokens", errUnsaved)
+	}
+	return f.tokens, f.err
 }
+
+// errUnsaved is the cause of a refusal while the store takes no refreshed tokens.
+var errUnsaved = fmt.Errorf("%w: the tokens in memory have ended before they were saved", ErrStore)
 
 // endSession ends one session for a reason of its own and tells its holder.
 func (e *Engine) endSession(ctx context.Context, s *Session, reason Reason) error {
@@ -79,7 +93,8 @@ func (e *Engine) failure(ctx context.Context, s *Session, r *RefreshError, later
 	}
 	switch r.Outcome {
 	case OutcomeSpent:
-		return SettleGood, e.endSession(ctx, s, spentReason(r, later))
+		// Settled as if it lived on, for so it does where its end cannot be written now: a doubt must outlast that.
+		return settle, e.endSession(ctx, s, spentReason(r, later))
 	case OutcomeClient:
 		e.trace.alarm(ctx, "the provider refuses this client, not the user: check its registration and secret", r)
 		return settle, unavailable

@@ -12,33 +12,49 @@ import (
 	"cloakroom/server/telemetry"
 )
 
+// transportSecurity is what an https app promises: to be found by https alone, for a year (RFC 6797 section 6.1, ASVS
+// 3.4.1). Its subdomains are not the app's to promise for.
+const transportSecurity = "max-age=31536000"
+
 // admit looks at what the request is before anybody asks what it wants: its framing, its host, its path. What is
 // refused here reaches no room behind.
 func (s *Server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r, w := c.Request(), c.Response()
+		proxy.CloseAfter(w, r)
+		st := s.sites[r.Host]
+		plain := st != nil && s.isPlain(r, st)
+		if st != nil && isHTTPS(st) && !plain { // RFC 6797 section 7.2: never said over plain http
+			w.Header().Set("Strict-Transport-Security", transportSecurity)
+		}
 		if err := proxy.CheckFraming(r); err != nil {
 			return err
 		}
-		proxy.CloseAfter(w, r)
-		host := canonicalHost(r.Host)
-		if host == "" {
+		switch {
+		case r.Host == "":
 			return &bff.Error{Code: bff.CodeBadRequest, Message: "The request names no host."}
-		}
-		r.Host = host // Echo picks the site's router by it
-		st := s.sites[host]
-		if st == nil {
+		case st == nil:
 			return next(c) // the router without a host knows /healthz only
 		}
 		telemetry.AccessOf(r.Context()).App = st.app.ID
-		if err := s.refusePlain(c, st); err != nil || w.Committed {
+		if err := checkTarget(r); err != nil {
 			return err
 		}
-		if _, err := proxy.CleanPath(r.URL.EscapedPath()); err != nil {
-			return err
+		if plain {
+			return refusePlain(c, st)
 		}
 		return next(c)
 	}
+}
+
+// checkTarget refuses a target that is not one clean path: also "x:host/path", which net/http takes for an opaque URL
+// and whose text, put behind an origin, would name another host.
+func checkTarget(r *http.Request) error {
+	if r.URL.Opaque != "" {
+		return &bff.Error{Code: bff.CodeBadRequest, Message: "The address is malformed."}
+	}
+	_, err := proxy.CleanPath(r.URL.EscapedPath())
+	return err
 }
 
 // canonicalHost is a Host as sites are named: lower case, without the port that its scheme implies anyway; "" if it is
@@ -58,16 +74,17 @@ func canonicalHost(host string) string {
 	return host
 }
 
-// refusePlain keeps an https app off plain http, where a trusted proxy says that the frontend used it: a navigation is
-// sent on to https, everything else is refused, and no cookie is set (ASVS 12.2.1).
-func (s *Server) refusePlain(c echo.Context, st *site) error {
+// isPlain reports whether an https app was asked by plain http, as a trusted proxy says.
+func (s *Server) isPlain(r *http.Request, st *site) bool {
+	return isHTTPS(st) && s.fromTrustedProxy(r) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "http")
+}
+
+func isHTTPS(st *site) bool { return strings.HasPrefix(st.app.Origin, "https://") }
+
+// refusePlain keeps an https app off plain http: a navigation is sent on to https, everything else is refused, and no
+// cookie is set (ASVS 12.2.1).
+func refusePlain(c echo.Context, st *site) error {
 	r := c.Request()
-	if !strings.HasPrefix(st.app.Origin, "https://") || !s.fromTrustedProxy(r) {
-		return nil
-	}
-	if !strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "http") {
-		return nil
-	}
 	if r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
 		return c.Redirect(http.StatusPermanentRedirect, st.app.Origin+r.URL.RequestURI())
 	}

@@ -18,6 +18,7 @@ import (
 
 	"cloakroom/bff"
 	"cloakroom/server/config"
+	"cloakroom/store"
 )
 
 // commandLine is the command's grammar.
@@ -98,10 +99,16 @@ func Command(ctx context.Context, args, env []string, stdout, stderr io.Writer) 
 // usageError is a command line that makes no sense.
 type usageError struct{ error }
 
+// loggedError is one that the log has told of already: what reads the log as JSON finds nothing else in it.
+type loggedError struct{ error }
+
 // report tells what went wrong and chooses the exit code.
 func report(err error, stderr io.Writer) int {
 	if err == nil {
 		return 0
+	}
+	if _, ok := errors.AsType[*loggedError](err); ok {
+		return 1
 	}
 	if problems, ok := errors.AsType[*config.Problems](err); ok {
 		fmt.Fprintln(stderr, problems.Error())
@@ -130,6 +137,7 @@ func (c *serveCommand) Run(w *world) error {
 	}
 	tuneGC(w.env)
 	log := slog.New(slog.NewJSONHandler(w.stderr, &slog.HandlerOptions{Level: level}))
+	store.LogClient(log)
 	s, err := New(cfg, Options{Log: log})
 	if err != nil {
 		return err
@@ -137,7 +145,11 @@ func (c *serveCommand) Run(w *world) error {
 	defer s.Close()
 	log.Info("cloakroom starts", "version", version(), "apps", len(cfg.Apps), "routes", len(cfg.Routes),
 		"sealing_key", cfg.SealingKeys[0].ID)
-	return s.Run(w.ctx)
+	if err := s.Run(w.ctx); err != nil {
+		log.Error("the gateway ends", "error", err.Error())
+		return &loggedError{err}
+	}
+	return nil
 }
 
 // tuneGC lets the heap grow to five times what lives before it is collected: the gateway keeps next to nothing between
@@ -231,6 +243,9 @@ func (c *urlsCommand) Run(w *world) error {
 			fmt.Fprintf(w.stdout, "  initiate login           %s/initiate\n", base)
 		}
 	}
+	for _, n := range unserved(cfg) {
+		fmt.Fprintln(w.stderr, "note:", n)
+	}
 	return nil
 }
 
@@ -317,6 +332,7 @@ func unserved(cfg *config.Config) (notes []string) {
 		note(a.Native(), "apps.%s: a native app", id)
 		note(a.Static != config.Static{}, "apps.%s.static", id)
 		note(a.Login.Initiate, "apps.%s.login.initiate", id)
+		note(!a.Native(), "apps.%s: a sign-out that begins at the provider (back-channel logout)", id)
 		note(len(a.AllowedOrigins) > 0, "apps.%s.allowed_origins", id)
 	}
 	for _, name := range sortedKeys(cfg.Providers) {

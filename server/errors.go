@@ -23,11 +23,11 @@ func (s *Server) writeError(err error, c echo.Context) {
 	a := telemetry.AccessOf(r.Context())
 	a.Code, a.Err = string(bff.CodeOf(err)), err
 	if a.Code == string(bff.CodeClientGone) {
-		return // nobody is left to read it
+		return // nobody is left to read it: observe cuts the connection
 	}
 	info := surface.Info{RequestID: a.ID}
 	if st := s.sites[r.Host]; st != nil {
-		info.LoginURL = st.surface.LoginURL(r)
+		info.LoginURL, info.HomeURL = st.surface.LoginURL(r), st.app.DefaultReturn
 	}
 	surface.WriteError(w, r, err, info)
 }
@@ -44,7 +44,7 @@ func typed(err error, h http.Header) error {
 	if he, ok := errors.AsType[*echo.HTTPError](err); ok {
 		switch he.Code {
 		case http.StatusNotFound:
-			return &bff.Error{Code: bff.CodeNotFound, Message: "There is nothing at this address."}
+			return notFound()
 		case http.StatusMethodNotAllowed:
 			return &bff.Error{Code: bff.CodeMethodNotAllowed, Message: "This address does not take this method."}
 		}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -20,6 +21,10 @@ import (
 // certRecheck is how often a certificate file is looked at for a change: far more often than one is renewed.
 const certRecheck = 10 * time.Second
 
+// afterDrain is the time of work that outlives its request, where requests used up the drain's: with the drain's 25 s it
+// stays below the 30 s after which Kubernetes kills.
+const afterDrain = 3 * time.Second
+
 // listenPublic opens the public listener, bounded in connections and with TLS where configured.
 func (s *Server) listenPublic() (net.Listener, error) {
 	l, err := net.Listen("tcp", s.cfg.Public.Listen)
@@ -29,6 +34,7 @@ func (s *Server) listenPublic() (net.Listener, error) {
 	if n := s.cfg.Public.Limits.Connections; n > 0 {
 		l = netutil.LimitListener(l, n)
 	}
+	l = impatient{l, cmp.Or(s.options.Stall, stall)}
 	if s.cfg.Public.TLS.CertFile == "" {
 		return l, nil
 	}
@@ -41,6 +47,38 @@ func (s *Server) listenPublic() (net.Listener, error) {
 		MinVersion: tls.VersionTLS12, // ASVS 12.1.1
 		NextProtos: []string{"h2", "http/1.1"}, GetCertificate: cert.get,
 	}), nil
+}
+
+// stall is how long a frontend may take nothing of what it is sent: longer than a phone is in a tunnel. An answer as a
+// whole may take any time, so net/http's WriteTimeout is of no use here.
+const stall = time.Minute
+
+// impatient is a listener whose connections break when their peer stops reading (ASVS 13.1.3).
+type impatient struct {
+	net.Listener
+	after time.Duration
+}
+
+// Accept waits for the next connection.
+func (l impatient) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return impatientConn{c, l.after}, nil
+}
+
+type impatientConn struct {
+	net.Conn
+	after time.Duration
+}
+
+// Write gives each write its own time.
+func (c impatientConn) Write(p []byte) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(c.after)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
 }
 
 // certificate is a key pair on disk that is read again when it changes.
@@ -124,7 +162,10 @@ func (s *Server) stop(front, back *http.Server) error {
 	defer cancel()
 	err := front.Shutdown(ctx)
 	if err != nil {
-		_ = front.Close() // whoever is still there has had its time
+		err = fmt.Errorf("requests were still running when the time to drain was over: %w", err)
+		_ = front.Close() // whoever is still there has had its time; a rotated token that is being saved has not
+		ctx, cancel = context.WithTimeout(context.Background(), afterDrain)
+		defer cancel()
 	}
 	err = errors.Join(err, s.engine.Drain(ctx))
 	for _, p := range s.idps {

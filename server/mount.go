@@ -44,6 +44,7 @@ func (s *Server) mount() {
 			g.Add(ep.Method, echoPath(ep.Path), own(ep))
 		}
 		g.Any("/*", s.forward(st))
+		g.RouteNotFound("/*", s.forward(st)) // methods that Echo does not know: the 405 is ours to write
 	}
 	s.echo = e
 }
@@ -60,8 +61,13 @@ func route(name string, h echo.HandlerFunc) echo.HandlerFunc {
 func own(ep surface.Endpoint) echo.HandlerFunc {
 	return route(ep.Path, func(c echo.Context) error {
 		r := c.Request()
+		c.Response().Before(func() { letGoOfBody(c) }) // no endpoint of a surface reads one
 		for i, name := range c.ParamNames() {
-			r.SetPathValue(name, c.ParamValues()[i])
+			value := c.ParamValues()[i]
+			if value == "" || strings.Contains(value, "/") { // Echo's last parameter takes all that follows; a segment is meant
+				return notFound()
+			}
+			r.SetPathValue(name, value)
 		}
 		return ep.Handle(c.Response(), r)
 	})
@@ -88,13 +94,28 @@ func (s *Server) clientIP() echo.IPExtractor {
 func (s *Server) forward(st *site) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if allow := st.methods[r.URL.Path]; allow != nil {
+		if allow := st.methods[r.URL.Path]; allow != nil && !slices.Contains(allow, r.Method) {
 			return &proxy.MethodError{Allow: slices.Sorted(slices.Values(allow)), Err: &bff.Error{
 				Code: bff.CodeMethodNotAllowed, Message: "This address does not take this method.",
 			}}
 		}
+		if isOwn(r.URL.Path) {
+			return notFound()
+		}
 		return s.api(c, st)
 	}
+}
+
+// isOwn reports whether a path is one of the gateway's own, however it is spelled: no route, not even one for everything,
+// takes it. Who decodes, folds case or cuts parameters would take an API's answer there for the gateway's.
+func isOwn(plain string) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(plain, "/"), "/")
+	first, _, _ = strings.Cut(first, ";")
+	return slices.Contains([]string{"bff", "mobile", "healthz", ".well-known"}, strings.ToLower(first))
+}
+
+func notFound() error {
+	return &bff.Error{Code: bff.CodeNotFound, Message: "There is nothing at this address."}
 }
 
 // netipOf returns the address of a peer.

@@ -1,11 +1,15 @@
 package server
 
 import (
+	"bufio"
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"runtime/debug"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -21,17 +25,53 @@ const headerRequestID = "X-Request-Id"
 func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
+		w := &taken{ResponseWriter: c.Response().Writer}
+		c.Response().Writer = w
 		a := &telemetry.Access{
 			ID: requestID(r), Began: s.options.Now(), Method: r.Method, Host: r.Host, ClientIP: c.RealIP(), Route: "none",
 		}
+		r.Host = canonicalHost(r.Host) // Echo picks the site's router by that of this very request, not of a copy
 		c.SetRequest(r.WithContext(telemetry.WithAccess(r.Context(), a)))
 		c.Response().Header().Set(headerRequestID, a.ID)
 		defer s.tell(c, a)
 		defer s.rescue(c, a)
-		if err := next(c); err != nil {
+		if err := next(c); err != nil && !w.hijacked { // what follows a takeover is not HTTP: nothing may be written into it
+			letGoOfBody(c)
 			c.Error(err)
 		}
+		if a.Code == string(bff.CodeClientGone) && !c.Response().Committed {
+			panic(http.ErrAbortHandler) // net/http would make a 200 of an answer that was never written
+		}
+		letGoOfBody(c)
 		return nil
+	}
+}
+
+// taken is a writer that remembers whether its connection was taken over.
+type taken struct {
+	http.ResponseWriter
+	hijacked bool
+}
+
+// Hijack takes the connection over.
+func (w *taken) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	w.hijacked = w.hijacked || err == nil
+	return conn, rw, err
+}
+
+// Unwrap lets http.ResponseController reach the writer of the server.
+func (w *taken) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// linger is how long a request's body may still come after its answer was decided: long enough for one on its way, short
+// enough that nobody holds connections by bodies that never come (ASVS 13.1.3).
+const linger = 500 * time.Millisecond
+
+// letGoOfBody ends the wait for a body that nobody reads. On HTTP/1 net/http reads what is left before it writes the head
+// of an answer, and again before it closes, for as long as the frontend likes.
+func letGoOfBody(c echo.Context) {
+	if r := c.Request(); r.ProtoMajor == 1 && r.ContentLength != 0 {
+		_ = http.NewResponseController(c.Response()).SetReadDeadline(time.Now().Add(linger)) // a connection that has none is not one
 	}
 }
 
@@ -53,13 +93,16 @@ func (s *Server) rescue(c echo.Context, a *telemetry.Access) {
 	case p == nil:
 		return
 	case isAbort(p):
-		a.Code = "aborted"
+		a.Code = cmp.Or(a.Code, "aborted")
 		panic(p)
 	}
 	s.log.Error("panic", "request_id", a.ID, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-	if !c.Response().Committed {
-		c.Error(&bff.Error{Code: bff.CodeInternal, Err: fmt.Errorf("panic: %v", p)})
+	if c.Response().Committed {
+		a.Code = string(bff.CodeInternal)
+		panic(http.ErrAbortHandler) // a broken answer must be seen as broken, not as a short one
 	}
+	letGoOfBody(c)
+	c.Error(&bff.Error{Code: bff.CodeInternal, Err: fmt.Errorf("panic: %v", p)})
 }
 
 func isAbort(p any) bool {

@@ -37,6 +37,8 @@ type Options struct {
 	Now func() time.Time
 	// Limits shortens the engine's times, for tests that wait for them.
 	Limits bff.Limits
+	// Stall is how long a connection may take nothing of what it is sent before it is cut. Default one minute.
+	Stall time.Duration
 	// OnListen is told the address of each listener, by name, once it accepts connections.
 	OnListen func(name string, addr net.Addr)
 }

@@ -285,7 +285,7 @@ var signInRate = store.Rate{Count: 5, Per: time.Second, Burst: 200}
 // limit refuses more than the address may do. With the store down it lets pass: a start writes nothing, and a callback
 // fails a moment later anyway.
 func (s *Server) limit(ctx context.Context, rule string, r *http.Request) error {
-	ok, wait, err := s.store.Allow(ctx, rule, telemetry.AccessOf(r.Context()).ClientIP, signInRate)
+	ok, wait, err := s.store.Allow(ctx, rule, addressBlock(telemetry.AccessOf(r.Context()).ClientIP), signInRate)
 	switch {
 	case err != nil:
 		s.log.Warn("rate limits cannot be asked", "error", err.Error())
@@ -294,6 +294,20 @@ func (s *Server) limit(ctx context.Context, rule string, r *http.Request) error 
 		return nil
 	}
 	return &bff.Error{Code: bff.CodeRateLimited, Message: "Too many sign-ins from your address. Wait a moment.", RetryAfter: wait}
+}
+
+// addressBlock is whom an address stands for: an IPv6 subscriber has at least a /64 (RFC 6177 section 2), and would
+// otherwise have as many limits as addresses.
+func addressBlock(ip string) string {
+	addr, err := netip.ParseAddr(ip)
+	if err != nil || addr.Unmap().Is4() {
+		return ip
+	}
+	block, err := addr.WithZone("").Prefix(64)
+	if err != nil {
+		return ip
+	}
+	return block.String()
 }
 
 // clientTLS is how Redis is spoken to; nil: in the clear.

@@ -134,7 +134,16 @@ func (s *Surface) forget(w http.ResponseWriter, j jar) {
 
 // leave redeems the one-time address: the browser goes on to the provider, in a top-level navigation of its own, which
 // alone may carry the ID token. The sign-out here is done already, so nothing that fails now undoes it.
+//
+// Whose sign-out it is the ticket says, not this browser: a foreign page could send anybody on to the provider with the
+// ticket of a session of its own, and so end theirs there. So such a navigation shows a page whose own link goes on, and
+// uses up nothing.
 func (s *Surface) leave(w http.ResponseWriter, r *http.Request) error {
+	switch field(r, "Sec-Fetch-Site") {
+	case "", "same-origin", "none":
+	default:
+		return surface.WritePage(w, r, surface.ConfirmLogoutPage(s.app.DefaultReturn))
+	}
 	state := rand.Text() // 128 random bits at least: this browser's half of the way back
 	to, err := s.engine.RedeemTicket(r.Context(), s.app, r.PathValue("ticket"), state)
 	switch {

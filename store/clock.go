@@ -16,14 +16,22 @@ func (s *Store) Now() time.Time { return s.local().Add(s.Drift()) }
 // Drift returns how far Redis is ahead of the local clock; 0 until Run measured it.
 func (s *Store) Drift() time.Duration { return time.Duration(s.offset.Load()) }
 
+// firstSampleEvery is how often it is tried until it is known at all: what is written meanwhile carries the local time,
+// and where that is wrong, other instances take a session for idle, or for one whose activity somebody forged.
+const firstSampleEvery = time.Second
+
 // Run samples the offset to Redis's clock, at once and then every 30 s, until ctx ends. While Redis is down, the last
-// offset stays.
+// offset stays; until there is one, it is asked for every second.
 func (s *Store) Run(ctx context.Context) {
-	ticker := time.NewTicker(sampleEvery)
+	ticker := time.NewTicker(firstSampleEvery)
 	defer ticker.Stop()
-	for {
+	for known := false; ; {
 		if offset, err := s.sample(ctx); err == nil {
 			s.offset.Store(int64(offset))
+			if !known {
+				known = true
+				ticker.Reset(sampleEvery)
+			}
 		} else {
 			s.log.DebugContext(ctx, "clock of Redis not read", "err", err)
 		}

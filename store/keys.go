@@ -17,6 +17,7 @@ func (s *Store) record(l bff.Lookup) string { return s.prefix + "s:{" + string(l
 func claimOf(record string) string { return record + ":claim" }
 func tokOf(record string) string   { return record + ":tok" }
 func endedOf(record string) string { return record + ":ended" }
+func leftOf(record string) string  { return endedOf(record) + ":left" }
 
 // indexNames returns all indexes that an identity of a provider belongs to, under all index keys, without the prefix.
 // The one by sid is there whenever there is a sid, whatever ties the provider's SSO sessions.
@@ -86,7 +87,8 @@ func fromMillis(ms int64) time.Time {
 	return time.UnixMilli(ms)
 }
 
-// endedText writes what is left of a session: why it ended, and when.
+// endedText writes what is left of a session: why it ended, and when. The script that keeps it adds by which attempt, and
+// of which app.
 func endedText(r bff.Reason, at time.Time) string {
 	return string(r) + " " + strconv.FormatInt(millis(at), 10)
 }
@@ -97,6 +99,7 @@ func gone(ended string) error {
 		return bff.ErrNoSession
 	}
 	reason, at, _ := strings.Cut(ended, " ")
+	at, _, _ = strings.Cut(at, " ")
 	ms, _ := strconv.ParseInt(at, 10, 64)
 	return &bff.EndedError{Reason: bff.Reason(reason), At: fromMillis(ms)}
 }

@@ -111,6 +111,11 @@ func (s *Store) Save(ctx context.Context, n *bff.Session, attempt string, g *bff
 	if err := s.runAll(ctx, s.indexCalls(n)); err != nil {
 		s.log.WarnContext(ctx, "index entries not added again", "session", lookup.ID(), "err", err)
 	}
+	// A sign-out between the two writes has forgotten entries that were added again after it. Saved is saved: should this
+	// not be found out, they pass by themselves.
+	if left, err := s.rdb.Exists(ctx, rec).Result(); err == nil && left == 0 {
+		s.forgetLate(ctx, n)
+	}
 	return nil
 }
 

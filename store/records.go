@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -17,6 +18,9 @@ const (
 	endedAtMost = 24 * time.Hour
 	// endedAtLeast is for a session that was about to end anyhow: tabs and repeated writes under way find the reason.
 	endedAtLeast = time.Minute
+	// leftFor is how long the sealed refresh token of an ended session waits for the repetition of its deletion, which comes
+	// after a time-out of Redis at the latest.
+	leftFor = 10 * time.Second
 )
 
 // errTaken says that another login's record stands under the name: impossible by chance.
@@ -178,17 +182,14 @@ func (s *Store) Touch(ctx context.Context, n *bff.Session, at time.Time) error {
 }
 
 // Delete ends a session if the marker applies to it: bff.Records. The index entries are forgotten afterwards; what of
-// them stays when that fails points to nothing and passes by itself.
+// them stays when that fails points to nothing and passes by itself. A write whose answer was lost is repeated once, by
+// the same attempt: the answer is the last place where a refresh token stands that is to be revoked.
 func (s *Store) Delete(ctx context.Context, lookup bff.Lookup, m *bff.Marker, reason bff.Reason) (*bff.Ended, error) {
-	rec := s.record(lookup)
-	got, err := s.runConfirmed(ctx, call{
-		s.scripts.remove,
-		[]string{rec, claimOf(rec), tokOf(rec), endedOf(rec)},
-		append([]any{
-			endedText(reason, s.Now()), millis(s.Now()), s.channel, eventText(endEvent(lookup, reason)),
-			endedAtMost.Milliseconds(), endedAtLeast.Milliseconds(),
-		}, s.condition(m)...),
-	})
+	c := s.deletion(lookup, m, reason)
+	got, err := s.runConfirmed(ctx, c)
+	if unanswered(ctx, err) {
+		got, err = s.runConfirmed(ctx, c)
+	}
 	if err != nil {
 		return nil, unavailable("deleting the record", err)
 	}
@@ -199,6 +200,30 @@ func (s *Store) Delete(ctx context.Context, lookup bff.Lookup, m *bff.Marker, re
 	ended := &bff.Ended{Lookup: lookup, App: got.text(1)}
 	ended.Refresh = s.revocation(ctx, got.text(2), ended)
 	return ended, nil
+}
+
+// deletion makes the one call that ends a session, with an attempt id of its own. A login that is undone leaves its end
+// ahead of a record that may still be on its way.
+func (s *Store) deletion(lookup bff.Lookup, m *bff.Marker, reason bff.Reason) call {
+	rec, now, ahead := s.record(lookup), s.Now(), ""
+	if reason == bff.ReasonLoginUndone {
+		ahead = "ahead"
+	}
+	return call{
+		s.scripts.remove,
+		[]string{rec, claimOf(rec), tokOf(rec), endedOf(rec), leftOf(rec)},
+		append([]any{
+			endedText(reason, now), rand.Text(), millis(now), s.channel, eventText(endEvent(lookup, reason)),
+			endedAtMost.Milliseconds(), endedAtLeast.Milliseconds(), leftFor.Milliseconds(), ahead,
+		}, s.condition(m)...),
+	}
+}
+
+// unanswered reports whether a write failed in such a way that it may have happened: Redis said nothing, and the caller is
+// still there to be told.
+func unanswered(ctx context.Context, err error) bool {
+	var said redis.Error
+	return err != nil && ctx.Err() == nil && !errors.As(err, &said) && !errors.Is(err, redis.ErrPoolTimeout)
 }
 
 // endEvent is the hint that goes out with an end.

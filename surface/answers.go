@@ -67,14 +67,19 @@ var answers = map[bff.Code]answer{
 	bff.CodeClientGone: {statusClientGone, "Client gone", "The connection was closed.", ways{}},
 	bff.CodeInternal:   {500, "Internal error", "Something went wrong here. Try again; if it stays, tell whoever runs this app.", again},
 
-	bff.CodeLoginUnknown:    {400, "Sign-in not found", "This sign-in was not started in this browser, or it is over already. Start again.", signIn},
-	bff.CodeLoginExpired:    {400, "Sign-in took too long", "There are ten minutes to sign in, and they have passed. Start again.", signIn},
-	bff.CodeLoginReplayed:   {400, "Sign-in already completed", "This answer was used already. If you are signed in you can go on, otherwise start again.", signIn},
-	bff.CodeLoginMixedUp:    {400, "Answer from elsewhere", "The answer did not come from the sign-in service that was asked. Nothing was done with it. Start again.", signIn},
-	bff.CodeLoginNoCode:     {400, "Incomplete answer", "The answer of the sign-in service was not complete. Start again.", signIn},
-	bff.CodeLoginRefused:    {403, "Sign-in refused", "The sign-in service did not sign you in. You can try again.", signIn},
-	bff.CodeLoginSignedOut:  {403, "Signed out meanwhile", "You were signed out while you were signing in. One click starts a new sign-in.", signIn},
-	bff.CodeLoginNoSID:      {502, "Sign-in not possible", "The sign-in service left out what a later sign-out needs. Tell whoever runs this app.", signIn},
+	bff.CodeLoginUnknown:   {400, "Sign-in not found", "This sign-in was not started in this browser, or it is over already. Start again.", signIn},
+	bff.CodeLoginExpired:   {400, "Sign-in took too long", "There are ten minutes to sign in, and they have passed. Start again.", signIn},
+	bff.CodeLoginReplayed:  {400, "Sign-in already completed", "This answer was used already. If you are signed in you can go on, otherwise start again.", signIn},
+	bff.CodeLoginMixedUp:   {400, "Answer from elsewhere", "The answer did not come from the sign-in service that was asked. Nothing was done with it. Start again.", signIn},
+	bff.CodeLoginNoCode:    {400, "Incomplete answer", "The answer of the sign-in service was not complete. Start again.", signIn},
+	bff.CodeLoginRefused:   {403, "Sign-in refused", "The sign-in service did not sign you in. You can try again.", signIn},
+	bff.CodeLoginSignedOut: {403, "Signed out meanwhile", "You were signed out while you were signing in. One click starts a new sign-in.", signIn},
+	bff.CodeLoginNoSID:     {502, "Sign-in not possible", "The sign-in service left out what a later sign-out needs. Tell whoever runs this app.", signIn},
+
+	bff.CodeLoginCodeRejected:  {400, "Sign-in not completed", "The sign-in service did not accept its own answer any more. Start again.", signIn},
+	bff.CodeLoginTokenRejected: {400, "Answer not accepted", "What the sign-in service answered did not hold. Nothing was done with it. Start again.", signIn},
+	bff.CodeIDPMisconfigured:   {502, "Sign-in not possible", "Sign-in is not set up correctly here. Tell whoever runs this app.", signIn},
+
 	CodeLoginMisconfigured:  {400, "Sign-in not possible", "The sign-in service does not accept how this app asks. Tell whoever runs this app.", signIn},
 	CodeLoginProviderFailed: {502, "Sign-in service failed", "The sign-in service had a problem. Try again in a moment.", signIn},
 	CodeCookiesBlocked: {

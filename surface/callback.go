@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"strings"
 
 	"cloakroom/bff"
 )
@@ -20,7 +21,7 @@ const (
 )
 
 // ReadCallback reads the provider's answer from the query of a callback. A parameter that stands twice (RFC 6749
-// section 3.1), a value that is too long or a query that cannot be read are CodeBadRequest, before anything else is
+// section 3.1), a value that is too long or of other characters than it can have, or a query that cannot be read are CodeBadRequest, before anything else is
 // done. What the answer does not define is ignored: the callback believes only its transaction.
 func ReadCallback(rawQuery string) (bff.Callback, error) {
 	query, err := url.ParseQuery(rawQuery)
@@ -33,6 +34,8 @@ func ReadCallback(rawQuery string) (bff.Callback, error) {
 			return bff.Callback{}, badAnswer(fmt.Errorf("%s stands %d times", name, len(values)))
 		case len(values) == 1 && len(values[0]) > longest:
 			return bff.Callback{}, badAnswer(fmt.Errorf("%s of %d bytes", name, len(values[0])))
+		case len(values) == 1 && strings.ContainsFunc(values[0], isInvisible):
+			return bff.Callback{}, badAnswer(fmt.Errorf("%s with characters that it cannot have", name))
 		}
 	}
 	detail := query.Get("error_description")
@@ -41,6 +44,10 @@ func ReadCallback(rawQuery string) (bff.Callback, error) {
 		Error: query.Get("error"), Detail: detail[:min(len(detail), maxDetail)],
 	}, nil
 }
+
+// isInvisible reports characters that state, code, error (RFC 6749 appendices A.5, A.7 and A.11) and a URL cannot have.
+// Some token endpoints answer such a code by 500, which would let anybody make a provider look broken.
+func isInvisible(r rune) bool { return r < 0x20 || r > 0x7e }
 
 func badAnswer(err error) error {
 	return &bff.Error{Code: bff.CodeBadRequest, Message: "The answer of the sign-in service cannot be read.", Err: err}

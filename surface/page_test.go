@@ -96,7 +96,7 @@ func TestEveryCodeAsAPage(t *testing.T) {
 func TestThePagesOfSignInAndSignOut(t *testing.T) {
 	for what, p := range map[string]surface.Page{
 		"bounce": surface.BouncePage("/bff/landed?return_to=%2Fa%3Fb%3D1%26c%3D%22"), "confirm": surface.ConfirmLoginPage("/bff/login?prompt=login&return_to=%2Fa", "/"),
-		"signed out": surface.SignedOutPage("/bff/login", "/"), "unreachable": surface.ProviderUnreachablePage("/bff/login", "/"),
+		"signed out": surface.SignedOutPage("/bff/login", "/"), "leave": surface.ConfirmLogoutPage("/"), "unreachable": surface.ProviderUnreachablePage("/bff/login", "/"),
 	} {
 		res, text := page(t, p)
 		wellFormed(t, what, res, text)

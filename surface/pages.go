@@ -26,6 +26,15 @@ func ConfirmLoginPage(start, home string) Page {
 	}
 }
 
+// ConfirmLogoutPage stands between a foreign site's link and the end of the provider's session. A click on the page's own
+// address comes from this origin.
+func ConfirmLogoutPage(home string) Page {
+	return Page{
+		Title: "Sign out?", Text: []string{"Another site sent you here to sign out of the sign-in service. Continue only if you meant to."},
+		Actions: []Action{{"Sign out", ""}, {"Not now", home}},
+	}
+}
+
 // LogoutPage ends the provider's session by a form POST: nothing of it stands in a URL (RP-Initiated Logout section 2).
 func LogoutPage(action string, values url.Values) Page {
 	return Page{
@@ -72,10 +81,14 @@ func writeErrorPage(w http.ResponseWriter, r *http.Request, err error, info Info
 // addWays lists the ways on: a sign-in where that helps, what the surface offers, the same address again where that
 // may help, and home.
 func (p *Page) addWays(r *http.Request, ways ways, err error, info Info) {
+	o, ok := errors.AsType[*Offer](err)
+	if ok && o.Spent {
+		ways.signIn, ways.again = true, false
+	}
 	if ways.signIn && info.LoginURL != "" {
 		p.Actions = append(p.Actions, Action{"Sign in", info.LoginURL})
 	}
-	if o, ok := errors.AsType[*Offer](err); ok {
+	if ok {
 		if o.Text != "" {
 			p.Text = append(p.Text, o.Text)
 		}

@@ -31,6 +31,7 @@ type Offer struct {
 	LoginURL string // replaces Info.LoginURL; "" leaves it
 	Text     string // one more paragraph on a page; never a text of anybody else
 	Actions  []Action
+	Spent    bool // the address itself is used up: a page offers the sign-in in place of opening it again
 }
 
 // Error returns the cause's text, for the log.

@@ -27,6 +27,7 @@ var codes = map[bff.Code]int{
 	bff.CodeDraining: 503, bff.CodeClientGone: 499, bff.CodeInternal: 500,
 	bff.CodeLoginUnknown: 400, bff.CodeLoginExpired: 400, bff.CodeLoginReplayed: 400, bff.CodeLoginMixedUp: 400,
 	bff.CodeLoginRefused: 403, bff.CodeLoginNoCode: 400, bff.CodeLoginSignedOut: 403, bff.CodeLoginNoSID: 502,
+	bff.CodeLoginCodeRejected: 400, bff.CodeLoginTokenRejected: 400, bff.CodeIDPMisconfigured: 502,
 	surface.CodeCookiesBlocked: 400, surface.CodeLoginMisconfigured: 400, surface.CodeLoginProviderFailed: 502,
 }
 

@@ -31,7 +31,9 @@ func newWorld(t *testing.T, o world.Options) *world.World {
 			behave(b)
 		}
 	}
-	return world.New(t, world.DevProvider, o)
+	w := world.New(t, world.DevProvider, o)
+	t.Cleanup(func() { cleanLogs(t, w) }) // before the instances' own, so it runs after they have ended
+	return w
 }
 
 // refreshFault lays a fault over the next refresh at the provider.

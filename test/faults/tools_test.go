@@ -3,10 +3,14 @@
 package faults_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
+	"time"
 
 	"cloakroom/dev/provider"
 	"cloakroom/test/browser"
@@ -65,4 +69,71 @@ func revokedAt(w *world.World, token string) bool {
 		}
 	}
 	return false
+}
+
+const (
+	cookieName = "__Host-Http-web"
+	// healTime bounds how long anything takes to be well again after its cause is over: a breaker that opened (5 s), a
+	// metadata failure that is remembered (3 s), and a busy machine.
+	healTime = 15 * time.Second
+)
+
+// await waits until a condition holds, at most within.
+func await(t *testing.T, what string, within time.Duration, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(within); !holds(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v it is still not so: %s", within, what)
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// heals waits until the orders are answered again. Until then 503 is right and everything else is wrong.
+func heals(t *testing.T, w *world.World, b *browser.Browser) {
+	t.Helper()
+	began := time.Now()
+	await(t, "the orders are answered with 200", healTime, func() bool {
+		p := w.Fetch(b, "GET", "/api/orders", "")
+		if p.Status != 200 {
+			unavailable(t, p, "")
+		}
+		return p.Status == 200
+	})
+	t.Logf("healed after %v", time.Since(began).Round(time.Millisecond))
+}
+
+// unavailable fails unless p is the answer to an outage: 503 with a code and a time to come back, and no word to the jar.
+func unavailable(t *testing.T, p *browser.Page, code string) {
+	t.Helper()
+	if p.Status != 503 || p.Header.Get("Retry-After") == "" || !bytes.Contains(p.Body, []byte(code)) {
+		t.Fatalf("%s: %d %v, want 503 %s with Retry-After\n%.600s", p.URL, p.Status, p.Header, code, p.Body)
+	}
+	if set := p.Header.Values("Set-Cookie"); len(set) > 0 {
+		t.Errorf("%s: an outage set cookies: %q", p.URL, set)
+	}
+}
+
+// signedIn fails unless the session check says so.
+func signedIn(t *testing.T, w *world.World, b *browser.Browser, want bool) {
+	t.Helper()
+	p := w.Want(w.Fetch(b, "GET", "/bff/session", ""), 200)
+	var got struct{ Authenticated bool }
+	if err := json.Unmarshal(p.Body, &got); err != nil || got.Authenticated != want {
+		t.Fatalf("session: %s (%v), want authenticated %v", p.Body, err, want)
+	}
+}
+
+// cleanLogs looks, when all instances have ended, at every line they wrote: it is JSON, and names no user.
+func cleanLogs(t *testing.T, w *world.World) {
+	for _, in := range w.All {
+		for line := range strings.Lines(in.Log()) {
+			if !json.Valid([]byte(line)) {
+				t.Errorf("a log line that is no JSON: %s", line)
+			}
+			if strings.Contains(line, "usr_1001") || strings.Contains(line, "ada@example.com") {
+				t.Errorf("a log line that names the user: %s", line)
+			}
+		}
+	}
 }

@@ -53,8 +53,9 @@ type World struct {
 	Scan  *leak.Scanner
 	All   []*gateway.Instance // in the order they were started
 
-	mu     sync.Mutex
-	target *gateway.Instance // where the app's host leads
+	mu       sync.Mutex
+	target   *gateway.Instance // where the app's host leads
+	browsers []*browser.Browser
 }
 
 // Options change a world.
@@ -120,11 +121,14 @@ func (w *World) Start(n int, env ...string) []*gateway.Instance {
 	return w.All
 }
 
-// At sends the app's host to an instance.
+// At sends the app's host to an instance: what a browser asks for from now on goes there, on a new connection.
 func (w *World) At(in *gateway.Instance) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.target = in
+	for _, b := range w.browsers {
+		b.Close() // its idle connections lead elsewhere
+	}
 }
 
 // Browser makes a new profile whose every answer from the gateway is scanned.
@@ -141,6 +145,9 @@ func (w *World) Browser() *browser.Browser {
 		OnResponse: w.observe,
 	})
 	w.T.Cleanup(b.Close)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.browsers = append(w.browsers, b)
 	return b
 }
 

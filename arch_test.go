@@ -1,0 +1,377 @@
+// Package cloakroom_test holds the rules of the house: which room may look into which, and how files are made. The rooms
+// and their reasons are told in docs/architecture.md.
+package cloakroom_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// module is the path that all packages of ours begin with.
+const module = "cloakroom/"
+
+// anything is what a room may import that is not held to the arrows.
+const anything = "*"
+
+// arrow says which of our packages a room may import. Folders below a room that have no line of their own belong to it.
+type arrow struct {
+	room string
+	may  []string
+	why  string
+}
+
+// arrows is the one table of the rooms. A folder that is in none of them is refused: a new room gets a line here first.
+var arrows = []arrow{
+	{"bff", nil, "the domain would not notice if Redis, JOSE and web libraries were swapped"},
+	{"bff/proxy", []string{"bff"}, "forwarding knows sessions and tokens, not where they are kept or how they arrive"},
+	{"idp", []string{"bff", "dpop"}, "asking the provider is one thing, keeping what it says another"},
+	{"store", []string{"bff"}, "what is kept does not depend on who presents it"},
+	{"dpop", nil, "proofs are made and checked by their text alone"},
+	{"surface", []string{"bff"}, "what both surfaces answer knows no cookie and no handle"},
+	{"spa", []string{"bff", "surface"}, "the browser surface must work over any store and any provider"},
+	{"spa/demo", nil, "the demo is files"},
+	{"mobile-api", []string{"bff", "surface", "dpop"}, "the native surface must work over any store and any provider"},
+	{"mobile-api/examples", nil, "an example that needs a package of ours shows nothing to its reader"},
+	{"server", []string{
+		"bff", "bff/proxy", "dpop", "idp", "mobile-api", "server/config", "server/ops", "server/telemetry", "spa", "store",
+		"surface",
+	}, "the server wires the rooms, and nothing of the development world is among them"},
+	{"server/config", nil, "the file as written can be read without the gateway"},
+	{"server/ops", []string{"bff"}, "the operator's listener asks the domain, not what is behind it"},
+	{"server/telemetry", []string{"bff"}, "telemetry is told values and asks nobody"},
+	{"cmd/cloakroom", []string{"server"}, "main parses nothing and wires nothing"},
+	{"cmd/cloakroom-dev", []string{"server", "dev"}, "the development world is a program of its own"},
+	{"dev", []string{"dev/provider", "server", "server/config", "spa/demo"}, "the development world uses the gateway as its users do"},
+	{"dev/provider", nil, "a provider that shares our code would share our bugs"},
+	{"test", []string{anything}, "tests of the whole see everything"},
+}
+
+// library says which rooms may import a library. Tests, dev and test may import any.
+type library struct {
+	prefix string
+	rooms  []string
+	why    string
+}
+
+var libraries = []library{
+	{"github.com/redis/go-redis", []string{"store"}, "only the store knows Redis"},
+	{"github.com/fxamacker/cbor", []string{"store"}, "only the store knows how a record is written"},
+	{"github.com/alicebob/miniredis", nil, "the embedded Redis is for development and tests"},
+	{"github.com/lestrrat-go/", []string{"idp", "dpop"}, "only two rooms know JOSE, so that moving to another library is cheap"},
+	{"golang.org/x/oauth2", []string{"idp", "mobile-api/examples"}, "only idp speaks OAuth as a client"},
+	{"github.com/coreos/go-oidc", nil, "it is somebody else's judgement, for tests"},
+	{"github.com/sony/gobreaker", []string{"idp"}, "the breaker guards the provider, and whoever asks it has it"},
+	{"github.com/labstack/", []string{"server"}, "only the server knows Echo: surfaces are net/http handlers that return errors"},
+	{"github.com/alecthomas/kong", []string{"server"}, "the command line is the server's"},
+	{"github.com/prometheus/", []string{"server/telemetry"}, "metrics are made where they are named"},
+	{"go.yaml.in/yaml", []string{"server/config"}, "YAML is read in one place"},
+}
+
+const (
+	maxFile = 400 // lines: what can be read in one sitting
+	maxFunc = 60  // lines: a function longer than a page does more than one thing
+	maxMain = 40  // lines: main parses, builds, runs, reports
+)
+
+// source is one Go file.
+type source struct {
+	path  string // from the module's root, with slashes
+	test  bool
+	lines int
+	set   *token.FileSet
+	ast   *ast.File
+}
+
+func parse(name string, text []byte) (*source, error) {
+	set := token.NewFileSet()
+	f, err := parser.ParseFile(set, name, text, parser.ParseComments)
+	if err != nil {
+		return nil, err
+	}
+	return &source{
+		path: name, test: strings.HasSuffix(name, "_test.go"), lines: strings.Count(string(text), "\n"), set: set, ast: f,
+	}, nil
+}
+
+// dir is the file's folder; "." at the root.
+func (s *source) dir() string { return path.Dir(s.path) }
+
+// arrow finds the room that a folder belongs to.
+func arrowOf(dir string) (arrow, bool) {
+	for ; dir != "."; dir = path.Dir(dir) {
+		if i := slices.IndexFunc(arrows, func(a arrow) bool { return a.room == dir }); i >= 0 {
+			return arrows[i], true
+		}
+	}
+	return arrow{}, false
+}
+
+// checkFile returns what breaks a rule in one file.
+func checkFile(s *source) (found []string) {
+	tell := func(format string, args ...any) { found = append(found, s.path+": "+fmt.Sprintf(format, args...)) }
+	switch strings.TrimSuffix(strings.TrimSuffix(path.Base(s.path), ".go"), "_test") {
+	case "utils", "util", "helpers", "helper", "common", "types", "manager", "misc":
+		tell("a file name that names nothing: file names are the glossary")
+	}
+	for _, fn := range s.functions() {
+		lines := s.set.Position(fn.End()).Line - s.set.Position(fn.Pos()).Line + 1
+		switch {
+		case fn.Recv == nil && fn.Name.Name == "init":
+			tell("init: what a package does it does when it is called")
+		case !s.test && lines > maxFunc:
+			tell("%s has %d lines, more than %d", fn.Name.Name, lines, maxFunc)
+		}
+	}
+	if s.test {
+		return append(found, s.skips()...)
+	}
+	if s.lines > maxFile {
+		tell("%d lines, more than %d", s.lines, maxFile)
+	}
+	if s.ast.Name.Name == "main" && strings.HasPrefix(s.path, "cmd/") && s.lines > maxMain {
+		tell("%d lines, more than %d: main parses, builds, runs, reports", s.lines, maxMain)
+	}
+	return append(found, s.strayImports()...)
+}
+
+func (s *source) functions() (all []*ast.FuncDecl) {
+	for _, d := range s.ast.Decls {
+		if fn, ok := d.(*ast.FuncDecl); ok {
+			all = append(all, fn)
+		}
+	}
+	return all
+}
+
+// skips finds tests that may not run: what a test needs is installed, or it fails and says what is missing.
+func (s *source) skips() (found []string) {
+	ast.Inspect(s.ast, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if !ok {
+			return true
+		}
+		sel, ok := call.Fun.(*ast.SelectorExpr)
+		if ok && slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, sel.Sel.Name) {
+			found = append(found, fmt.Sprintf("%s: a skipped test looks green", s.set.Position(call.Pos())))
+		}
+		return true
+	})
+	return found
+}
+
+// strayImports finds imports that the file's room may not have.
+func (s *source) strayImports() (found []string) {
+	room, known := arrowOf(s.dir())
+	if !known {
+		return []string{s.path + ": a folder that is no room; give it a line in the table of arrows"}
+	}
+	if slices.Contains(room.may, anything) {
+		return nil
+	}
+	for _, spec := range s.ast.Imports {
+		name, _ := strconv.Unquote(spec.Path.Value)
+		if why := refusal(room, name); why != "" {
+			found = append(found, fmt.Sprintf("%s: %s imports %s: %s", s.path, room.room, name, why))
+		}
+	}
+	return found
+}
+
+// refusal says why a room may not import a package; "" if it may.
+func refusal(room arrow, name string) string {
+	if ours, ok := strings.CutPrefix(name, module); ok {
+		to, known := arrowOf(ours)
+		if !known || to.room != room.room && !slices.Contains(room.may, to.room) {
+			return room.why
+		}
+		return ""
+	}
+	first, _, _ := strings.Cut(name, "/")
+	if room.room == "bff" && strings.Contains(first, ".") {
+		return room.why
+	}
+	for _, l := range libraries {
+		if strings.HasPrefix(name, l.prefix) && room.room != "dev" && room.room != "dev/provider" && !slices.Contains(l.rooms, room.room) {
+			return l.why
+		}
+	}
+	return ""
+}
+
+// checkComments finds packages without a package comment, or with more than one. Test packages beside a package need none.
+func checkComments(files []*source) (found []string) {
+	comments := make(map[string]int)
+	for _, s := range files {
+		pkg := s.dir() + " " + s.ast.Name.Name
+		if beside := strings.TrimSuffix(s.ast.Name.Name, "_test"); s.test && hasCode(files, s.dir(), beside) {
+			continue
+		}
+		if comments[pkg] += 0; s.ast.Doc != nil && s.ast.Doc.Text() != "" {
+			comments[pkg]++
+		}
+	}
+	for pkg, n := range comments {
+		if n != 1 {
+			found = append(found, fmt.Sprintf("%s: %d package comments, want one", pkg, n))
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+func hasCode(files []*source, dir, pkg string) bool {
+	return slices.ContainsFunc(files, func(s *source) bool { return !s.test && s.dir() == dir && s.ast.Name.Name == pkg })
+}
+
+// forbidden is what must not be linked into the production binary.
+var forbidden = []struct{ prefix, why string }{
+	{module + "dev", "the development world is not for production"},
+	{module + "test", "tests are not for production"},
+	{"github.com/alicebob/miniredis", "sessions in memory would be gone with the process"},
+	{"github.com/coreos/go-oidc", "it is for tests"},
+	{"testing", "nothing of the testing packages belongs into the binary"},
+	{"net/http/pprof", "it would register itself on the default mux"},
+}
+
+// checkDeps finds what must not be among the dependencies of the production binary.
+func checkDeps(deps []string) (found []string) {
+	for _, dep := range deps {
+		for _, f := range forbidden {
+			if dep == f.prefix || strings.HasPrefix(dep, f.prefix+"/") {
+				found = append(found, dep+": "+f.why)
+			}
+		}
+	}
+	return found
+}
+
+// sources reads every Go file of the module.
+func sources(t *testing.T) (files []*source) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && name != "." && (slices.Contains([]string{"node_modules", "testdata", "bin"}, d.Name()) || d.Name()[0] == '.'):
+			return filepath.SkipDir
+		case d.IsDir() || !strings.HasSuffix(name, ".go"):
+			return nil
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		s, err := parse(filepath.ToSlash(name), text)
+		files = append(files, s)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestHouse(t *testing.T) {
+	files := sources(t)
+	if len(files) < 50 { // there are far more: the walk would have missed the house
+		t.Fatalf("%d files found", len(files))
+	}
+	for _, s := range files {
+		for _, f := range checkFile(s) {
+			t.Error(f)
+		}
+	}
+	for _, f := range checkComments(files) {
+		t.Error(f)
+	}
+}
+
+func TestProductionBinaryHoldsNothingOfDevelopment(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "./cmd/cloakroom").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := strings.Fields(string(out))
+	if !slices.Contains(deps, module+"server") {
+		t.Fatal("the list does not even hold the server")
+	}
+	for _, f := range checkDeps(deps) {
+		t.Error(f)
+	}
+}
+
+// A rule that cannot be broken checks nothing: here each one is.
+func TestRulesCanBeBroken(t *testing.T) {
+	long := func(n int) string { return strings.Repeat("\n", n) }
+	tests := []struct{ name, path, text, want string }{
+		{"a domain with a web library", "bff/a.go", `package bff; import _ "github.com/labstack/echo/v4"`, "bff imports"},
+		{"a domain with any library", "bff/a.go", `package bff; import _ "example.com/x"`, "bff imports"},
+		{"a domain that knows its proxy", "bff/a.go", `package bff; import _ "cloakroom/bff/proxy"`, "bff imports"},
+		{"a proxy that knows the store", "bff/proxy/a.go", `package proxy; import _ "cloakroom/store"`, "bff/proxy imports"},
+		{"a surface that knows the provider", "spa/a.go", `package spa; import _ "cloakroom/idp"`, "spa imports"},
+		{"a provider that knows the store", "idp/a.go", `package idp; import _ "cloakroom/store"`, "idp imports"},
+		{"a configuration that knows the domain", "server/config/a.go", `package config; import _ "cloakroom/bff"`, "server/config imports"},
+		{"a server that knows the development world", "server/a.go", `package server; import _ "cloakroom/dev/provider"`, "server imports"},
+		{"a server that knows Redis", "server/a.go", `package server; import _ "github.com/redis/go-redis/v9"`, "only the store"},
+		{"a store that knows JOSE", "store/a.go", `package store; import _ "github.com/lestrrat-go/jwx/v2/jwt"`, "JOSE"},
+		{"a store that knows OAuth", "store/a.go", `package store; import _ "golang.org/x/oauth2"`, "only idp"},
+		{"a surface that knows Echo", "surface/a.go", `package surface; import _ "github.com/labstack/echo/v4"`, "Echo"},
+		{"a store that brings its own Redis", "store/a.go", `package store; import _ "github.com/alicebob/miniredis/v2"`, "embedded"},
+		{"a main that wires", "cmd/cloakroom/main.go", `package main; import _ "cloakroom/store"`, "cmd/cloakroom imports"},
+		{"a provider that shares our code", "dev/provider/a.go", `package provider; import _ "cloakroom/bff"`, "dev/provider imports"},
+		{"an unknown room", "attic/a.go", `package attic`, "no room"},
+		{"an import of an unknown room", "server/a.go", `package server; import _ "cloakroom/attic"`, "server imports"},
+		{"a file named for nothing", "bff/utils.go", `package bff`, "names nothing"},
+		{"a test file named for nothing", "bff/helpers_test.go", `package bff_test`, "names nothing"},
+		{"an init", "bff/a.go", `package bff; func init() {}`, "init"},
+		{"a long file", "bff/a.go", "package bff" + long(maxFile+1), "lines, more than"},
+		{"a long function", "bff/a.go", "package bff\nfunc f() {" + long(maxFunc) + "}", "f has 61 lines"},
+		{"a long main", "cmd/cloakroom/main.go", "package main" + long(maxMain+1), "main parses"},
+		{"a skipped test", "bff/a_test.go", `package bff_test; func f(t interface{ Skip(...any) }) { t.Skip() }`, "looks green"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s, err := parse(tt.path, []byte(tt.text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found := checkFile(s); len(found) != 1 || !strings.Contains(found[0], tt.want) {
+				t.Errorf("found %q, want one that says %q", found, tt.want)
+			}
+		})
+	}
+}
+
+func TestRulesOfTheWholeCanBeBroken(t *testing.T) {
+	bare, err := parse("bff/a.go", []byte("package bff"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	told, err := parse("bff/b.go", []byte("// Package bff is told.\npackage bff"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found := checkComments([]*source{bare, told}); found != nil {
+		t.Errorf("one comment: %q", found)
+	}
+	if found := checkComments([]*source{bare}); len(found) != 1 {
+		t.Errorf("no comment: %q", found)
+	}
+	if found := checkComments([]*source{told, told}); len(found) != 1 {
+		t.Errorf("two comments: %q", found)
+	}
+	if found := checkDeps([]string{"cloakroom/server", "cloakroom/dev/provider", "developer.example/x"}); len(found) != 1 {
+		t.Errorf("dependencies: %q", found)
+	}
+}

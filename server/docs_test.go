@@ -1,0 +1,226 @@
+package server_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/labstack/echo/v4"
+
+	"cloakroom/bff"
+	"cloakroom/server"
+	"cloakroom/server/config"
+	"cloakroom/surface"
+)
+
+// tableOf returns the first two cells of every row of the tables under a heading of docs/endpoints.md, without their
+// backquotes, as "first second".
+func tableOf(t *testing.T, heading string) (rows []string) {
+	t.Helper()
+	text, err := os.ReadFile("../docs/endpoints.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(text), "\n## "+heading+"\n")
+	if !found {
+		t.Fatalf("docs/endpoints.md has no section %q", heading)
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	for line := range strings.Lines(section) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 4 || !strings.Contains(cells[1], "`") { // no row, or a table's head
+			continue
+		}
+		cell := func(i int) string { return strings.ReplaceAll(strings.TrimSpace(cells[i]), "`", "") }
+		rows = append(rows, strings.TrimSpace(cell(1)+" "+cell(2)))
+	}
+	slices.Sort(rows)
+	return rows
+}
+
+// names returns the first cells alone.
+func names(rows []string) (first []string) {
+	for _, row := range rows {
+		name, _, _ := strings.Cut(row, " ")
+		first = append(first, name)
+	}
+	return first
+}
+
+// The endpoints in the docs are those that Echo registered for a browser app, no more and no fewer.
+func TestDocsListEveryEndpoint(t *testing.T) {
+	cfg, err := config.Load(serveable(t), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := server.New(cfg, server.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	e, ok := s.Handler().(*echo.Echo)
+	if !ok {
+		t.Fatalf("the handler is a %T", s.Handler())
+	}
+	var have []string
+	for _, r := range e.Routers()["localhost:8080"].Routes() {
+		if r.Path == "/*" { // what is configured, and everything else
+			continue
+		}
+		have = append(have, regexp.MustCompile(`:(\w+)`).ReplaceAllString(r.Path, "{$1}")+" "+r.Method)
+	}
+	slices.Sort(have)
+	if diff := cmp.Diff(tableOf(t, "Browser surface"), have); diff != "" {
+		t.Errorf("docs/endpoints.md (-docs +registered):\n%s", diff)
+	}
+}
+
+// Every code stands in the docs with the status it is answered with, and has an answer of its own.
+func TestDocsListEveryCode(t *testing.T) {
+	var have []string
+	for _, code := range constants(t, "Code", "../bff", "../surface") {
+		status := surface.Status(bff.Code(code))
+		if status == 500 && code != string(bff.CodeInternal) {
+			t.Errorf("%s has no row in the table of answers", code)
+		}
+		have = append(have, code+" "+strconv.Itoa(status))
+	}
+	slices.Sort(have)
+	if diff := cmp.Diff(tableOf(t, "Error codes"), have); diff != "" {
+		t.Errorf("docs/endpoints.md (-docs +code):\n%s", diff)
+	}
+}
+
+func TestDocsListEveryReason(t *testing.T) {
+	have := constants(t, "Reason", "../bff")
+	if diff := cmp.Diff(names(tableOf(t, "Reasons")), have); diff != "" {
+		t.Errorf("docs/endpoints.md (-docs +code):\n%s", diff)
+	}
+}
+
+func TestDocsListEveryOutcome(t *testing.T) {
+	have := constants(t, "Outcome", "../bff")
+	if diff := cmp.Diff(names(tableOf(t, "Refresh outcomes")), have); diff != "" {
+		t.Errorf("docs/endpoints.md (-docs +code):\n%s", diff)
+	}
+}
+
+func TestDocsListEveryMetric(t *testing.T) {
+	var have []string
+	inspect(t, "telemetry", func(n ast.Node) {
+		if text, ok := literal(n); ok && strings.HasPrefix(text, "bff_") {
+			have = append(have, text)
+		}
+	})
+	slices.Sort(have)
+	if diff := cmp.Diff(names(tableOf(t, "Metrics")), have); diff != "" {
+		t.Errorf("docs/endpoints.md (-docs +code):\n%s", diff)
+	}
+}
+
+func TestDocsListEverySecurityEvent(t *testing.T) {
+	var have []string
+	inspect(t, "telemetry", func(n ast.Node) {
+		call, ok := n.(*ast.CallExpr)
+		if !ok || len(call.Args) < 3 {
+			return
+		}
+		if sel, ok := call.Fun.(*ast.SelectorExpr); ok && sel.Sel.Name == "event" {
+			text, ok := literal(call.Args[2])
+			if !ok {
+				t.Errorf("an event whose name is no literal cannot be listed")
+			}
+			have = append(have, text)
+		}
+	})
+	slices.Sort(have)
+	if diff := cmp.Diff(names(tableOf(t, "Security events")), have); diff != "" {
+		t.Errorf("docs/endpoints.md (-docs +code):\n%s", diff)
+	}
+}
+
+// The configuration in the README is one that the gateway takes.
+func TestReadmesConfigurationIsGood(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(readme), "```yaml\n")
+	text, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("README.md shows no configuration")
+	}
+	file := filepath.Join(filepath.Dir(serveable(t)), "readme.yaml") // beside keys k1, i1 and the secret
+	text = strings.ReplaceAll(text, "web.secret", "web")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Load(file, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// constants returns the texts of all constants of a type, in the packages of these folders.
+func constants(t *testing.T, name string, dirs ...string) (texts []string) {
+	t.Helper()
+	for _, dir := range dirs {
+		inspect(t, dir, func(n ast.Node) {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok || len(spec.Values) != 1 || typeName(spec.Type) != name {
+				return
+			}
+			if text, ok := literal(spec.Values[0]); ok {
+				texts = append(texts, text)
+			}
+		})
+	}
+	slices.Sort(texts)
+	return texts
+}
+
+// typeName is the name of a type without its package.
+func typeName(t ast.Expr) string {
+	switch x := t.(type) {
+	case *ast.Ident:
+		return x.Name
+	case *ast.SelectorExpr:
+		return x.Sel.Name
+	}
+	return ""
+}
+
+func literal(n ast.Node) (string, bool) {
+	lit, ok := n.(*ast.BasicLit)
+	if !ok || lit.Kind != token.STRING {
+		return "", false
+	}
+	text, err := strconv.Unquote(lit.Value)
+	return text, err == nil
+}
+
+// inspect visits the syntax of a folder's Go files, without tests.
+func inspect(t *testing.T, dir string, visit func(ast.Node)) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%s: %d files, %v", dir, len(files), err)
+	}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool { visit(n); return true })
+	}
+}

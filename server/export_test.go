@@ -1,0 +1,20 @@
+package server
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+)
+
+// AddressBlock is what a rate limit counts an address as.
+var AddressBlock = addressBlock
+
+// Observed is the outermost room with a handler of the test's behind it.
+func (s *Server) Observed(h func(http.ResponseWriter, *http.Request) error) http.Handler {
+	e := echo.New()
+	e.HTTPErrorHandler = s.writeError
+	e.IPExtractor = s.clientIP()
+	e.Pre(s.observe)
+	e.Any("/*", func(c echo.Context) error { return h(c.Response(), c.Request()) })
+	return e
+}
