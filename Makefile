@@ -3,7 +3,7 @@
 #   make run     build the gateway; with CONFIG=file.yaml also serve
 #   make test    everything that can be shown here: formatting, vet, tests with the race detector, Redis and Node included
 #   make soak    the suites about races and faults, five times over
-#   make bench   every benchmark
+#   make bench   what a proxied request costs, as ratios to a bare reverse proxy, and the benchmarks of the parts
 #   make lint    vet, staticcheck, gofumpt
 #   make fmt     format the Go files
 #   make docs    write docs/configuration.md anew from the types
@@ -34,19 +34,21 @@ build:
 
 test: tools gofmt vet tier1 tier2
 
-# Tier 1 is what needs no service beside it, tier 2 what starts Redis, Node and real gateways.
+# Tier 1 is what needs no service beside it, tier 2 what starts Redis, Node and real gateways: package after package, for
+# each of them keeps two cores busy.
 tier1:
 	go test -race -timeout 12m ./...
 
 tier2: tools
-	go test -race -tags integration -timeout 12m ./store/... ./test/...
+	go test -race -tags integration -timeout 12m -p 1 ./store/... ./test/...
 
 # Slow on purpose: each run forces the races and faults anew, with other timings.
 soak: tools
 	go test -race -tags integration -timeout 60m -count 5 ./bff/... ./store/... ./test/faults/...
 
 bench: tools
-	go test -tags integration -run '^$$' -bench . -benchmem -timeout 30m ./...
+	go test -tags bench -run TestHotPath -count 1 -v ./test/bench
+	go test -run '^$$' -bench . -benchmem -timeout 30m ./store ./bff/proxy
 
 lint: vet
 	$(STATICCHECK) -tags integration ./...
@@ -63,7 +65,7 @@ gofmt:
 
 vet:
 	go vet ./...
-	go vet -tags integration ./...
+	go vet -tags 'integration bench' ./...
 
 # What the tests need and Go does not bring. On Debian and its kin root installs it; elsewhere what is missing is named.
 tools: $(PEER)

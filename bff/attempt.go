@@ -3,6 +3,7 @@ package bff
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 )
 
@@ -23,6 +24,27 @@ type attempt struct {
 	wake    chan struct{} // an event of the session
 	later   bool          // a mark of somebody else stood in the record: this is the later attempt
 	sent    bool          // the refresh token has left this process under this attempt
+	call    outstanding
+}
+
+// outstanding is whether a call to the provider runs, as another goroutine must know it.
+type outstanding struct {
+	mu sync.Mutex
+	is bool
+}
+
+// set notes that the call begins or has ended. It waits for whoever is inside during.
+func (o *outstanding) set(is bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.is = is
+}
+
+// during runs do while the call is kept from ending, and reports what it says; false if no call runs.
+func (o *outstanding) during(do func() bool) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.is && do()
 }
 
 // notify wakes a sleeping attempt. It is called by the hub and must not block.
@@ -152,12 +174,22 @@ func (a *attempt) holdLease(ctx context.Context) (stop func()) {
 			case <-tick.C:
 			}
 			err := a.engine.ports.Leases.Renew(ctx, lookup, a.id, a.engine.limits.Lease)
-			if errors.Is(err, ErrClaimLost) || errors.Is(err, ErrNoSession) {
+			if errors.Is(err, ErrClaimLost) && !a.reclaim(ctx, lookup) {
 				return
 			}
 		}
 	}()
 	return func() { cancel(); <-done }
+}
+
+// reclaim takes a lease again that ran out while the store was away, unless somebody else was faster: a token that is on
+// its way is not to be sent by the next one, who would wait no longer than the suspicion. Before the call it may not: who
+// held the lease meanwhile may have left a mark that this attempt has not seen. Nor after it: the lease would outlive us.
+func (a *attempt) reclaim(ctx context.Context, lookup Lookup) bool {
+	return a.call.during(func() bool {
+		c, err := a.engine.ports.Leases.Claim(ctx, lookup, a.id, a.engine.limits.Lease)
+		return errors.Is(err, ErrStore) || err == nil && c.Granted // an outage: the next tick asks again
+	})
 }
 
 // underLease reads again what it is about to send, marks it as sent, sends it, and saves the answer.
@@ -231,9 +263,11 @@ func (a *attempt) suspects(s *Session) bool {
 func (a *attempt) send(ctx context.Context) (TokenSet, int64, error) {
 	began := time.Now()
 	a.sent = true
+	a.call.set(true)
 	calling, cancel := context.WithTimeout(ctx, a.engine.limits.CallDeadline)
 	defer cancel()
 	g, err := a.engine.ports.Providers(a.app.ID).Refresh(calling, a.session)
+	a.call.set(false)
 	if err != nil {
 		return a.failed(ctx, err, time.Since(began))
 	}

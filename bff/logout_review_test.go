@@ -176,3 +176,47 @@ func TestSignOutRevokesTheTokensOfTheRecordNotThoseItRead(t *testing.T) {
 		}
 	})
 }
+
+// The session that leads to the rest is the last to go: a sign-out that failed on the way finds them all again.
+func TestSignOutThatFailedOnTheWayFindsTheRestWhenRepeated(t *testing.T) {
+	w := newWorld(t)
+	w.app.Provider.SSOBy = bff.SSOByAuthAt
+	f, a := w.faulty()
+	first, before := w.login(a), w.login(a)
+	w.idp.set(func(p *fakeProvider) { p.authTime = p.authTime.Add(10 * time.Minute) })
+	w.loginWith(a, bff.LoginRequest{Replaces: before})
+	late := w.login(a)
+	w.clock.move(3 * time.Second)
+	failures := 1
+	f.set(nil, func() bool { failures--; return failures >= 0 })
+	if _, err := a.SignOut(context.Background(), w.app, w.session(a, first)); bff.CodeOf(err) != bff.CodeStoreUnavailable {
+		t.Fatalf("a sign-out that met an outage: %v", err)
+	}
+	if _, err := a.SignOut(context.Background(), w.app, w.session(a, first)); err != nil {
+		t.Fatal(err)
+	}
+	w.dead(a, late)
+}
+
+func TestSessionWhoseKeyWasRetiredIsToldToTheAudit(t *testing.T) {
+	w := newWorld(t)
+	var retired retiredRecords
+	a := w.instance(func(p *bff.Ports) { retired.Records = p.Records; p.Records = &retired })
+	root := w.login(a)
+	retired.on.Store(true)
+	w.dead(a, root)
+	a.seen.until(t, "the end", func(s *seen) bool { return len(s.ended) == 1 && s.ended[0].Reason == bff.ReasonKeyRetired })
+}
+
+// retiredRecords says of every record that its key was retired.
+type retiredRecords struct {
+	bff.Records
+	on atomic.Bool
+}
+
+func (r *retiredRecords) Read(ctx context.Context, root bff.Root) (*bff.Session, error) {
+	if r.on.Load() {
+		return nil, bff.ErrKeyRetired
+	}
+	return r.Records.Read(ctx, root)
+}

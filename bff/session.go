@@ -101,7 +101,11 @@ type Ended struct {
 // Session returns the live session of root at app, judged by the record itself.
 func (e *Engine) Session(ctx context.Context, app *App, root Root) (*Session, error) {
 	s, err := e.ports.Records.Read(ctx, root)
-	if err != nil {
+	switch {
+	case err != nil && errors.Is(context.Cause(ctx), context.Canceled):
+		// The store was not asked to the end because nobody waits any more: that is no outage.
+		return nil, &Error{Code: CodeClientGone, Err: err}
+	case err != nil:
 		return nil, e.refused(ctx, app, root.Lookup(), err)
 	}
 	if s.App != app.ID {
@@ -128,7 +132,9 @@ func (e *Engine) refused(ctx context.Context, app *App, lookup Lookup, err error
 	case errors.Is(err, ErrNoSession):
 		return &Error{Code: CodeSessionRequired, Message: "Sign in to continue."}
 	case errors.Is(err, ErrKeyRetired):
-		_, _ = e.ports.Records.Delete(ctx, lookup, nil, ReasonKeyRetired)
+		if gone, err := e.ports.Records.Delete(ctx, lookup, nil, ReasonKeyRetired); err == nil && gone != nil {
+			e.trace.sessionEnded(ctx, *gone, ReasonKeyRetired)
+		}
 		return endedError(ReasonKeyRetired)
 	case errors.Is(err, ErrTampered):
 		e.trace.refusedCredential(ctx, app, "record does not open")

@@ -32,8 +32,8 @@ const (
 // ErrBurst is the cause of a refusal that is held back, as too many sessions get it at once.
 var ErrBurst = errors.New("burst of spent refresh tokens")
 
-// errCallerGone marks calls that say nothing about the provider.
-var errCallerGone = errors.New("caller went away")
+// errNothingSaid marks calls that say nothing about the provider.
+var errNothingSaid = errors.New("nothing said about the provider")
 
 // gate is what every call to the token endpoint passes: a bound on calls at once, and a breaker.
 type gate struct {
@@ -50,7 +50,7 @@ func newGate(is *Issuer) *gate {
 			Interval:    failureSpan,
 			Timeout:     openFor,
 			ReadyToTrip: func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= failuresMost },
-			IsExcluded:  func(err error) bool { return errors.Is(err, errCallerGone) },
+			IsExcluded:  func(err error) bool { return errors.Is(err, errNothingSaid) },
 			OnStateChange: func(_ string, from, to gobreaker.State) {
 				is.log.Warn("token endpoint breaker moved", "from", from.String(), "to", to.String())
 			},
@@ -59,8 +59,8 @@ func newGate(is *Issuer) *gate {
 }
 
 // enter waits for a place and asks the breaker. The returned function must be told what became of the call. A refusal
-// means that nothing was sent.
-func (g *gate) enter(ctx context.Context) (leave func(*refusal), closed *refusal) {
+// means that nothing was sent. refresh says that the call sends what came from the provider, not from a browser.
+func (g *gate) enter(ctx context.Context, refresh bool) (leave func(*refusal), closed *refusal) {
 	select {
 	case g.slots <- struct{}{}:
 	case <-ctx.Done():
@@ -73,17 +73,21 @@ func (g *gate) enter(ctx context.Context) (leave func(*refusal), closed *refusal
 	}
 	return func(r *refusal) {
 		<-g.slots
-		done(health(r))
+		done(health(r, refresh))
 	}, nil
 }
 
-// health tells the breaker what a call says about the provider: whoever refuses a token or a client is well.
-func health(r *refusal) error {
-	switch {
-	case r == nil || r.outcome == bff.OutcomeSpent || r.outcome == bff.OutcomeClient:
+// health tells the breaker what a call says about the provider: whoever refuses a token or a client is well. An answer
+// to a code says little: anybody can send a callback with a code that a provider stumbles over, and ten of them must not
+// close the way to everybody's renewal.
+func health(r *refusal, refresh bool) error {
+	if r == nil || r.outcome == bff.OutcomeSpent || r.outcome == bff.OutcomeClient {
 		return nil
-	case errors.Is(r.err, context.Canceled):
-		return errCallerGone
+	}
+	_, answered := errors.AsType[*AnswerError](r.err)
+	switch {
+	case answered && !refresh, errors.Is(r.err, context.Canceled):
+		return errNothingSaid
 	default:
 		return r.err
 	}

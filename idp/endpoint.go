@@ -74,7 +74,7 @@ func (c *Client) askToken(ctx context.Context, form url.Values) (*tokenAnswer, *
 		}
 		return nil, r
 	}
-	leave, closed := c.is.gate.enter(ctx)
+	leave, closed := c.is.gate.enter(ctx, isRefresh(form))
 	if closed != nil {
 		return nil, closed
 	}
@@ -82,6 +82,8 @@ func (c *Client) askToken(ctx context.Context, form url.Values) (*tokenAnswer, *
 	leave(refused)
 	return got, refused
 }
+
+func isRefresh(form url.Values) bool { return form.Get("grant_type") == "refresh_token" }
 
 func (c *Client) sendGrant(ctx context.Context, m *metadata, form url.Values) (*tokenAnswer, *refusal) {
 	// Sent is what may have reached the provider: from the moment the header fields were written, for the body follows.
@@ -100,7 +102,7 @@ func (c *Client) sendGrant(ctx context.Context, m *metadata, form url.Values) (*
 	case err == nil && a.status == http.StatusOK:
 		return readTokens(a)
 	case err == nil:
-		return nil, c.classify(a, form.Get("grant_type") == "refresh_token")
+		return nil, c.classify(a, isRefresh(form))
 	case errors.Is(err, ErrTooLarge):
 		return nil, &refusal{outcome: bff.OutcomeTransient, doubt: true, err: err}
 	case sent.Load():
@@ -137,7 +139,11 @@ func readTokens(a *answer) (*tokenAnswer, *refusal) {
 	got.tokenType, _ = o.text("token_type")
 	switch {
 	case got.access.IsZero(): // RFC 6749 section 5.1: REQUIRED
-		return nil, useless(RuleAnswer, "no access_token")
+		refused := useless(RuleAnswer, "no access_token")
+		if !got.refresh.IsZero() {
+			refused.got = got // half an answer: a login gives it back
+		}
+		return nil, refused
 	// RFC 6749 section 7.1: a token of a type that is not understood must not be used. Scalekit's sample has no type at
 	// all, which can only mean Bearer.
 	case o.has("token_type") && !strings.EqualFold(got.tokenType, "Bearer"):

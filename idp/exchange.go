@@ -13,9 +13,9 @@ import (
 
 // The codes of a login that fails at its last step, beside bff.CodeIDPUnavailable.
 const (
-	CodeCodeRejected  bff.Code = "login_code_rejected"  // the provider refused the code: used, too old, or not ours
-	CodeMisconfigured bff.Code = "idp_misconfigured"    // the provider refused our client: an operator's business
-	CodeTokenRejected bff.Code = "login_token_rejected" // the provider's tokens broke a rule: see RuleError
+	CodeCodeRejected  = bff.CodeLoginCodeRejected
+	CodeMisconfigured = bff.CodeIDPMisconfigured
+	CodeTokenRejected = bff.CodeLoginTokenRejected // see RuleError
 )
 
 // Exchange sends the code once and verifies all that comes back. Errors are *bff.Error with one of this package's codes or

@@ -215,6 +215,6 @@ func (is *Issuer) Drain(ctx context.Context) error {
 func unavailable(retryAfter time.Duration, err error) *bff.Error {
 	return &bff.Error{
 		Code: bff.CodeIDPUnavailable, Message: "The sign-in service cannot be reached right now. Try again in a moment.",
-		RetryAfter: retryAfter, Err: err,
+		RetryAfter: max(retryAfter, time.Second), Err: err, // at once is never worth it
 	}
 }

@@ -26,6 +26,10 @@ const (
 // errKeys says that the issuer's keys could not be asked, so that nothing is known of a signature.
 var errKeys = errors.New("keys of the provider cannot be asked")
 
+// errKeyMissing says that the issuer's keys were asked and lack the one a token names: a forgery, or the moment in which
+// a provider signs by a new key while its published set, behind some cache, is still the old one.
+var errKeyMissing = errors.New("key of the token is not among the published")
+
 // key is a public signing key of the issuer.
 type key struct {
 	id   string
@@ -111,6 +115,9 @@ func algsFor(raw any) []string {
 		}
 		return []string{alg}
 	case ed25519.PublicKey:
+		if len(k) != ed25519.PublicKeySize {
+			return nil // crypto/ed25519 panics at such a key, and a renewal has nobody to catch it
+		}
 		return []string{"EdDSA"}
 	default:
 		return nil
@@ -149,6 +156,8 @@ func (is *Issuer) verifySignature(ctx context.Context, t *token) error {
 		return fmt.Errorf("%w: %w", errKeys, err)
 	case !asked && !known:
 		return fmt.Errorf("%w: unknown kid, and they were fetched a moment ago", errKeys)
+	case !known && len(candidates(keys, t.kid, t.alg)) == 0 && t.kid != "":
+		return fmt.Errorf("%w: %w", errKeyMissing, broken(RuleSignature, "unknown kid"))
 	default:
 		return broken(RuleSignature, "not signed by a key of the issuer")
 	}

@@ -65,8 +65,9 @@ func (c *Client) renewed(ctx context.Context, s *bff.Session, got *tokenAnswer) 
 	if c.is.set.AccessTokenJWT {
 		end, err := c.verifyAccess(ctx, got.access, s.Subject)
 		switch {
-		case errors.Is(err, errKeys):
-			// The keys are out of reach: an outage ends no session, and the token came from the provider itself by TLS.
+		case unjudged(err):
+			// The keys are out of reach, or behind the times: neither ends a session, for a rotation would end every one that
+			// is renewed just then, and the token came from the provider itself by TLS.
 			alarms = append(alarms, fmt.Errorf("access token: %w", err))
 		case err != nil:
 			return nil, fmt.Errorf("access token: %w", err)

@@ -239,14 +239,15 @@ func judgeACR(claims object, asked string) error {
 }
 
 // verifyAccess verifies an access token that is a JWT meant for this client, once, when it is received. It returns
-// when the token ends. An error that is errKeys says that its signature could not be judged, and that nothing else is wrong.
+// when the token ends. An error that is errKeys or errKeyMissing says that its signature could not be judged, and that
+// nothing else is wrong.
 func (c *Client) verifyAccess(ctx context.Context, raw bff.Secret, sub string) (time.Time, error) {
 	t, err := c.is.parse(raw.Reveal(), "", "jwt", "at+jwt")
 	if err != nil {
 		return time.Time{}, err
 	}
 	signed := c.is.verifySignature(ctx, t)
-	if signed != nil && !errors.Is(signed, errKeys) {
+	if signed != nil && !unjudged(signed) {
 		return time.Time{}, signed
 	}
 	if err := c.judgeAccess(t.claims, sub); err != nil {
@@ -255,6 +256,9 @@ func (c *Client) verifyAccess(ctx context.Context, raw bff.Secret, sub string) (
 	exp, _ := t.claims.date("exp")
 	return exp, signed
 }
+
+// unjudged reports whether a signature could not be judged, rather than was found wrong.
+func unjudged(err error) bool { return errors.Is(err, errKeys) || errors.Is(err, errKeyMissing) }
 
 func (c *Client) judgeAccess(claims object, sub string) error {
 	if err := c.is.judgeIssuer(claims); err != nil {

@@ -37,34 +37,6 @@ type file struct {
 	Config string `required:"" placeholder:"FILE" env:"CLOAKROOM_CONFIG" help:"Configuration file (YAML). CLOAKROOM_* variables are laid over it."`
 }
 
-// load reads the configuration. What it demands and nobody here enforces is a problem like any other: a route that asks
-// for more than is checked would be open to those it is meant to keep out.
-func (f *file) load(w *world) (*config.Config, error) {
-	cfg, err := config.Load(f.Config, w.env)
-	if err != nil {
-		return nil, err
-	}
-	if list := unenforced(cfg); len(list) > 0 {
-		return nil, &config.Problems{List: list}
-	}
-	return cfg, nil
-}
-
-// unenforced are the demands that no room of this version checks.
-func unenforced(cfg *config.Config) (list []config.Problem) {
-	for i, rt := range cfg.Routes {
-		for key, asked := range map[string]bool{"acr": len(rt.Require.ACR) > 0, "max_age": rt.Require.MaxAge > 0} {
-			if path := fmt.Sprintf("routes[%d].require.%s", i, key); asked {
-				list = append(list, config.Problem{
-					File: cfg.Origin(path), Path: path, Text: "is not enforced by this version yet; delete it",
-				})
-			}
-		}
-	}
-	slices.SortFunc(list, func(a, b config.Problem) int { return strings.Compare(a.Path, b.Path) })
-	return list
-}
-
 // world is what a command sees of the process.
 type world struct {
 	ctx    context.Context
@@ -127,7 +99,7 @@ type serveCommand struct{ file }
 
 // Run serves until the context ends.
 func (c *serveCommand) Run(w *world) error {
-	cfg, err := c.load(w)
+	cfg, err := config.Load(c.Config, w.env)
 	if err != nil {
 		return err
 	}
@@ -168,7 +140,7 @@ type checkCommand struct {
 
 // Run checks what can be checked, and everything at once.
 func (c *checkCommand) Run(w *world) error {
-	cfg, err := c.load(w)
+	cfg, err := config.Load(c.Config, w.env)
 	if err != nil {
 		return err
 	}
@@ -225,7 +197,7 @@ type urlsCommand struct{ file }
 
 // Run prints, per app, what to register at the provider: exact strings, without query.
 func (c *urlsCommand) Run(w *world) error {
-	cfg, err := c.load(w)
+	cfg, err := config.Load(c.Config, w.env)
 	if err != nil {
 		return err
 	}
@@ -257,7 +229,7 @@ type configPrintCommand struct{ file }
 
 // Run prints the effective configuration.
 func (c *configPrintCommand) Run(w *world) error {
-	cfg, err := c.load(w)
+	cfg, err := config.Load(c.Config, w.env)
 	if err != nil {
 		return err
 	}

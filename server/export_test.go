@@ -1,13 +1,18 @@
 package server
 
 import (
+	"net"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 )
 
 // AddressBlock is what a rate limit counts an address as.
 var AddressBlock = addressBlock
+
+// Impatient is a listener whose connections break when their peer stops reading.
+func Impatient(l net.Listener, after time.Duration) net.Listener { return impatient{l, after} }
 
 // Observed is the outermost room with a handler of the test's behind it.
 func (s *Server) Observed(h func(http.ResponseWriter, *http.Request) error) http.Handler {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/netutil"
@@ -65,20 +66,36 @@ func (l impatient) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return impatientConn{c, l.after}, nil
+	return &impatientConn{Conn: c, after: l.after}, nil
 }
 
+// impatientConn gives each write its own time, unless somebody gave it another: crypto/tls closes within seconds.
 type impatientConn struct {
 	net.Conn
 	after time.Duration
+	told  atomic.Bool // a deadline of somebody else's is set
 }
 
-// Write gives each write its own time.
-func (c impatientConn) Write(p []byte) (int, error) {
-	if err := c.SetWriteDeadline(time.Now().Add(c.after)); err != nil {
-		return 0, err
+// Write writes all of p in time, or breaks off.
+func (c *impatientConn) Write(p []byte) (int, error) {
+	if !c.told.Load() {
+		if err := c.Conn.SetWriteDeadline(time.Now().Add(c.after)); err != nil {
+			return 0, err
+		}
 	}
 	return c.Conn.Write(p)
+}
+
+// SetWriteDeadline takes precedence over the time of each write; the zero time gives it back.
+func (c *impatientConn) SetWriteDeadline(t time.Time) error {
+	c.told.Store(!t.IsZero())
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// SetDeadline sets both.
+func (c *impatientConn) SetDeadline(t time.Time) error {
+	c.told.Store(!t.IsZero())
+	return c.Conn.SetDeadline(t)
 }
 
 // certificate is a key pair on disk that is read again when it changes.
@@ -129,7 +146,10 @@ func (s *Server) serve(ctx context.Context, public, opsListener net.Listener) er
 		ReadHeaderTimeout: s.cfg.Public.Timeouts.ReadHeader,
 		IdleTimeout:       s.cfg.Public.Timeouts.Idle,
 		MaxHeaderBytes:    int(s.cfg.Public.Limits.HeaderBytes),
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // handshakes of scanners
+		// OPTIONS * is an answer like any other: seen, logged, and refused for its path.
+		DisableGeneralOptionsHandler: true,
+
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // handshakes of scanners
 	}
 	back := &http.Server{Handler: s.opsHandler(), ReadHeaderTimeout: 5 * time.Second} // probes are quick
 	failed := make(chan error, 2)

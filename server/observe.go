@@ -25,10 +25,14 @@ const headerRequestID = "X-Request-Id"
 func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		w := &taken{ResponseWriter: c.Response().Writer}
+		w := &watched{ResponseWriter: c.Response().Writer}
+		if r.ProtoMajor >= 2 {
+			w.stall = cmp.Or(s.options.Stall, stall)
+		}
 		c.Response().Writer = w
+		defer w.finish()
 		a := &telemetry.Access{
-			ID: requestID(r), Began: s.options.Now(), Method: r.Method, Host: r.Host, ClientIP: c.RealIP(), Route: "none",
+			ID: s.requestID(r), Began: s.options.Now(), Method: r.Method, Host: r.Host, ClientIP: c.RealIP(), Route: "none",
 		}
 		r.Host = canonicalHost(r.Host) // Echo picks the site's router by that of this very request, not of a copy
 		c.SetRequest(r.WithContext(telemetry.WithAccess(r.Context(), a)))
@@ -47,21 +51,52 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// taken is a writer that remembers whether its connection was taken over.
-type taken struct {
+// watched is the server's writer: it remembers whether its connection was taken over, and breaks an HTTP/2 stream whose
+// frontend opens no window for what it asked for. On HTTP/1 the connection itself does that: see impatient.
+type watched struct {
 	http.ResponseWriter
+	stall    time.Duration // 0: not of a stream
 	hijacked bool
 }
 
+// Write writes in time, or breaks the stream.
+func (w *watched) Write(p []byte) (int, error) {
+	w.within(w.stall)
+	defer w.within(0) // what comes next may take its time: an event stream
+	return w.ResponseWriter.Write(p)
+}
+
+// FlushError flushes in time, or breaks the stream.
+func (w *watched) FlushError() error {
+	w.within(w.stall)
+	defer w.within(0)
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// finish bounds what net/http still writes after the handler.
+func (w *watched) finish() { w.within(w.stall) }
+
+// within gives the stream's writes so much time; 0 takes the limit off.
+func (w *watched) within(d time.Duration) {
+	if w.stall == 0 {
+		return
+	}
+	var end time.Time
+	if d > 0 {
+		end = time.Now().Add(d)
+	}
+	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(end) // every HTTP/2 stream has one
+}
+
 // Hijack takes the connection over.
-func (w *taken) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+func (w *watched) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	w.hijacked = w.hijacked || err == nil
 	return conn, rw, err
 }
 
 // Unwrap lets http.ResponseController reach the writer of the server.
-func (w *taken) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *watched) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // linger is how long a request's body may still come after its answer was decided: long enough for one on its way, short
 // enough that nobody holds connections by bodies that never come (ASVS 13.1.3).
@@ -110,10 +145,11 @@ func isAbort(p any) bool {
 	return ok && errors.Is(err, http.ErrAbortHandler)
 }
 
-// requestID takes over an id that a proxy in front gave, if it has the form of one, else makes one.
-func requestID(r *http.Request) string {
+// requestID takes over an id that a trusted proxy in front gave, if it has the form of one, else makes one: nobody else
+// may file a request under another's id (ASVS 16.4.1).
+func (s *Server) requestID(r *http.Request) string {
 	id := r.Header.Get(headerRequestID)
-	if len(id) < 8 || len(id) > 64 {
+	if len(id) < 8 || len(id) > 64 || !s.fromTrustedProxy(r) {
 		return rand.Text()
 	}
 	for _, c := range id {

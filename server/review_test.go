@@ -311,40 +311,69 @@ func TestARequestThatBreaksOff(t *testing.T) {
 	}
 }
 
-// Who takes nothing of what it is sent is let go of: its connection, its goroutine and its upstream's are somebody else's.
-//
-// shows PRX-LIMIT
-func TestAFrontendThatStopsReading(t *testing.T) {
-	gone := make(chan struct{})
-	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer close(gone)
-		chunk := make([]byte, 1<<20)
-		for {
-			if _, err := w.Write(chunk); err != nil {
-				return
-			}
-		}
-	}))
-	t.Cleanup(api.Close)
+// running is a whole server, listeners and all, with a route at /api/.
+func running(t *testing.T, upstream string, stall time.Duration) *front {
+	t.Helper()
 	addr := make(chan net.Addr, 1)
-	s, _ := wired(t, "/api/", api.URL, server.Options{
-		Stall: 200 * time.Millisecond,
-		OnListen: func(name string, a net.Addr) {
-			if name == "public" {
-				addr <- a
-			}
-		},
-	})
+	s, log := wired(t, "/api/", upstream, server.Options{Stall: stall, OnListen: func(name string, a net.Addr) {
+		if name == "public" {
+			addr <- a
+		}
+	}})
 	ctx, stop := context.WithCancel(context.Background())
 	over := make(chan error, 1)
 	go func() { over <- s.Run(ctx) }()
 	t.Cleanup(func() { stop(); <-over })
-	f := &front{t: t, addr: (<-addr).String()}
-	f.open("GET /api/x HTTP/1.1\nHost: app.example.com\n\n")
 	select {
-	case <-gone:
-	case <-time.After(patience):
-		t.Error("the API still sends to a frontend that reads nothing")
+	case a := <-addr:
+		return &front{t: t, addr: a.String(), log: log}
+	case err := <-over:
+		over <- err
+		t.Fatalf("not running: %v", err)
+		return nil
+	}
+}
+
+// An answer that net/http gives by itself is in no log and has none of our header fields.
+//
+// shows HDR-SEC
+func TestOptionsOfTheWholeServer(t *testing.T) {
+	f := running(t, echoing(t), 0)
+	if res, body := f.ask("OPTIONS * HTTP/1.1\nHost: app.example.com"); res.StatusCode != 400 || res.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%d %v %s", res.StatusCode, res.Header, body)
+	}
+}
+
+// The time of each write is for those who set none: crypto/tls, closing, waits for seconds and not for a minute.
+func TestADeadlineOfSomebodyElses(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = inner.Close() })
+	peer, err := net.Dial("tcp", inner.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = peer.Close() })
+	c, err := server.Impatient(inner, time.Minute).Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	for what, set := range map[string]func(time.Time) error{"write deadline": c.SetWriteDeadline, "deadline": c.SetDeadline} {
+		if err := set(time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write([]byte("late")); err == nil {
+			t.Errorf("a %s that has passed is not kept", what)
+		}
+		if err := set(time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write([]byte("in time")); err != nil {
+			t.Errorf("after a %s that was taken back: %v", what, err)
+		}
 	}
 }
 

@@ -11,6 +11,10 @@ import (
 // keptBytes is the longest body that is kept for a second attempt: a form or a JSON document, not an upload.
 const keptBytes = 64 << 10
 
+// bodyStall is how long a body may pause: longer than a phone is in a tunnel. Whoever sends nothing for so long holds a
+// connection here and one at the API for nothing (ASVS 13.1.3).
+const bodyStall = 30 * time.Second
+
 // errLetGo is what the transport reads from a body whose request is over.
 var errLetGo = errors.New("the request is over")
 
@@ -20,6 +24,8 @@ type body struct {
 	src    io.ReadCloser
 	length int64 // declared; -1: not known
 	limit  int64
+	server *http.ResponseController
+	stall  time.Duration // that may pass without a byte of it
 
 	mu      sync.Mutex
 	read    int64
@@ -34,7 +40,10 @@ type body struct {
 
 // carryBody has the request stream its body.
 func (x *exchange) carryBody(in *http.Request) {
-	x.body = &body{src: in.Body, length: in.ContentLength, limit: x.route.BodyBytes}
+	x.body = &body{
+		src: in.Body, length: in.ContentLength, limit: x.route.BodyBytes,
+		server: http.NewResponseController(x.ResponseWriter), stall: x.table.bodyStall,
+	}
 	if 0 < in.ContentLength && in.ContentLength <= keptBytes && !x.token.IsZero() && x.call.Renew != nil {
 		x.body.keeping, x.body.copy = true, make([]byte, 0, in.ContentLength)
 	}
@@ -52,12 +61,11 @@ func (x *exchange) letGoOfBody() {
 	if !left || x.in.ProtoMajor != 1 {
 		return
 	}
-	server := http.NewResponseController(x.ResponseWriter)
-	if server.SetReadDeadline(time.Unix(1, 0)) != nil { // long past: a Read that waits returns
+	if x.body.server.SetReadDeadline(time.Unix(1, 0)) != nil { // long past: a Read that waits returns
 		return
 	}
 	<-idle // or net/http would interrupt that Read itself, and forget the deadline with it
-	_ = server.SetReadDeadline(time.Now().Add(linger))
+	_ = x.body.server.SetReadDeadline(time.Now().Add(linger))
 }
 
 // Read reads from the frontend, never beyond the limit.
@@ -72,7 +80,10 @@ func (b *body) Read(p []byte) (int, error) {
 func (b *body) begin() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.reading = !b.over
+	if b.reading = !b.over; b.reading {
+		// Under the lock, so that it never comes after the deadline of letGoOfBody.
+		_ = b.server.SetReadDeadline(time.Now().Add(b.stall)) // a writer that knows no deadlines has none
+	}
 	return b.reading
 }
 
@@ -81,6 +92,8 @@ func (b *body) note(p []byte, err error) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.reading = false
+	// Between two Reads nobody waits for the frontend: HTTP/2 would break the stream, and HTTP/1 the wait for the answer.
+	_ = b.server.SetReadDeadline(time.Time{})
 	if b.idle != nil {
 		close(b.idle)
 		b.idle = nil

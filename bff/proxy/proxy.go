@@ -18,11 +18,13 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"cloakroom/bff"
 )
@@ -41,6 +43,8 @@ type Options struct {
 	OrgClaims []string
 	// DialContext replaces the dialer, and with it what it bounds; nil is net.Dialer.
 	DialContext DialFunc
+	// BodyStall is how long a request's body may pause. 0 is half a minute.
+	BodyStall time.Duration
 	// Log gets what goes wrong once an answer is on its way. nil: nowhere.
 	Log *slog.Logger
 }
@@ -69,6 +73,7 @@ type Table struct {
 	reserved   func(string) bool
 	pseudonym  string
 	orgClaims  []string
+	bodyStall  time.Duration
 	transports map[transportKey]*http.Transport
 	log        *slog.Logger
 }
@@ -77,6 +82,7 @@ type Table struct {
 func NewTable(routes []Route, o Options) (*Table, error) {
 	t := &Table{
 		reserved: o.ReservedCookies, pseudonym: o.Pseudonym, orgClaims: o.OrgClaims, log: o.Log,
+		bodyStall:  cmp.Or(o.BodyStall, bodyStall),
 		transports: make(map[transportKey]*http.Transport), buffers: new(buffers),
 	}
 	if t.reserved == nil {

@@ -65,7 +65,7 @@ apps: {web: {kind: spa, origin: https://app.example.com, provider: main, client_
   - {path: /api/orders/, upstream: https://b.internal, methods: [GET], apps: [phone]}
 `},
 		{"demands and identity", "methods: [GET, POST]", `methods: [GET, POST]
-    require: {scopes: [orders], claims: {role: [admin, clerk]}, acr: [mfa], max_age: 10m}
+    require: {scopes: [orders], claims: {role: [admin, clerk]}}
     identity_headers: {X-Forwarded-User: sub}
     cookies: [theme]
     set_cookies: [theme]

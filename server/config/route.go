@@ -54,9 +54,9 @@ type Require struct {
 	Scopes []string `yaml:"scopes"`
 	// Claims must each have one of the values.
 	Claims map[string][]string `yaml:"claims"`
-	// ACR is met by any one of them.
+	// ACR is met by any one of them. Kept for a later release.
 	ACR []string `yaml:"acr"`
-	// MaxAge is how long ago the user may have signed in.
+	// MaxAge is how long ago the user may have signed in. Kept for a later release.
 	MaxAge time.Duration `yaml:"max_age"`
 }
 

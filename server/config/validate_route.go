@@ -187,7 +187,13 @@ func (r *report) require(path string, route *Route) {
 			r.add(join(join(path, "claims"), claim), "no values, so nobody could pass; list those that may")
 		}
 	}
-	r.within(join(path, "max_age"), route.Require.MaxAge, 0, longSpan)
+	// A demand that nobody checks would open the route to those it is meant to keep out.
+	if len(route.Require.ACR) > 0 {
+		r.add(join(path, "acr"), "arrives with a later release; delete it")
+	}
+	if route.Require.MaxAge != 0 {
+		r.add(join(path, "max_age"), "arrives with a later release; delete it")
+	}
 }
 
 func (r *report) identity(path string, route *Route) {

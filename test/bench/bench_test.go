@@ -1,4 +1,4 @@
-//go:build integration
+//go:build bench
 
 // Package bench measures what a proxied request costs at the gateway, as ratios to what anybody must pay: a bare
 // httputil.ReverseProxy, and one that also asks Redis for one key. All three run as processes of their own, in turn, in
@@ -101,9 +101,6 @@ func TestHotPath(t *testing.T) {
 		Behave: func(b *provider.Behaviour) { b.AccessLife = time.Hour },
 	})
 	w.Setup.Bin = gateway.Plain(t)
-	if b := os.Getenv("BENCH_BIN"); b != "" {
-		w.Setup.Bin = b
-	}
 	in := w.Setup.StartQuiet(t, level())
 	w.At(in)
 	b := w.Browser()
