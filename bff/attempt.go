@@ -203,6 +203,8 @@ func (a *attempt) underLease(ctx, claiming context.Context) (TokenSet, int64, er
 		a.release(ctx, SettleNothing)
 		return s.Tokens, s.Generation, nil // the refresh was done already
 	}
+	// From here on the session is the one that was read under the lease: its refresh token is the one to send, never that
+	// of the request, which may have been rotated since (RFC 9700 section 4.14.2: a second use looks like theft).
 	a.session = s
 	marked := time.Now()
 	err = a.engine.ports.Leases.MarkSent(claiming, s.Lookup, a.id, s.Generation, a.engine.now())
@@ -259,7 +261,8 @@ func (a *attempt) suspects(s *Session) bool {
 	}
 }
 
-// send makes the one call. It is not on the time of whoever waits: a call that was sent runs to its own end.
+// send makes the one call (RFC 6749 section 6). It is not on the time of whoever waits: a call that was sent runs to its
+// own end, for its answer may hold the only good refresh token from then on (RFC 9700 section 4.14.2: rotation).
 func (a *attempt) send(ctx context.Context) (TokenSet, int64, error) {
 	began := time.Now()
 	a.sent = true
@@ -281,8 +284,9 @@ func (a *attempt) send(ctx context.Context) (TokenSet, int64, error) {
 	return t, generation, err
 }
 
-// failed judges a refresh that brought no tokens. Before a refused token is believed to be spent, the record is read
-// once more: a sender that was thought dead may have saved.
+// failed judges a refresh that brought no tokens. Before a refused token is believed to be spent (RFC 6749 section 5.2:
+// invalid_grant), the record is read once more: a sender that was thought dead may have saved. An error that says nothing
+// of its outcome is unknown: the token may be used up.
 func (a *attempt) failed(ctx context.Context, err error, took time.Duration) (TokenSet, int64, error) {
 	r, ok := errors.AsType[*RefreshError](err)
 	if !ok {
@@ -299,6 +303,7 @@ func (a *attempt) failed(ctx context.Context, err error, took time.Duration) (To
 			return t, generation, nil
 		}
 	}
+	// The lease goes back whatever the outcome, and the mark is settled by it: see Settlement.
 	settle, told := a.engine.failure(ctx, a.session, r, a.later)
 	a.release(ctx, settle)
 	a.done(r.Outcome, a.session.Generation, took, r)
@@ -319,7 +324,7 @@ func (a *attempt) save(ctx context.Context, g *Grant) (TokenSet, int64, error) {
 		switch {
 		case err == nil:
 			return a.saved(ctx, g, next)
-		case errors.Is(err, ErrConflict): // the other's tokens are as good; ours may be the same ones
+		case errors.Is(err, ErrConflict): // another attempt saved first; the other's tokens are as good; ours may be the same ones
 			a.release(ctx, SettleNothing)
 			return a.adopt(ctx)
 		case errors.Is(err, ErrNoSession):

@@ -64,10 +64,12 @@ func (e *Engine) newest(ctx context.Context, s *Session) *Session {
 
 // EndProviderSession ends what a provider says is over: by its sid, by its subject, or by both. Each found session takes
 // its whole SSO session with it. A session that is not there is success; an error means that it must be asked again.
+// (Back-Channel Logout 1.0 section 2.7: sessions of that sid, or all of that sub where there is none; section 2.8: what is
+// over already is success.)
 func (e *Engine) EndProviderSession(ctx context.Context, p *ProviderPolicy, sid, subject string, reason Reason) error {
 	first := Target{ScopeSID, p.Name, sid}
 	if sid == "" {
-		first = Target{ScopeSubject, p.Name, subject}
+		first = Target{ScopeSubject, p.Name, subject} // section 2.4: one of the two is always there
 	}
 	if err := e.endAll(ctx, []Target{first}, Marker{ID: newID(), At: e.now()}, reason, ""); err != nil {
 		return storeError("ending sessions", err)
@@ -81,14 +83,15 @@ func (e *Engine) endAll(ctx context.Context, targets []Target, m Marker, reason 
 	members, err := e.mark(ctx, targets, m)
 	errs := []error{err}
 	done := map[Lookup]bool{spare: true}
-	for _, member := range slices.Backward(members) { // the farthest first: see below
-		if done[member.Lookup] {
+	// Those that tie SSO sessions together go last, the farthest first: whoever repeats this finds the rest by them.
+	ties := func(m Member) int { return min(len(m.Groups), 2) }
+	slices.Reverse(members)
+	slices.SortStableFunc(members, func(a, b Member) int { return ties(a) - ties(b) })
+	for _, member := range members {
+		if done[member.Lookup] || ties(member) > 1 && errors.Join(errs...) != nil {
 			continue
 		}
 		done[member.Lookup] = true
-		if len(member.Groups) > 1 && errors.Join(errs...) != nil {
-			continue // it ties SSO sessions together: whoever repeats this must find the rest by it
-		}
 		errs = append(errs, e.endMember(ctx, member, m, reason))
 	}
 	return errors.Join(errs...)
@@ -151,7 +154,9 @@ func (e *Engine) endMember(ctx context.Context, member Member, m Marker, reason 
 	return nil
 }
 
-// revoke revokes a session's tokens at the provider, best effort: nothing waits for it, and its failure is an alarm.
+// revoke revokes a session's tokens at the provider, best effort: nothing waits for it, and its failure is told to the
+// trace. RFC 7009 section 2.1: with the refresh token go the access tokens of the same grant, at some providers the whole
+// grant; so whoever calls this has made sure that no session lives on it.
 func (e *Engine) revoke(ctx context.Context, s *Session) {
 	if s.Tokens.Refresh.IsZero() && s.Tokens.Access.IsZero() {
 		return

@@ -24,7 +24,7 @@ func (e *Engine) FreshTokens(ctx context.Context, app *App, s *Session) (TokenSe
 	switch {
 	case now.Before(t.RefreshAt):
 		return t, nil
-	case t.Refresh.IsZero() && t.usable(now):
+	case t.Refresh.IsZero() && t.usable(now): // RFC 6749 section 5.1: a refresh token is optional; then the session is as long
 		return t, nil
 	case t.Refresh.IsZero():
 		return TokenSet{}, e.endSession(ctx, s, ReasonNoRefreshToken)
@@ -95,7 +95,7 @@ func (e *Engine) failure(ctx context.Context, s *Session, r *RefreshError, later
 	case OutcomeSpent:
 		// Settled as if it lived on, for so it does where its end cannot be written now: a doubt must outlast that.
 		return settle, e.endSession(ctx, s, spentReason(r, later))
-	case OutcomeClient:
+	case OutcomeClient: // RFC 6749 section 5.2: invalid_client and its like say nothing of the token
 		e.trace.alarm(ctx, "the provider refuses this client, not the user: check its registration and secret", r)
 		return settle, unavailable
 	case OutcomeUnknown:

@@ -326,7 +326,9 @@ func TestLeaseIsNotTakenAgainAfterTheEnd(t *testing.T) {
 	w.limit.Lease = 15 * time.Millisecond // renewed every five
 	a := w.instance(func(p *bff.Ports) { p.Leases = &lateRenewal{Leases: p.Leases, claims: make(chan struct{}, 100)} })
 	root := w.login(a)
-	w.idp.set(func(p *fakeProvider) { p.fail = &bff.RefreshError{Outcome: bff.OutcomeUnknown, Err: errors.New("trouble")} })
+	w.idp.set(func(p *fakeProvider) {
+		p.fail = &bff.RefreshError{Outcome: bff.OutcomeUnknown, Err: errors.New("trouble")}
+	})
 	if _, err := a.RenewTokens(context.Background(), w.app, w.session(a, root)); bff.CodeOf(err) != bff.CodeIDPUnavailable {
 		t.Fatal(err)
 	}

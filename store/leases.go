@@ -42,7 +42,8 @@ func (s *Store) Renew(ctx context.Context, lookup bff.Lookup, attempt string, tt
 	return nil
 }
 
-// MarkSent writes the sent mark: bff.Leases.
+// MarkSent writes the sent mark: bff.Leases. It is the last write before a refresh token leaves, and its script the last
+// check that nobody else may send the same (RFC 9700 section 4.14.2: a rotated token that comes twice looks like theft).
 func (s *Store) MarkSent(ctx context.Context, lookup bff.Lookup, attempt string, generation int64, at time.Time) error {
 	rec := s.record(lookup)
 	got, err := s.run(ctx, call{
@@ -119,7 +120,9 @@ func (s *Store) Save(ctx context.Context, n *bff.Session, attempt string, g *bff
 	return nil
 }
 
-// savedFields returns the fields that a save writes, names and values in turn.
+// savedFields returns the fields that a save writes, names and values in turn: the token set, sealed as the generation
+// that it becomes, so that neither an older set nor one of another session can be put in its place; and the body only
+// where the claims changed.
 func (s *Store) savedFields(n *bff.Session, g *bff.Grant) ([]any, error) {
 	box, err := s.ring.Record(n.KeyID, n.Root, lookupOf(n), n.App)
 	if err != nil {
