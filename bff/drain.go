@@ -3,6 +3,8 @@ package bff
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -69,6 +71,7 @@ func (e *Engine) beside(deadline time.Duration, do func(context.Context)) {
 	awaited := e.running.begin()
 	go func() {
 		defer e.running.end()
+		defer e.survive()
 		ctx, cancel := context.WithCancel(e.life)
 		defer cancel()
 		if !awaited {
@@ -81,4 +84,12 @@ func (e *Engine) beside(deadline time.Duration, do func(context.Context)) {
 		}
 		do(ctx)
 	}()
+}
+
+// survive turns a panic beside requests into an alarm: it must not take the process, and every other session's unsaved
+// tokens, along.
+func (e *Engine) survive() {
+	if p := recover(); p != nil {
+		e.trace.alarm(e.life, "panic beside a request", fmt.Errorf("%v\n%s", p, debug.Stack()))
+	}
 }

@@ -2,6 +2,7 @@ package bff
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -103,15 +104,24 @@ func (e *Engine) join(app *App, s *Session) *flight {
 	return f
 }
 
-// fly carries the refresh out and clears it away.
+// fly carries the refresh out and clears it away, also after a panic: no request may wait for ever.
 func (e *Engine) fly(ctx context.Context, app *App, s *Session, f *flight) {
 	a := &attempt{engine: e, app: app, session: s, id: newID(), flight: f, wake: make(chan struct{}, 1)}
 	remove := e.hub.add(s.Lookup, a.notify)
+	defer e.clear(s.Lookup, f)
+	defer f.land(TokenSet{}, 0, &Error{Code: CodeInternal, Err: errNeverLanded}) // nothing, unless a panic came before
+	defer remove()
 	a.run(ctx)
-	remove()
+}
+
+// errNeverLanded is the cause of a refresh that broke off by a panic.
+var errNeverLanded = errors.New("the refresh broke off")
+
+// clear takes a landed flight out: one that failed for the provider's sake after a rest.
+func (e *Engine) clear(lookup Lookup, f *flight) {
 	if _, _, err, _ := f.result(); err != nil && CodeOf(err) == CodeIDPUnavailable {
-		time.AfterFunc(restAfterFailure, func() { e.flights.remove(s.Lookup, f) })
+		time.AfterFunc(restAfterFailure, func() { e.flights.remove(lookup, f) })
 		return
 	}
-	e.flights.remove(s.Lookup, f)
+	e.flights.remove(lookup, f)
 }

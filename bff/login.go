@@ -155,7 +155,10 @@ func (e *Engine) takeTransaction(ctx context.Context, app *App, cb Callback) (*t
 func (e *Engine) redeem(ctx context.Context, app *App, tx *transaction, cb Callback) (*Session, error) {
 	p := e.ports.Providers(app.ID)
 	// RFC 9207 section 2.4: before anything else of the answer is believed, errors included.
-	if err := p.CheckIssuer(ctx, cb.Issuer); err != nil {
+	switch err := p.CheckIssuer(ctx, cb.Issuer); {
+	case CodeOf(err) == CodeIDPUnavailable:
+		return nil, err // its metadata cannot be had: nothing is known of the answer
+	case err != nil:
 		return nil, &Error{Code: CodeLoginMixedUp, Message: "The answer came from another provider.", Err: err}
 	}
 	switch {

@@ -21,7 +21,8 @@ type Provider interface {
 	// AuthorizationURL returns where the browser goes to sign in. Errors are *Error with CodeIDPUnavailable.
 	AuthorizationURL(ctx context.Context, r AuthorizationRequest) (string, error)
 	// CheckIssuer compares the iss parameter of an authorization answer ("" = absent) with the issuer, as RFC 9207
-	// section 2.4 and the provider's metadata ask. Any difference is an error.
+	// section 2.4 and the provider's metadata ask. Any difference is an error; CodeIDPUnavailable says that the metadata
+	// cannot be had.
 	CheckIssuer(ctx context.Context, iss string) error
 	// Exchange sends the code once, with one fixed client authentication and following no redirect, and verifies the
 	// ID token. It returns no grant unless everything holds; tokens of an answer that fails are revoked by it.

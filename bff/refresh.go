@@ -35,10 +35,15 @@ func (e *Engine) FreshTokens(ctx context.Context, app *App, s *Session) (TokenSe
 	return e.await(ctx, app, s)
 }
 
+// renewalRest is how long a refreshed token is not renewed again because an API refuses it: one that refuses every token
+// must not make every request a refresh.
+const renewalRest = 10 * time.Second
+
 // RenewTokens refreshes although the access token's time is not over, because an API refused it. If another request has
 // refreshed since s was read, that is the answer.
 func (e *Engine) RenewTokens(ctx context.Context, app *App, s *Session) (TokenSet, error) {
-	if s.Tokens.Refresh.IsZero() {
+	fresh := s.Generation > 1 && e.now().Sub(s.Tokens.ReceivedAt) < renewalRest
+	if s.Tokens.Refresh.IsZero() || fresh {
 		return TokenSet{}, &Error{Code: CodeUpstreamRefused, Message: "The API did not accept the session's token."}
 	}
 	return e.await(ctx, app, s)

@@ -106,6 +106,7 @@ func TestRenewalIsNotAnsweredWithTheTokenThatWasRefused(t *testing.T) {
 	if s.Generation != 2 {
 		t.Fatalf("generation %d, want the saved one", s.Generation)
 	}
+	s.Tokens.ReceivedAt = a.Now().Add(-time.Minute) // not one that came a moment ago
 	second := make(chan result, 1)
 	go func() {
 		tokens, err := a.RenewTokens(context.Background(), w.app, s)
@@ -347,5 +348,61 @@ func TestReadThatItsBrowserGaveUpIsNoOutage(t *testing.T) {
 	hangUp()
 	if _, err := a.Session(gone, w.app, root); bff.CodeOf(err) != bff.CodeClientGone {
 		t.Errorf("got %v, want client_gone", err)
+	}
+}
+
+// A panic in the provider's package, as a hostile answer may cause one, costs its own requests only.
+//
+// shows ERR-CLOSED
+func TestPanicInARefreshIsAnErrorAndNoMore(t *testing.T) {
+	w := newWorld(t)
+	p := &panicking{fakeProvider: w.idp, on: true}
+	a := w.instance(func(ports *bff.Ports) { ports.Providers = func(string) bff.Provider { return p } })
+	root := w.login(a)
+	w.expire()
+	if _, err := a.FreshTokens(context.Background(), w.app, w.session(a, root)); bff.CodeOf(err) != bff.CodeInternal {
+		t.Fatalf("got %v, want internal", err)
+	}
+	a.seen.until(t, "an alarm", func(s *seen) bool { return len(s.alarms) == 1 })
+	p.on = false
+	w.redis.FastForward(w.limit.Lease) // the lease of the attempt that broke off
+	got, err := a.FreshTokens(context.Background(), w.app, w.session(a, root))
+	if err != nil || got.Access.Reveal() != "access-2" {
+		t.Errorf("afterwards: %v, %v", got.Access.Reveal(), err)
+	}
+}
+
+type panicking struct {
+	*fakeProvider
+	on bool
+}
+
+func (p *panicking) Refresh(ctx context.Context, s *bff.Session) (*bff.Grant, error) {
+	if p.on {
+		panic("hostile answer")
+	}
+	return p.fakeProvider.Refresh(ctx, s)
+}
+
+// An API that refuses every token costs one refresh, not one per request.
+func TestRefusedTokenIsRenewedOnce(t *testing.T) {
+	w := newWorld(t)
+	a := w.instance()
+	root := w.login(a)
+	if _, err := a.RenewTokens(context.Background(), w.app, w.session(a, root)); err != nil {
+		t.Fatal(err)
+	}
+	w.clock.move(time.Minute) // to where the fake provider dates its second token
+	s := w.session(a, root)
+	s.Tokens.ReceivedAt = a.Now().Add(-9 * time.Second)
+	if _, err := a.RenewTokens(context.Background(), w.app, s); bff.CodeOf(err) != bff.CodeUpstreamRefused {
+		t.Errorf("the renewed token refused as well: %v, want upstream_unauthorized", err)
+	}
+	if got := w.idp.count(); got != 1 {
+		t.Errorf("%d refreshes", got)
+	}
+	s.Tokens.ReceivedAt = a.Now().Add(-11 * time.Second)
+	if _, err := a.RenewTokens(context.Background(), w.app, s); err != nil {
+		t.Errorf("after a rest: %v", err)
 	}
 }

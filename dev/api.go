@@ -115,8 +115,10 @@ func (a *API) whoami(w http.ResponseWriter, r *http.Request, c claims) {
 	if scheme, _, _ := strings.Cut(headers.Get("Authorization"), " "); !a.echo {
 		headers.Set("Authorization", scheme)
 	}
-	writeJSON(w, http.StatusOK, Whoami{Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Host: r.Host,
-		Headers: headers, Sub: c.Sub, Scope: c.Scope})
+	writeJSON(w, http.StatusOK, Whoami{
+		Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Host: r.Host,
+		Headers: headers, Sub: c.Sub, Scope: c.Scope,
+	})
 }
 
 // status answers with the code of its path, between 200 and 599.

@@ -72,8 +72,10 @@ func start(t *testing.T, change ...func(*dev.APIConfig)) *world {
 // token is an access token for Ada, with changes; nil removes a claim.
 func (w *world) token(how provider.Signing, changes map[string]any) string {
 	w.t.Helper()
-	claims := map[string]any{"iss": w.idp.Issuer(), "aud": []string{"webc_1"}, "sub": "usr_1001", "scope": "orders",
-		"iat": w.clock.Now().Unix(), "exp": w.clock.Now().Unix() + 60}
+	claims := map[string]any{
+		"iss": w.idp.Issuer(), "aud": []string{"webc_1"}, "sub": "usr_1001", "scope": "orders",
+		"iat": w.clock.Now().Unix(), "exp": w.clock.Now().Unix() + 60,
+	}
 	for name, value := range changes {
 		claims[name] = value
 		if value == nil {
@@ -257,8 +259,10 @@ func TestWhoamiHidesTheToken(t *testing.T) {
 
 func TestStatus(t *testing.T) {
 	w := start(t)
-	for path, want := range map[string]int{"/api/status/204": 204, "/api/status/418": 418, "/api/status/503": 503,
-		"/api/status/99": 400, "/api/status/x": 400} {
+	for path, want := range map[string]int{
+		"/api/status/204": 204, "/api/status/418": 418, "/api/status/503": 503,
+		"/api/status/99": 400, "/api/status/x": 400,
+	} {
 		for _, method := range []string{"GET", "POST"} {
 			if res, _ := w.do(method, path, "Bearer "+w.good(), ""); res.StatusCode != want {
 				t.Errorf("%s %s: %d", method, path, res.StatusCode)

@@ -31,8 +31,10 @@ func (rec *recorder) add(r *http.Request, at time.Time) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	rec.count++
-	rec.last = append(rec.last, Hit{Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Host: r.Host,
-		Header: r.Header.Clone(), Time: at})
+	rec.last = append(rec.last, Hit{
+		Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery, Host: r.Host,
+		Header: r.Header.Clone(), Time: at,
+	})
 	if len(rec.last) > hitsKept {
 		rec.last = slices.Delete(rec.last, 0, len(rec.last)-hitsKept)
 	}

@@ -76,8 +76,12 @@ func (m *metadata) override(e Endpoints) {
 		at *string
 		by string
 	}{
-		{&m.Authorization, e.Authorization}, {&m.Token, e.Token}, {&m.JWKS, e.JWKS},
-		{&m.UserInfo, e.UserInfo}, {&m.Revocation, e.Revocation}, {&m.EndSession, e.EndSession},
+		{&m.Authorization, e.Authorization},
+		{&m.Token, e.Token},
+		{&m.JWKS, e.JWKS},
+		{&m.UserInfo, e.UserInfo},
+		{&m.Revocation, e.Revocation},
+		{&m.EndSession, e.EndSession},
 	} {
 		if o.by != "" {
 			*o.at = o.by

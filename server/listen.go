@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -198,15 +199,20 @@ func (s *Server) stop(front, back *http.Server) error {
 
 // opsHandler is the operator's listener.
 func (s *Server) opsHandler() http.Handler {
-	checks := []ops.Check{{Name: "redis", Ask: func(ctx context.Context) (string, error) {
-		return fmt.Sprintf("clock %v ahead", s.store.Drift()), s.store.Ping(ctx)
-	}}}
+	checks := []ops.Check{{Name: "redis", Ask: s.askRedis}}
 	for _, p := range s.idps {
 		checks = append(checks, ops.Check{Name: "provider " + p.name, Ask: func(ctx context.Context) (string, error) {
 			return "", p.issuer.Ping(ctx)
 		}})
 	}
 	return ops.Handler(ops.Options{Ready: s.ready.Load, Checks: checks, Metrics: s.mtr.Handler()})
+}
+
+// askRedis tells how Redis is, and what of its settings endangers sign-outs: an eviction policy can be changed at any time.
+func (s *Server) askRedis(ctx context.Context) (string, error) {
+	warnings, err := s.store.CheckServer(ctx)
+	told := append([]string{fmt.Sprintf("clock %v ahead", s.store.Drift())}, warnings...)
+	return strings.Join(told, "; "), err
 }
 
 // sayWhatIsMissing tells once, at the start, what the gateway starts without.

@@ -203,9 +203,11 @@ func (a *answer) location() string { return a.header.Get("Location") }
 
 // header fields of the kinds of requests, in pairs.
 func typed() []string { return nav("none") }
+
 func nav(site string) []string {
 	return []string{"Sec-Fetch-Site", site, "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document", "Accept", "text/html"}
 }
+
 func fetched() []string {
 	return []string{"Sec-Fetch-Site", "same-origin", "Sec-Fetch-Mode", "cors", "Sec-Fetch-Dest", "empty", "X-CSRF", "1"}
 }

@@ -12,7 +12,8 @@ import (
 func (s *Store) Claim(ctx context.Context, lookup bff.Lookup, attempt string, ttl time.Duration) (bff.Claim, error) {
 	rec := s.record(lookup)
 	got, err := s.run(ctx, call{
-		s.scripts.claim, []string{rec, claimOf(rec), endedOf(rec)},
+		s.scripts.claim,
+		[]string{rec, claimOf(rec), endedOf(rec)},
 		[]any{attempt, atLeastOne(ttl), s.instance, millis(s.Now())},
 	})
 	switch {
@@ -47,7 +48,8 @@ func (s *Store) Renew(ctx context.Context, lookup bff.Lookup, attempt string, tt
 func (s *Store) MarkSent(ctx context.Context, lookup bff.Lookup, attempt string, generation int64, at time.Time) error {
 	rec := s.record(lookup)
 	got, err := s.run(ctx, call{
-		s.scripts.mark, []string{rec, claimOf(rec), endedOf(rec)},
+		s.scripts.mark,
+		[]string{rec, claimOf(rec), endedOf(rec)},
 		[]any{attempt, generation, s.sentText(bff.SentMark{Generation: generation, Attempt: attempt, At: at})},
 	})
 	if err != nil {
@@ -80,7 +82,8 @@ func (s *Store) Release(ctx context.Context, lookup bff.Lookup, attempt string, 
 	}
 	rec := s.record(lookup)
 	err := s.script(ctx, call{
-		s.scripts.release, []string{rec, claimOf(rec)},
+		s.scripts.release,
+		[]string{rec, claimOf(rec)},
 		[]any{attempt, how, s.channel, eventText(bff.Event{Kind: bff.EventRefreshed, Lookup: lookup})},
 	}).Err()
 	return unavailable("releasing the lease", err)
@@ -98,7 +101,8 @@ func (s *Store) Save(ctx context.Context, n *bff.Session, attempt string, g *bff
 	lookup := lookupOf(n)
 	rec := s.record(lookup)
 	got, err := s.runConfirmed(ctx, call{
-		s.scripts.save, []string{rec, claimOf(rec), endedOf(rec)},
+		s.scripts.save,
+		[]string{rec, claimOf(rec), endedOf(rec)},
 		append([]any{
 			attempt, n.Generation, s.channel, eventText(bff.Event{Kind: bff.EventRefreshed, Lookup: lookup}),
 		}, fields...),

@@ -85,7 +85,8 @@ func TestTheLatestMarkerStays(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		now := w.clock.Now()
 		for _, m := range []bff.Marker{
-			{ID: "m2", At: now.Add(2 * time.Second)}, {ID: "m1", At: now.Add(time.Second)},
+			{ID: "m2", At: now.Add(2 * time.Second)},
+			{ID: "m1", At: now.Add(time.Second)},
 			{ID: "spares g1", At: now.Add(3 * time.Second), Except: "g1"},
 			{ID: "spares g2", At: now.Add(4 * time.Second), Except: "g2"},
 		} {
@@ -213,8 +214,10 @@ func TestALostIndexEntryComesBack(t *testing.T) {
 // shows KEY-RING
 func TestIndexKeysRotate(t *testing.T) {
 	for _, c := range []struct{ writes, reads []string }{
-		{[]string{"i1"}, []string{"i1", "i2"}}, {[]string{"i1", "i2"}, []string{"i1"}},
-		{[]string{"i1", "i2"}, []string{"i2", "i1"}}, {[]string{"i2", "i1"}, []string{"i2"}},
+		{[]string{"i1"}, []string{"i1", "i2"}},
+		{[]string{"i1", "i2"}, []string{"i1"}},
+		{[]string{"i1", "i2"}, []string{"i2", "i1"}},
+		{[]string{"i2", "i1"}, []string{"i2"}},
 		{[]string{"i2"}, []string{"i2", "i1"}},
 	} {
 		t.Run(fmt.Sprintf("written under %v, read under %v", c.writes, c.reads), func(t *testing.T) {

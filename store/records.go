@@ -41,7 +41,8 @@ func (s *Store) Create(ctx context.Context, n *bff.Session) error {
 	rec := s.record(n.Root.Lookup())
 	life := min(n.LastActive.Add(n.Idle).Sub(s.Now()), n.AbsoluteEnd.Sub(s.Now()))
 	got, err := s.run(ctx, call{
-		s.scripts.create, []string{rec, endedOf(rec)},
+		s.scripts.create,
+		[]string{rec, endedOf(rec)},
 		append([]any{atLeastOne(life)}, fields...),
 	})
 	switch {

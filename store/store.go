@@ -188,6 +188,7 @@ func (o Options) client() redis.UniversalClient {
 		MaxRetries:            -1, // a write is sent once; reads are repeated by Store.reading
 		DialerRetries:         1,  // Redis down is answered at once; the next request tries again
 		ContextTimeoutEnabled: true,
+		Protocol:              2, // RESP3 brings nothing used here, and a look for push messages before every reply
 		// What older servers and plain Redis 7.0 do not know is not asked of them.
 		DisableIdentity:          true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},

@@ -50,8 +50,7 @@ func TestRefusedToken(t *testing.T) {
 		{with: "a 401 of another scheme", refuses: "all", challenge: `Basic realm="bearer"`, renew: renewed, hits: 1, want: 401},
 	} {
 		t.Run("a request with "+c.with, func(t *testing.T) {
-			var a *api
-			a = newAPI(t, func(w http.ResponseWriter, r *http.Request) {
+			a := newAPI(t, func(w http.ResponseWriter, r *http.Request) {
 				if c.refuses != "all" && r.Header.Get("Authorization") != c.refuses {
 					_, _ = io.WriteString(w, "ok")
 					return

@@ -81,9 +81,11 @@ func (p *Provider) destination(form url.Values) (Client, string, string) {
 
 func (p *Provider) readAuthRequest(form url.Values) (authRequest, error) {
 	acr, _, _ := strings.Cut(form.Get("acr_values"), " ")
-	req := authRequest{state: form.Get("state"), nonce: form.Get("nonce"), scope: form.Get("scope"), prompt: form.Get("prompt"),
+	req := authRequest{
+		state: form.Get("state"), nonce: form.Get("nonce"), scope: form.Get("scope"), prompt: form.Get("prompt"),
 		challenge: form.Get("code_challenge"), hint: form.Get("login_hint"), acr: acr, org: form.Get("organization_id"),
-		maxAge: -1, made: p.now()}
+		maxAge: -1, made: p.now(),
+	}
 	for name, values := range form {
 		if len(values) > 1 { // RFC 6749 section 3.1: parameters must not be repeated
 			return req, badRequest("repeated parameter " + name)
@@ -184,8 +186,10 @@ func (p *Provider) ask(req authRequest) reply {
 	}
 	id := secret()
 	p.flows[id] = req
-	return usersPage(signInPage{Action: p.url("/sign-in"), Flow: id, Client: req.client.ID, Users: p.users,
-		Create: req.prompt == "create", Hint: req.hint})
+	return usersPage(signInPage{
+		Action: p.url("/sign-in"), Flow: id, Client: req.client.ID, Users: p.users,
+		Create: req.prompt == "create", Hint: req.hint,
+	})
 }
 
 // signIn takes what was chosen on the page.
@@ -222,13 +226,17 @@ func (p *Provider) chosen(form url.Values) (User, bool) {
 
 // grantCode answers with a code and the session's cookie.
 func (p *Provider) grantCode(r *http.Request, req authRequest, s *session) reply {
-	g := &grant{client: req.client.ID, sub: s.sub, session: s, sid: s.tell(req.client.ID, p.behaviour.SIDs), scope: req.scope,
-		nonce: req.nonce, acr: s.acr, org: req.org, authTime: s.authTime}
+	g := &grant{
+		client: req.client.ID, sub: s.sub, session: s, sid: s.tell(req.client.ID, p.behaviour.SIDs), scope: req.scope,
+		nonce: req.nonce, acr: s.acr, org: req.org, authTime: s.authTime,
+	}
 	p.grants = append(p.grants, g)
 	value := secret()
 	p.log.issue(KindCode, req.client.ID, value, p.now())
-	p.codes[value] = &code{grant: g, redirect: req.redirect, challenge: req.challenge,
-		ends: p.now().Add(orElse(p.behaviour.CodeLife, 10*time.Minute))}
+	p.codes[value] = &code{
+		grant: g, redirect: req.redirect, challenge: req.challenge,
+		ends: p.now().Add(orElse(p.behaviour.CodeLife, 10*time.Minute)),
+	}
 	re := p.goBack(r, req, url.Values{"code": {value}})
 	re.header.Add("Set-Cookie", p.ssoCookie(s.cookie).String())
 	return re

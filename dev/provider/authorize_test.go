@@ -200,8 +200,10 @@ func TestAuthorizationAnswerOnPurpose(t *testing.T) {
 		"an error": {func(b *provider.Behaviour) { b.AuthorizeError = "domain_not_found" }, func(iss string, q url.Values) bool {
 			return q.Get("error") == "domain_not_found" && q.Get("iss") == iss && !q.Has("code")
 		}},
-		"two states": {func(b *provider.Behaviour) { b.EditAnswer = func(q url.Values) { q.Add("state", "2") } },
-			func(_ string, q url.Values) bool { return len(q["state"]) == 2 }},
+		"two states": {
+			func(b *provider.Behaviour) { b.EditAnswer = func(q url.Values) { q.Add("state", "2") } },
+			func(_ string, q url.Values) bool { return len(q["state"]) == 2 },
+		},
 	} {
 		t.Run("an answer with "+name, func(t *testing.T) {
 			w := start(t, func(c *provider.Config) { row.change(&c.Behaviour) })

@@ -50,9 +50,11 @@ func (p *Provider) MakeLogoutToken(t LogoutToken) (string, error) {
 }
 
 func (p *Provider) makeLogoutToken(t LogoutToken) (string, error) {
-	claims := map[string]any{"iss": p.issuer, "aud": []string{t.Client}, "iat": p.now().Unix(),
+	claims := map[string]any{
+		"iss": p.issuer, "aud": []string{t.Client}, "iat": p.now().Unix(),
 		"exp": p.now().Add(orElse(t.Life, 5*time.Minute)).Unix(), "jti": "tkn_" + digits(),
-		"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}}}
+		"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
+	}
 	if t.Sub != "" {
 		claims["sub"] = t.Sub
 	}

@@ -23,8 +23,10 @@ func (p *Provider) discover(*http.Request) reply {
 		"token_endpoint_auth_methods_supported":         methods,
 		"revocation_endpoint_auth_methods_supported":    methods,
 		"introspection_endpoint_auth_methods_supported": methods[1:],
-		"claims_supported": []string{"sub", "aud", "exp", "iat", "iss", "auth_time", "nonce", "acr", "amr", "c_hash", "at_hash",
-			"client_id", "azp", "sid", "oid", "name", "given_name", "family_name", "email", "email_verified"},
+		"claims_supported": []string{
+			"sub", "aud", "exp", "iat", "iss", "auth_time", "nonce", "acr", "amr", "c_hash", "at_hash",
+			"client_id", "azp", "sid", "oid", "name", "given_name", "family_name", "email", "email_verified",
+		},
 		"code_challenge_methods_supported":     []string{"S256"},
 		"prompt_values_supported":              []string{"none", "login", "create", "select_account"},
 		"ui_locales_supported":                 []string{"en"},

@@ -60,8 +60,10 @@ func (j *journal) arrive(e Endpoint, r *http.Request, at time.Time) {
 	if j.forgetful {
 		return
 	}
-	j.requests = append(j.requests, Request{Endpoint: e, Method: r.Method, Path: r.URL.Path,
-		Form: maps.Clone(r.Form), Header: r.Header.Clone(), Time: at})
+	j.requests = append(j.requests, Request{
+		Endpoint: e, Method: r.Method, Path: r.URL.Path,
+		Form: maps.Clone(r.Form), Header: r.Header.Clone(), Time: at,
+	})
 }
 
 func (j *journal) count(e Endpoint, r *http.Request) {

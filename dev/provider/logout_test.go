@@ -192,8 +192,10 @@ func TestRevokeSessionTellsEveryClientInIt(t *testing.T) {
 	for i, d := range deliveries {
 		token := <-channels[i]
 		header, claims := part(t, token, 0), part(t, token, 1)
-		want := map[string]any{"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
-			"aud": []any{d.Client}, "sid": sid, "iss": w.Issuer(), "sub": "usr_1001"}
+		want := map[string]any{
+			"events": map[string]any{"http://schemas.openid.net/event/backchannel-logout": map[string]any{}},
+			"aud":    []any{d.Client}, "sid": sid, "iss": w.Issuer(), "sub": "usr_1001",
+		}
 		got := map[string]any{}
 		for name := range want {
 			got[name] = claims[name]
@@ -239,12 +241,14 @@ func TestLogoutTokensOnPurpose(t *testing.T) {
 	c := web()
 	c.BackchannelLogoutURI = address
 	w.Register(c)
-	d, err := w.SendLogoutToken(t.Context(), provider.LogoutToken{Client: "webc_1", SID: "ses_1", Signing: provider.Signing{Mode: provider.SignNone},
+	d, err := w.SendLogoutToken(t.Context(), provider.LogoutToken{
+		Client: "webc_1", SID: "ses_1", Signing: provider.Signing{Mode: provider.SignNone},
 		Edit: func(header, claims map[string]any) {
 			header["typ"] = "at+jwt"
 			claims["nonce"] = nil
 			delete(claims, "exp")
-		}})
+		},
+	})
 	if err != nil || d.Status != 200 {
 		t.Fatalf("delivery %+v: %v", d, err)
 	}
@@ -293,8 +297,10 @@ func TestRevocationReach(t *testing.T) {
 				t.Fatalf("revoke: %d %s", pg.status, pg.body)
 			}
 			wantError(t, w.refresh(victim), 400, "invalid_grant")
-			got := [3]bool{w.refresh(family).status == 200, w.refresh(client, "client_id", "webc_2").status == 200,
-				w.refresh(elsewhere).status == 200}
+			got := [3]bool{
+				w.refresh(family).status == 200, w.refresh(client, "client_id", "webc_2").status == 200,
+				w.refresh(elsewhere).status == 200,
+			}
 			if got != row.lives {
 				t.Errorf("what lives is %v, want %v", got, row.lives)
 			}

@@ -44,8 +44,10 @@ func (c *clock) Move(d time.Duration) {
 }
 
 func web() provider.Client {
-	return provider.Client{ID: "webc_1", Secret: "s3cret+/%&=", RedirectURIs: []string{callback},
-		PostLogoutRedirectURIs: []string{landing}}
+	return provider.Client{
+		ID: "webc_1", Secret: "s3cret+/%&=", RedirectURIs: []string{callback},
+		PostLogoutRedirectURIs: []string{landing},
+	}
 }
 
 // world is a running provider with a clock and one client.
@@ -142,9 +144,11 @@ func with(form url.Values, pairs ...string) url.Values {
 }
 
 func authParams(pairs ...string) url.Values {
-	return with(url.Values{"response_type": {"code"}, "client_id": {"webc_1"}, "redirect_uri": {callback}, "state": {"st"},
+	return with(url.Values{
+		"response_type": {"code"}, "client_id": {"webc_1"}, "redirect_uri": {callback}, "state": {"st"},
 		"nonce": {"no"}, "scope": {"openid profile email offline_access"}, "code_challenge": {challenge(verifier)},
-		"code_challenge_method": {"S256"}, "login_hint": {"ada@example.com"}}, pairs...)
+		"code_challenge_method": {"S256"}, "login_hint": {"ada@example.com"},
+	}, pairs...)
 }
 
 func (w *world) authorize(b *http.Client, pairs ...string) page {
@@ -161,8 +165,10 @@ func (w *world) post(path string, form url.Values) page {
 
 func (w *world) exchange(code string, pairs ...string) page {
 	w.t.Helper()
-	return w.post("/oauth/token", with(url.Values{"grant_type": {"authorization_code"}, "client_id": {"webc_1"},
-		"client_secret": {web().Secret}, "code": {code}, "redirect_uri": {callback}, "code_verifier": {verifier}}, pairs...))
+	return w.post("/oauth/token", with(url.Values{
+		"grant_type": {"authorization_code"}, "client_id": {"webc_1"},
+		"client_secret": {web().Secret}, "code": {code}, "redirect_uri": {callback}, "code_verifier": {verifier},
+	}, pairs...))
 }
 
 func (w *world) refresh(token string, pairs ...string) page {
@@ -171,8 +177,10 @@ func (w *world) refresh(token string, pairs ...string) page {
 }
 
 func refreshForm(token string, pairs ...string) url.Values {
-	return with(url.Values{"grant_type": {"refresh_token"}, "client_id": {"webc_1"},
-		"client_secret": {web().Secret}, "refresh_token": {token}}, pairs...)
+	return with(url.Values{
+		"grant_type": {"refresh_token"}, "client_id": {"webc_1"},
+		"client_secret": {web().Secret}, "refresh_token": {token},
+	}, pairs...)
 }
 
 // tokens signs in as Ada in a browser and gives the token answer.

@@ -37,8 +37,10 @@ func (p *Provider) firstRefresh(client Client, g *grant) *refreshToken {
 }
 
 func (p *Provider) newRefresh(g *grant) *refreshToken {
-	rt := &refreshToken{value: "rt_" + secret(), grant: g,
-		ends: p.now().Add(orElse(p.behaviour.RefreshLife, 30*24*time.Hour))} // a month, bounded by the session as well
+	rt := &refreshToken{
+		value: "rt_" + secret(), grant: g,
+		ends: p.now().Add(orElse(p.behaviour.RefreshLife, 30*24*time.Hour)),
+	} // a month, bounded by the session as well
 	p.refreshes[rt.value] = rt
 	p.log.issue(KindRefresh, g.client, rt.value, p.now())
 	return rt

@@ -76,8 +76,10 @@ func refuse(code, text string) error {
 }
 
 func invalidClient(method AuthMethod) error {
-	return refusal{status: http.StatusUnauthorized, code: "invalid_client",
-		description: "invalid client_id / client_secret", basic: method == SecretBasic}
+	return refusal{
+		status: http.StatusUnauthorized, code: "invalid_client",
+		description: "invalid client_id / client_secret", basic: method == SecretBasic,
+	}
 }
 
 // errorReply turns what went wrong into an answer; anything but a refusal is a server_error.

@@ -59,8 +59,10 @@ func (p *Provider) introspect(r *http.Request) reply {
 	}
 	value := r.PostForm.Get("token")
 	if rec, ok := p.usable(value); ok {
-		return jsonReply(http.StatusOK, p.describe(rec.grant, map[string]any{"token_type": "Bearer", "scope": rec.scope,
-			"exp": rec.ends.Unix(), "iat": rec.issued.Unix(), "jti": rec.jti}))
+		return jsonReply(http.StatusOK, p.describe(rec.grant, map[string]any{
+			"token_type": "Bearer", "scope": rec.scope,
+			"exp": rec.ends.Unix(), "iat": rec.issued.Unix(), "jti": rec.jti,
+		}))
 	}
 	if rt, ok := p.refreshes[value]; ok && rt.successor == nil && p.alive(rt.grant) && p.now().Before(rt.ends) {
 		return jsonReply(http.StatusOK, p.describe(rt.grant, map[string]any{"scope": rt.grant.scope, "exp": rt.ends.Unix()}))

@@ -40,8 +40,10 @@ func (p *Provider) Sessions() []SessionInfo {
 		for client, sid := range s.told {
 			told[client] = sid
 		}
-		out = append(out, SessionInfo{SID: s.sid, Told: told, Sub: s.sub, Clients: slices.Clone(s.clients),
-			AuthTime: s.authTime, Ended: !p.live(s)})
+		out = append(out, SessionInfo{
+			SID: s.sid, Told: told, Sub: s.sub, Clients: slices.Clone(s.clients),
+			AuthTime: s.authTime, Ended: !p.live(s),
+		})
 	}
 	slices.SortStableFunc(out, func(a, b SessionInfo) int { return a.AuthTime.Compare(b.AuthTime) })
 	return out

@@ -43,14 +43,18 @@ func TestCodeGivesTokensOfScalekitsShape(t *testing.T) {
 	if header["alg"] != "RS256" || header["typ"] != "JWT" || !strings.HasPrefix(str(header, "kid"), "snk_") {
 		t.Errorf("header %v", header)
 	}
-	for name, want := range map[string]any{"sub": "usr_1001", "client_id": "webc_1", "oid": "org_2001", "xoid": "",
-		"exp": float64(w.clock.Now().Unix() + 300), "auth_time": float64(w.clock.Now().Unix())} {
+	for name, want := range map[string]any{
+		"sub": "usr_1001", "client_id": "webc_1", "oid": "org_2001", "xoid": "",
+		"exp": float64(w.clock.Now().Unix() + 300), "auth_time": float64(w.clock.Now().Unix()),
+	} {
 		if access[name] != want {
 			t.Errorf("access token %s = %v, want %v", name, access[name], want)
 		}
 	}
-	for name, want := range map[string]any{"sub": "usr_1001", "azp": "webc_1", "nonce": "no", "sid": access["sid"],
-		"email": "ada@example.com", "name": "Ada Lovelace", "auth_time": float64(w.clock.Now().Unix())} {
+	for name, want := range map[string]any{
+		"sub": "usr_1001", "azp": "webc_1", "nonce": "no", "sid": access["sid"],
+		"email": "ada@example.com", "name": "Ada Lovelace", "auth_time": float64(w.clock.Now().Unix()),
+	} {
 		if id[name] != want {
 			t.Errorf("ID token %s = %v, want %v", name, id[name], want)
 		}
@@ -281,8 +285,10 @@ func TestRolesFollowTheUser(t *testing.T) {
 
 func TestClientCredentials(t *testing.T) {
 	w := start(t)
-	out := w.post("/oauth/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {"webc_1"},
-		"client_secret": {web().Secret}, "scope": {"orders:read"}}).json(t)
+	out := w.post("/oauth/token", url.Values{
+		"grant_type": {"client_credentials"}, "client_id": {"webc_1"},
+		"client_secret": {web().Secret}, "scope": {"orders:read"},
+	}).json(t)
 	claims := part(t, str(out, "access_token"), 1)
 	if out["expires_in"] != 86399.0 || claims["sub"] != "webc_1" || claims["scope"] != "orders:read" || out["refresh_token"] != nil {
 		t.Errorf("answer %v, claims %v", out, claims)
@@ -304,15 +310,23 @@ func TestTokenAnswerOnPurpose(t *testing.T) {
 		change func(*provider.Behaviour)
 		check  func(map[string]any) bool
 	}{
-		"members left out": {func(b *provider.Behaviour) { b.Omit = []string{"id_token", "expires_in", "token_type"} },
-			func(m map[string]any) bool { return len(m) == 3 && m["access_token"] != nil }},
+		"members left out": {
+			func(b *provider.Behaviour) { b.Omit = []string{"id_token", "expires_in", "token_type"} },
+			func(m map[string]any) bool { return len(m) == 3 && m["access_token"] != nil },
+		},
 		"another token type": {func(b *provider.Behaviour) { b.TokenType = "mac" }, func(m map[string]any) bool { return m["token_type"] == "mac" }},
-		"a lie about its life": {func(b *provider.Behaviour) { b.ExpiresIn = 9999 },
-			func(m map[string]any) bool { return m["expires_in"] == 9999.0 }},
-		"a hook's word": {func(b *provider.Behaviour) { b.EditTokenAnswer = func(m map[string]any) { m["expires_in"] = "soon" } },
-			func(m map[string]any) bool { return m["expires_in"] == "soon" }},
-		"an opaque access token": {func(b *provider.Behaviour) { b.OpaqueAccess = true },
-			func(m map[string]any) bool { return !strings.Contains(str(m, "access_token"), ".") }},
+		"a lie about its life": {
+			func(b *provider.Behaviour) { b.ExpiresIn = 9999 },
+			func(m map[string]any) bool { return m["expires_in"] == 9999.0 },
+		},
+		"a hook's word": {
+			func(b *provider.Behaviour) { b.EditTokenAnswer = func(m map[string]any) { m["expires_in"] = "soon" } },
+			func(m map[string]any) bool { return m["expires_in"] == "soon" },
+		},
+		"an opaque access token": {
+			func(b *provider.Behaviour) { b.OpaqueAccess = true },
+			func(m map[string]any) bool { return !strings.Contains(str(m, "access_token"), ".") },
+		},
 	} {
 		t.Run("an answer with "+name, func(t *testing.T) {
 			w := start(t, func(c *provider.Config) { row.change(&c.Behaviour) })

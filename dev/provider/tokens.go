@@ -37,8 +37,10 @@ func (p *Provider) answerTokens(client Client, is issuance) reply {
 	if err != nil {
 		return errorReply(err)
 	}
-	out := map[string]any{"access_token": access, "token_type": orElse(p.behaviour.TokenType, "Bearer"),
-		"expires_in": orElse(p.behaviour.ExpiresIn, told(life)), "scope": is.scope}
+	out := map[string]any{
+		"access_token": access, "token_type": orElse(p.behaviour.TokenType, "Bearer"),
+		"expires_in": orElse(p.behaviour.ExpiresIn, told(life)), "scope": is.scope,
+	}
 	if is.refresh != nil {
 		out["refresh_token"] = is.refresh.value
 	}
@@ -103,8 +105,10 @@ func (p *Provider) accessClaims(client Client, rec *accessToken) map[string]any 
 	if audience == nil {
 		audience = []string{client.ID}
 	}
-	claims := map[string]any{"iss": p.issuer, "aud": audience, "client_id": client.ID, "sub": g.sub, "jti": rec.jti,
-		"iat": rec.issued.Unix(), "nbf": rec.issued.Unix(), "exp": rec.ends.Unix(), "scope": rec.scope}
+	claims := map[string]any{
+		"iss": p.issuer, "aud": audience, "client_id": client.ID, "sub": g.sub, "jti": rec.jti,
+		"iat": rec.issued.Unix(), "nbf": rec.issued.Unix(), "exp": rec.ends.Unix(), "scope": rec.scope,
+	}
 	if g.session == nil {
 		return claims
 	}
@@ -135,9 +139,11 @@ func (p *Provider) sessionClaims(claims map[string]any, g *grant) {
 func (p *Provider) newIDToken(is issuance, access string) (string, error) {
 	g := is.grant
 	u, _ := p.findUser(g.sub)
-	claims := map[string]any{"iss": p.issuer, "aud": []string{g.client}, "azp": g.client, "client_id": g.client, "sub": g.sub,
+	claims := map[string]any{
+		"iss": p.issuer, "aud": []string{g.client}, "azp": g.client, "client_id": g.client, "sub": g.sub,
 		"iat": p.now().Unix(), "exp": p.ends(orElse(p.behaviour.IDLife, 30*time.Minute)).Unix(), "at_hash": halfHash(access),
-		"amr": []string{"conn_dev"}, "oid": orElse(g.org, u.OrgID)}
+		"amr": []string{"conn_dev"}, "oid": orElse(g.org, u.OrgID),
+	}
 	if u.AMR != nil {
 		claims["amr"] = u.AMR
 	}

@@ -17,10 +17,14 @@ type User struct {
 // DefaultUsers are Ada and Grace, in two organizations.
 func DefaultUsers() []User {
 	return []User{
-		{Sub: "usr_1001", Email: "ada@example.com", Name: "Ada Lovelace", OrgID: "org_2001",
-			Roles: []string{"admin"}, Permissions: []string{"orders:read", "orders:write"}},
-		{Sub: "usr_1002", Email: "grace@example.com", Name: "Grace Hopper", OrgID: "org_2002",
-			Roles: []string{"member"}, Permissions: []string{"orders:read"}},
+		{
+			Sub: "usr_1001", Email: "ada@example.com", Name: "Ada Lovelace", OrgID: "org_2001",
+			Roles: []string{"admin"}, Permissions: []string{"orders:read", "orders:write"},
+		},
+		{
+			Sub: "usr_1002", Email: "grace@example.com", Name: "Grace Hopper", OrgID: "org_2002",
+			Roles: []string{"member"}, Permissions: []string{"orders:read"},
+		},
 	}
 }
 

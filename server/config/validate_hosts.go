@@ -72,10 +72,12 @@ const leastSecret = 8
 // its case and separators.
 func exampleSecret(text string) bool {
 	plain := strings.ToLower(strings.NewReplacer("-", "", "_", "", " ", "", "<", "", ">", "", ".", "").Replace(text))
-	return slices.Contains([]string{"changeme", "changeit", "secret", "password", "passw0rd", "example",
+	return slices.Contains([]string{
+		"changeme", "changeit", "secret", "password", "passw0rd", "example",
 		"examplesecret", "clientsecret", "yourclientsecret", "yourclientid", "yoursecret", "mysecret", "topsecret",
 		"supersecret", "replaceme", "placeholder", "insertsecrethere", "todo", "test", "testsecret", "12345678",
-		"123456789", "1234567890", "xxxxxxxx"}, plain)
+		"123456789", "1234567890", "xxxxxxxx",
+	}, plain)
 }
 
 // validateClients refuses two apps that are one client: a logout token and a

@@ -222,11 +222,13 @@ func (r *report) identity(path string, route *Route) {
 // reserved are fields whose meaning a claim must not change: credentials,
 // framing, hop-by-hop (RFC 9110 section 7.6.1) and forwarding.
 func reserved(name string) bool {
-	return slices.Contains([]string{"Authorization", "Proxy-Authorization", "Proxy-Authenticate", "Cookie", "Set-Cookie",
+	return slices.Contains([]string{
+		"Authorization", "Proxy-Authorization", "Proxy-Authenticate", "Cookie", "Set-Cookie",
 		"Dpop", "Host", "Content-Length", "Content-Type", "Content-Encoding", "Transfer-Encoding", "Connection",
 		"Keep-Alive", "Te", "Trailer", "Upgrade", "Proxy-Connection", "Forwarded", "X-Forwarded-For",
 		"X-Forwarded-Host", "X-Forwarded-Proto", "X-Request-Id", "Traceparent", "X-Csrf", "Origin",
-		"Expect"}, name)
+		"Expect",
+	}, name)
 }
 
 // headerToken is RFC 9110 section 5.6.2's token, for header and cookie names.

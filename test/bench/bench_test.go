@@ -112,7 +112,8 @@ func TestHotPath(t *testing.T) {
 	rdb.Set(context.Background(), "bench", strings.Repeat("x", len(token)), time.Hour)
 
 	all := []*contender{
-		{name: "bare ReverseProxy"}, {name: "ReverseProxy and one Redis GET"},
+		{name: "bare ReverseProxy"},
+		{name: "ReverseProxy and one Redis GET"},
 		{name: "cloakroom", addr: in.Addr, cpu: in.CPU},
 	}
 	start(t, all[0], upstream.URL, token, "")

@@ -84,10 +84,20 @@ func TestStartWithoutRedisAndProvider(t *testing.T) {
 	w.Want(w.Fetch(b, "POST", "/bff/logout", ""), 200)
 }
 
+// shows KEY-TTL
 func TestStartOnARedisThatEvicts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, world.Options{Redis: redisproc.Options{Args: []string{"--maxmemory-policy", "allkeys-lru"}}})
-	w.Start(1)[0].AwaitLog("maxmemory-policy is allkeys-lru")
+	in := w.Start(1)[0]
+	in.AwaitLog("maxmemory-policy is allkeys-lru")
+	resp, err := http.Get("http://" + in.Ops + "/readyz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if body, _ := io.ReadAll(resp.Body); resp.StatusCode != 200 || !strings.Contains(string(body), "allkeys-lru") {
+		t.Errorf("readiness: %d %s", resp.StatusCode, body)
+	}
 }
 
 // shows OPS-1

@@ -40,9 +40,15 @@ func formsOf(secret string) []form {
 	}
 	plain := strings.NewReplacer(`\u003c`, "<", `\u003e`, ">", `\u0026`, "&").Replace(string(quoted))
 	for _, f := range [][2]string{
-		{"hex", lower}, {"hex", strings.ToUpper(lower)},
-		{"url-escaped", query}, {"url-escaped", path}, {"url-escaped", lowerEscapes(query)}, {"url-escaped", lowerEscapes(path)},
-		{"json", string(quoted[1 : len(quoted)-1])}, {"json", plain[1 : len(plain)-1]}, {"json", strings.ReplaceAll(plain[1:len(plain)-1], "/", `\/`)},
+		{"hex", lower},
+		{"hex", strings.ToUpper(lower)},
+		{"url-escaped", query},
+		{"url-escaped", path},
+		{"url-escaped", lowerEscapes(query)},
+		{"url-escaped", lowerEscapes(path)},
+		{"json", string(quoted[1 : len(quoted)-1])},
+		{"json", plain[1 : len(plain)-1]},
+		{"json", strings.ReplaceAll(plain[1:len(plain)-1], "/", `\/`)},
 		{"html", html.EscapeString(secret)},
 	} {
 		all = append(all, form{f[0], secret, []byte(f[1])})
