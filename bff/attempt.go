@@ -3,7 +3,6 @@ package bff
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 )
 
@@ -25,26 +24,6 @@ type attempt struct {
 	later   bool          // a mark of somebody else stood in the record: this is the later attempt
 	sent    bool          // the refresh token has left this process under this attempt
 	call    outstanding
-}
-
-// outstanding is whether a call to the provider runs, as another goroutine must know it.
-type outstanding struct {
-	mu sync.Mutex
-	is bool
-}
-
-// set notes that the call begins or has ended. It waits for whoever is inside during.
-func (o *outstanding) set(is bool) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.is = is
-}
-
-// during runs do while the call is kept from ending, and reports what it says; false if no call runs.
-func (o *outstanding) during(do func() bool) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.is && do()
 }
 
 // notify wakes a sleeping attempt. It is called by the hub and must not block.
@@ -105,6 +84,7 @@ func (a *attempt) told(err error) error {
 
 // once claims; under the lease it sends and saves, otherwise it takes over what another attempt saved.
 func (a *attempt) once(ctx, claiming context.Context) (TokenSet, int64, error) {
+	// Only who holds the lease comes near the token: with rotation a second sender ends the grant (RFC 9700 section 4.14.2).
 	won, err := a.claim(claiming)
 	switch {
 	case err != nil:
@@ -173,6 +153,7 @@ func (a *attempt) holdLease(ctx context.Context) (stop func()) {
 				return
 			case <-tick.C:
 			}
+			// An outage is no loss: the lease may well stand, and the next tick asks again.
 			err := a.engine.ports.Leases.Renew(ctx, lookup, a.id, a.engine.limits.Lease)
 			if errors.Is(err, ErrClaimLost) && !a.reclaim(ctx, lookup) {
 				return
@@ -206,6 +187,7 @@ func (a *attempt) underLease(ctx, claiming context.Context) (TokenSet, int64, er
 	// From here on the session is the one that was read under the lease: its refresh token is the one to send, never that
 	// of the request, which may have been rotated since (RFC 9700 section 4.14.2: a second use looks like theft).
 	a.session = s
+	// The mark must be there before the token is on the wire: written after it, a crash in between would hide the sending.
 	marked := time.Now()
 	err = a.engine.ports.Leases.MarkSent(claiming, s.Lookup, a.id, s.Generation, a.engine.now())
 	if err == nil && time.Since(marked) > a.engine.limits.Lease/2 {
@@ -213,6 +195,7 @@ func (a *attempt) underLease(ctx, claiming context.Context) (TokenSet, int64, er
 		err = a.engine.ports.Leases.Renew(claiming, s.Lookup, a.id, a.engine.limits.Lease)
 	}
 	switch {
+	// The record is a generation further: somebody saved between our look and the mark. What is there is newer than ours.
 	case errors.Is(err, ErrConflict):
 		a.release(ctx, SettleNothing)
 		return a.adopt(claiming)
@@ -274,6 +257,8 @@ func (a *attempt) send(ctx context.Context) (TokenSet, int64, error) {
 	if err != nil {
 		return a.failed(ctx, err, time.Since(began))
 	}
+	// Tokens that come with a doubt (keys out of reach, an ID token that does not hold) are kept: no others exist, and the old
+	// refresh token is used up.
 	if g.Alarm != nil {
 		a.engine.trace.alarm(ctx, "refreshed tokens", g.Alarm)
 	}
@@ -328,11 +313,13 @@ func (a *attempt) save(ctx context.Context, g *Grant) (TokenSet, int64, error) {
 			a.release(ctx, SettleNothing)
 			return a.adopt(ctx)
 		case errors.Is(err, ErrNoSession):
+			// Deleted meanwhile: a sign-out wins over a save, and tokens nobody can reach are given back (RFC 7009 section 2.1).
 			if a.orphaned(err) {
 				a.discard(g)
 			}
 			return TokenSet{}, 0, err
 		}
+		// Once: whoever waits gets the tokens from memory, and the operator is told that they are nowhere else.
 		if _, _, _, landed := a.flight.result(); !landed {
 			a.engine.trace.alarm(ctx, "saving refreshed tokens: they are in memory only", err)
 			a.flight.land(g.Tokens, next, nil)
@@ -350,8 +337,10 @@ func (a *attempt) save(ctx context.Context, g *Grant) (TokenSet, int64, error) {
 func (a *attempt) saved(ctx context.Context, g *Grant, generation int64) (TokenSet, int64, error) {
 	ended, err := a.engine.ended(ctx, a.session)
 	switch {
+	// Saved is saved. The tokens are good, and what could not be asked is asked again at the next refresh.
 	case err != nil:
 		a.engine.trace.alarm(ctx, "checking for a sign-out after a refresh", err)
+	// A sign-out wrote its marker before it read the index, and found no entry: it is carried out here.
 	case ended:
 		a.discard(g)
 		return TokenSet{}, 0, a.engine.endSession(ctx, a.session, ReasonSignedOut)

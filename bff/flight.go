@@ -125,3 +125,23 @@ func (e *Engine) clear(lookup Lookup, f *flight) {
 	}
 	e.flights.remove(lookup, f)
 }
+
+// outstanding is whether a call to the provider runs, as another goroutine must know it.
+type outstanding struct {
+	mu sync.Mutex
+	is bool
+}
+
+// set notes that the call begins or has ended. It waits for whoever is inside during.
+func (o *outstanding) set(is bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.is = is
+}
+
+// during runs do while the call is kept from ending, and reports what it says; false if no call runs.
+func (o *outstanding) during(do func() bool) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.is && do()
+}

@@ -44,6 +44,7 @@ func NewKeyring(sealing []Key, retired []string, index []Key) (*Keyring, error) 
 	if len(sealing) == 0 || len(index) == 0 {
 		return nil, errors.New("at least one sealing key and one index key are needed")
 	}
+	// An id in two places would make it chance which key opens a record, or whether its session lives.
 	seen := slices.Clone(retired)
 	for _, k := range sealing {
 		if slices.Contains(seen, k.ID) {
@@ -69,6 +70,8 @@ func (r *Keyring) key(id string) (Key, error) {
 			return k, nil
 		}
 	}
+	// Only a key that was named as gone signs anybody out. Any other unknown id is a rollout in the wrong order, which the
+	// next instance may know better: 503, and the cookie is kept.
 	if slices.Contains(r.retired, id) {
 		return Key{}, ErrKeyRetired
 	}
@@ -89,6 +92,8 @@ func (r *Keyring) Record(keyID string, root Root, lookup Lookup, app string) (*R
 	if err != nil {
 		return nil, err
 	}
+	// Both are of fixed length, so that the join has one reading; both are random, so that HKDF does without a salt (RFC 5869
+	// section 3.1).
 	ikm := make([]byte, 0, KeyBytes+rootBytes)
 	ikm = append(append(ikm, birth.Bytes.Reveal()...), root.bytes[:]...)
 	aead, err := newAEAD(ikm, "record")
@@ -100,6 +105,7 @@ func (r *Keyring) Record(keyID string, root Root, lookup Lookup, app string) (*R
 
 // Seal encrypts one part of the record under its name.
 func (b *RecordBox) Seal(part string, plain []byte) []byte {
+	// The part is bound in as well (RFC 5116 section 2.1, associated data): a body is never taken for a token set.
 	return b.aead.Seal(nil, nil, plain, []byte(bind(part)+b.bound))
 }
 
@@ -129,6 +135,7 @@ func (r *Keyring) Open(purpose string, sealed []byte, context ...string) ([]byte
 	if len(sealed) == 0 || len(sealed) < 1+int(sealed[0]) {
 		return nil, ErrTampered
 	}
+	// The id is not trusted for standing in the clear: it is part of the associated data, so a changed one opens nothing.
 	id := string(sealed[1 : 1+int(sealed[0])])
 	k, err := r.key(id)
 	if err != nil {
@@ -151,6 +158,7 @@ func (r *Keyring) Names(parts ...string) []string {
 	names := make([]string, len(r.index))
 	for i, k := range r.index {
 		mac := hmac.New(sha256.New, []byte(k.Bytes.Reveal()))
+		// Keyed, unlike a lookup: a subject can be guessed, and a plain hash of it would confirm the guess.
 		mac.Write([]byte(bind(parts...)))
 		names[i] = base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 	}

@@ -29,6 +29,7 @@ type SignedOut struct {
 // so that whoever is mid-login or mid-refresh undoes itself, then the index, then the sessions, the caller's own last,
 // so that a sign-out that failed on the way can be repeated.
 func (e *Engine) SignOut(ctx context.Context, app *App, s *Session) (*SignedOut, error) {
+	// The moment of the marker, not of any deletion, is what sessions are held against: what began after it is another sign-in.
 	m := Marker{ID: newID(), At: e.now()}
 	var targets []Target
 	for _, g := range s.Groups {
@@ -37,7 +38,9 @@ func (e *Engine) SignOut(ctx context.Context, app *App, s *Session) (*SignedOut,
 	if err := e.endAll(ctx, targets, m, ReasonSignedOut, s.Lookup); err != nil {
 		return nil, storeError("signing out", err)
 	}
+	// Read again only now: a refresh that was running when this began has saved, or will find no record.
 	s = e.newest(ctx, s)
+	// Whatever the marker spares, this one goes: its user asked for it (ASVS 7.4.1).
 	ended, err := e.ports.Records.Delete(ctx, s.Lookup, nil, ReasonSignedOut)
 	if err != nil {
 		return nil, storeError("signing out", err)
@@ -45,6 +48,7 @@ func (e *Engine) SignOut(ctx context.Context, app *App, s *Session) (*SignedOut,
 	if ended != nil {
 		e.trace.sessionEnded(ctx, *ended, ReasonSignedOut)
 	}
+	// Beside: a provider that is down must not keep anybody signed in here.
 	e.beside(revokeDeadline, func(ctx context.Context) { e.revoke(ctx, s) })
 	return &SignedOut{Notice: e.sealNotice(app, m.ID), Ticket: e.putTicket(ctx, app, s)}, nil
 }
@@ -146,6 +150,7 @@ func (e *Engine) endMember(ctx context.Context, member Member, m Marker, reason 
 		return err
 	}
 	e.trace.sessionEnded(ctx, *ended, reason)
+	// Without the root nothing of the record opens; only a provider with revocable: true has its refresh token under the ring.
 	if !ended.Refresh.IsZero() {
 		e.beside(revokeDeadline, func(ctx context.Context) {
 			e.revoke(ctx, &Session{Lookup: ended.Lookup, App: ended.App, Tokens: TokenSet{Refresh: ended.Refresh}})
@@ -176,6 +181,7 @@ type ticket struct {
 // putTicket stores what the way on to the provider needs. Where that fails, the sign-out here stands all the same.
 func (e *Engine) putTicket(ctx context.Context, app *App, s *Session) string {
 	value, _ := json.Marshal(ticket{App: app.ID, Hint: s.Tokens.ID.Reveal()}) // two strings: it cannot fail
+	// 256 random bits: who knows the name is sent on with the hint, so it must not be guessed (ASVS 7.2.3).
 	name := NewRoot().Reveal()
 	if err := e.ports.OneTime.Put(ctx, "out", name, value, ticketLife); err != nil {
 		e.trace.alarm(ctx, "storing a logout ticket", err)
@@ -194,6 +200,7 @@ func (e *Engine) RedeemTicket(ctx context.Context, app *App, name, state string)
 		return nil, &Error{Code: CodeGone, Message: "This sign-out link was used already, or is too old."}
 	case err != nil:
 		return nil, storeError("taking a logout ticket", err)
+	// Taken and gone all the same: a ticket that was shown to another app is not to be used afterwards by its own.
 	case json.Unmarshal(value, &t) != nil || t.App != app.ID:
 		return nil, &Error{Code: CodeGone, Message: "This sign-out link is not one of this app."}
 	}

@@ -75,7 +75,13 @@ func (is *Issuer) spentShape(a *answer, oauth string) bool {
 	}
 	empty := strings.TrimSpace(string(a.body)) == ""
 	return oauth == "invalid_request" && slices.Contains(is.set.SpentShapes, ShapeInvalidRequest) ||
+		wantsUser(oauth) && slices.Contains(is.set.SpentShapes, ShapeInteraction) ||
 		empty && slices.Contains(is.set.SpentShapes, ShapeEmpty400)
+}
+
+// wantsUser reports whether an error code of OpenID Connect Core section 3.1.2.6 says that only the user's own return helps.
+func wantsUser(oauth string) bool {
+	return slices.Contains([]string{"interaction_required", "login_required", "account_selection_required", "consent_required"}, oauth)
 }
 
 // oauthError returns the error member of a JSON answer, if it looks like an error code. Some providers label their

@@ -65,7 +65,8 @@ func (is *Issuer) loadMetadata(ctx context.Context) (*metadata, error) {
 	}
 	// OpenID Connect Discovery section 4.3, RFC 8414 section 3.3: exactly equal, or nothing of it may be used.
 	if m.Issuer != is.set.Issuer {
-		return nil, fmt.Errorf("%w: issuer is %.200q", ErrMetadata, m.Issuer)
+		return nil, fmt.Errorf("%w: its issuer is %.200q, configured is %.200q: write it exactly as the provider does",
+			ErrMetadata, m.Issuer, is.set.Issuer)
 	}
 	m.override(is.set.Endpoints)
 	return m, is.checkMetadata(m)

@@ -432,14 +432,3 @@ func TestEndingTheProvidersSession(t *testing.T) {
 		t.Errorf("a provider without the endpoint: %v, %v", got, err)
 	}
 }
-
-func TestEndpointOrigin(t *testing.T) {
-	for raw, want := range map[string]string{
-		"https://idp.example:8443/oidc/logout?x=1": "https://idp.example:8443",
-		"/logout": "", "%": "", "https:opaque": "",
-	} {
-		if got := idp.EndpointOrigin(raw); got != want {
-			t.Errorf("EndpointOrigin(%q) = %q, want %q", raw, got, want)
-		}
-	}
-}

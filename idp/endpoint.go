@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
@@ -80,7 +81,21 @@ func (c *Client) askToken(ctx context.Context, form url.Values) (*tokenAnswer, *
 	}
 	got, refused := c.sendGrant(ctx, m, form)
 	leave(refused)
+	if refused != nil && refused.outcome == bff.OutcomeClient {
+		refused.err = c.clientRefused(m, refused.err)
+	}
 	return got, refused
+}
+
+// clientRefused tells an operator what to look at. Providers answer invalid_client to a wrong secret and to a right one that
+// was shown in another way than this client was registered for (RFC 6749 section 5.2), so the way is named beside it.
+func (c *Client) clientRefused(m *metadata, err error) error {
+	said, _ := errors.AsType[*AnswerError](err)
+	if said == nil || said.OAuth != "invalid_client" {
+		return fmt.Errorf("client %s: %w", c.set.ClientID, err)
+	}
+	return fmt.Errorf("client %s: %w; its secret was sent by %s: compare client_id, secret and token_auth with its registration",
+		c.set.ClientID, err, c.is.authMethod(m))
 }
 
 func isRefresh(form url.Values) bool { return form.Get("grant_type") == "refresh_token" }
@@ -112,11 +127,13 @@ func (c *Client) sendGrant(ctx context.Context, m *metadata, form url.Values) (*
 	}
 }
 
-// readTokens reads a 200. One that is of no use leaves it open whether the work was done.
+// useless is a 200 that is of no use: it leaves open whether the work was done.
+func useless(rule Rule, detail string) *refusal {
+	return &refusal{outcome: bff.OutcomeTransient, doubt: true, err: broken(rule, detail)}
+}
+
+// readTokens reads a 200.
 func readTokens(a *answer) (*tokenAnswer, *refusal) {
-	useless := func(rule Rule, detail string) *refusal {
-		return &refusal{outcome: bff.OutcomeTransient, doubt: true, err: broken(rule, detail)}
-	}
 	if !a.isJSON() {
 		return nil, useless(RuleAnswer, "status 200 that is no JSON")
 	}
@@ -137,6 +154,11 @@ func readTokens(a *answer) (*tokenAnswer, *refusal) {
 	}
 	got.scope, _ = o.text("scope")
 	got.tokenType, _ = o.text("token_type")
+	return got.typed(o.has("token_type"))
+}
+
+// typed refuses an answer without an access token, or with one of a type that is not understood.
+func (got *tokenAnswer) typed(named bool) (*tokenAnswer, *refusal) {
 	switch {
 	case got.access.IsZero(): // RFC 6749 section 5.1: REQUIRED
 		refused := useless(RuleAnswer, "no access_token")
@@ -146,7 +168,7 @@ func readTokens(a *answer) (*tokenAnswer, *refusal) {
 		return nil, refused
 	// RFC 6749 section 7.1: a token of a type that is not understood must not be used. Scalekit's sample has no type at
 	// all, which can only mean Bearer.
-	case o.has("token_type") && !strings.EqualFold(got.tokenType, "Bearer"):
+	case named && !strings.EqualFold(got.tokenType, "Bearer"):
 		refused := useless(RuleTokenType, "not Bearer")
 		refused.got = got
 		return nil, refused

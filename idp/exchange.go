@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -60,6 +61,7 @@ func (c *Client) accept(ctx context.Context, r bff.CodeExchange, got *tokenAnswe
 	if grant.Tokens.Scope == "" {
 		grant.Tokens.Scope = strings.Join(c.set.Scopes, " ") // RFC 6749 section 5.1: absent when as asked for
 	}
+	c.tellWithoutRefresh(ctx, grant.Tokens)
 	more, err := c.moreClaims(ctx, got.access, sub)
 	if err != nil {
 		grant.Alarm = err
@@ -67,6 +69,15 @@ func (c *Client) accept(ctx context.Context, r bff.CodeExchange, got *tokenAnswe
 	}
 	grant.Identity = c.identity(t, more)
 	return grant, nil
+}
+
+// tellWithoutRefresh tells the operator of sessions that will end with their access token, though more was asked for: the
+// provider may leave the refresh token out (RFC 6749 section 5.1), and most do until the client is allowed to have one.
+func (c *Client) tellWithoutRefresh(ctx context.Context, t bff.TokenSet) {
+	if t.Refresh.IsZero() && slices.Contains(c.set.Scopes, "offline_access") {
+		c.is.log.WarnContext(ctx, "no refresh token was given, although offline_access was asked for: the session ends with its access token",
+			"client_id", c.set.ClientID)
+	}
 }
 
 // exchangeError tells a refusal in the words of a login.
@@ -79,9 +90,8 @@ func (c *Client) exchangeError(ctx context.Context, r *refusal) error {
 	case bff.OutcomeSpent:
 		return &bff.Error{Code: CodeCodeRejected, Message: "This sign-in could not be completed. Start again.", Err: r.err}
 	case bff.OutcomeClient:
-		err := fmt.Errorf("client %s: %w", c.set.ClientID, r.err)
-		c.is.alarm(ctx, "provider refuses the client", err)
-		return &bff.Error{Code: CodeMisconfigured, Message: "Sign-in is not set up correctly here.", Err: err}
+		c.is.alarm(ctx, "provider refuses the client", r.err)
+		return &bff.Error{Code: CodeMisconfigured, Message: "Sign-in is not set up correctly here.", Err: r.err}
 	default:
 		return unavailable(r.retryAfter, fmt.Errorf("exchanging the code: %w", r.err))
 	}

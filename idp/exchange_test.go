@@ -49,6 +49,25 @@ func TestAnswersToACode(t *testing.T) {
 	}
 }
 
+// What an operator reads of a refused client names the way its secret was sent, which is as often wrong as the secret is,
+// and never the secret.
+func TestARefusedClientIsToldWithTheWayItsSecretWasSent(t *testing.T) {
+	for _, tc := range []struct{ with, auth, oauth, want string }{
+		{"invalid_client to Basic", "client_secret_basic", "invalid_client", "by client_secret_basic"},
+		{"invalid_client to a form field", "client_secret_post", "invalid_client", "by client_secret_post"},
+		{"another error", "client_secret_post", "unauthorized_client", "client " + clientID + ": answer with status 401 and error unauthorized_client"},
+	} {
+		t.Run("a refusal with "+tc.with, func(t *testing.T) {
+			p := newProvider(t)
+			p.replies("/token", 401, "application/json", `{"error":"`+tc.oauth+`"}`)
+			_, err := exchange(t, p.client(func(s *idp.Settings) { s.TokenAuth = tc.auth }))
+			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), secret) {
+				t.Errorf("got %v, want it to say %q", err, tc.want)
+			}
+		})
+	}
+}
+
 // shows CB-TOKEN-1
 func TestACodeFollowsNoRedirect(t *testing.T) {
 	p := newProvider(t)

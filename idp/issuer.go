@@ -56,7 +56,8 @@ type Settings struct {
 	// ParamNames renames parameters of a login: Scalekit wants domain_hint as domain_hint and domain, social_provider as
 	// provider. One that is not listed keeps its name.
 	ParamNames map[string][]string
-	// SpentShapes are answers to a refresh that mean a used token beside invalid_grant: ShapeInvalidRequest, ShapeEmpty400.
+	// SpentShapes are answers to a refresh that mean a used token beside invalid_grant: ShapeInvalidRequest, ShapeEmpty400,
+	// ShapeInteraction.
 	SpentShapes []string
 	// RevocationSupported overrides the metadata; nil believes it.
 	RevocationSupported *bool
@@ -87,6 +88,9 @@ const (
 const (
 	ShapeInvalidRequest = "invalid_request" // Dex
 	ShapeEmpty400       = "empty_400"       // Glewlwyd: 400 without a body
+	// ShapeInteraction is Entra ID: it or its kin in OpenID Connect Core section 3.1.2.6. A policy wants the user back, and
+	// no refresh is granted before a new sign-in.
+	ShapeInteraction = "interaction_required"
 )
 
 // Endpoints are URLs of a provider. Empty ones are taken from its metadata.

@@ -150,13 +150,3 @@ func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
 }
-
-// EndpointOrigin returns scheme and host of an endpoint's URL, as a Content-Security-Policy's form-action wants it for the
-// form of a bff.EndSessionRequest; "" if it is no absolute URL.
-func EndpointOrigin(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil || u.Scheme == "" || u.Host == "" {
-		return ""
-	}
-	return u.Scheme + "://" + u.Host
-}

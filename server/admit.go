@@ -10,6 +10,7 @@ import (
 	"cloakroom/bff"
 	"cloakroom/bff/proxy"
 	"cloakroom/server/telemetry"
+	"cloakroom/surface"
 )
 
 // transportSecurity is what an https app promises: to be found by https alone, for a year (RFC 6797 section 6.1, ASVS
@@ -86,6 +87,7 @@ func isHTTPS(st *site) bool { return strings.HasPrefix(st.app.Origin, "https://"
 func refusePlain(c echo.Context, st *site) error {
 	r := c.Request()
 	if r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
+		surface.Private(c.Response().Header()) // a redirect for good would be stored: it is not, nor is any answer of ours
 		return c.Redirect(http.StatusPermanentRedirect, st.app.Origin+r.URL.RequestURI())
 	}
 	return &bff.Error{Code: bff.CodeBadRequest, Message: "This app is served over https only."}

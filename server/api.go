@@ -11,6 +11,7 @@ import (
 	"cloakroom/bff/proxy"
 	"cloakroom/server/telemetry"
 	"cloakroom/spa"
+	"cloakroom/surface"
 )
 
 // api takes one request through the rooms of a route: match, guard and session, tokens, proxy.
@@ -29,7 +30,7 @@ func (s *Server) api(c echo.Context, st *site) error {
 	a.Route, a.Path = rt.Name, path
 	session, err := admitted(c, st, rt)
 	if err != nil {
-		return err
+		return wayOn(st, rt, err)
 	}
 	call := proxy.Call{
 		App: st.app, Session: session, ClientIP: a.ClientIP,
@@ -62,6 +63,15 @@ func admitted(c echo.Context, st *site, rt proxy.Route) (*bff.Session, error) {
 	default:
 		return st.surface.Admit(c.Response(), c.Request(), guard)
 	}
+}
+
+// wayOn has a refusal lead to where a sign-in makes sense: it never comes back to a route whose guard a navigation cannot
+// pass, only to the app.
+func wayOn(st *site, rt proxy.Route, err error) error {
+	if rt.Guard == proxy.GuardOrigin {
+		return err
+	}
+	return &surface.Offer{Err: err, LoginURL: st.surface.StartURL()}
 }
 
 // stream forwards on a context that ends with the session, and, once an answer is on its way, with this instance.

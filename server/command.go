@@ -144,6 +144,7 @@ func (c *checkCommand) Run(w *world) error {
 	if err != nil {
 		return err
 	}
+	store.LogClient(slog.New(slog.DiscardHandler)) // what went wrong is told once, below
 	s, err := New(cfg, Options{})
 	if err != nil {
 		return err
@@ -211,7 +212,7 @@ func (c *urlsCommand) Run(w *world) error {
 		fmt.Fprintf(w.stdout, "  redirect (post-login)    %s/callback%s\n", base, native)
 		fmt.Fprintf(w.stdout, "  post-logout redirect     %s/logged-out\n", base)
 		fmt.Fprintf(w.stdout, "  back-channel logout      %s/backchannel-logout\n", base)
-		if !a.Native() {
+		if a.Login.Initiate {
 			fmt.Fprintf(w.stdout, "  initiate login           %s/initiate\n", base)
 		}
 	}

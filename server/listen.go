@@ -176,7 +176,7 @@ func (s *Server) announce(name string, addr net.Addr) {
 
 // stop drains: no longer ready, streams closed, requests and running refreshes finished, then the listeners closed.
 func (s *Server) stop(front, back *http.Server) error {
-	s.log.Info("draining", "at_most", s.cfg.Public.Timeouts.Drain)
+	s.log.Info("draining", "at_most", s.cfg.Public.Timeouts.Drain.String())
 	s.ready.Store(false)
 	s.beginDrain()
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Public.Timeouts.Drain)

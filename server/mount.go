@@ -3,6 +3,8 @@ package server
 import (
 	"net/http"
 	"net/netip"
+	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -21,7 +23,7 @@ type site struct {
 	app     *bff.App
 	host    string
 	surface *spa.Surface
-	methods map[string][]string // of the surface's own paths, for a 405
+	methods map[string][]string // of the own paths, as path.Match takes them, for a 405
 }
 
 // mount registers everything on Echo: the surfaces' endpoints on their own host, routes behind them, /healthz on any.
@@ -33,20 +35,31 @@ func (s *Server) mount() {
 	e.Pre(s.observe, s.admit)
 	health := echo.WrapHandler(http.HandlerFunc(ops.Healthz))
 	e.GET("/healthz", route("/healthz", health))
-	e.Any("/*", func(echo.Context) error {
-		return &bff.Error{Code: bff.CodeMisdirected, Message: "No app is served under this host name."}
-	})
+	e.Any("/*", nowhere)
 	for _, st := range s.sites {
 		g := e.Host(st.host)
 		g.GET("/healthz", route("/healthz", health))
+		st.methods["/healthz"] = []string{http.MethodGet}
 		for _, ep := range st.surface.Endpoints() {
-			st.methods[ep.Path] = append(st.methods[ep.Path], ep.Method)
+			at := segment.ReplaceAllString(ep.Path, "?*")
+			st.methods[at] = append(st.methods[at], ep.Method)
 			g.Add(ep.Method, echoPath(ep.Path), own(ep))
 		}
 		g.Any("/*", s.forward(st))
 		g.RouteNotFound("/*", s.forward(st)) // methods that Echo does not know: the 405 is ours to write
 	}
 	s.echo = e
+}
+
+// segment is a variable segment of a path.
+var segment = regexp.MustCompile(`\{[a-z]+\}`)
+
+// nowhere answers under a host that is no app's.
+func nowhere(c echo.Context) error {
+	if c.Request().URL.Path == "/healthz" { // which answers under any
+		return methodNotAllowed([]string{http.MethodGet})
+	}
+	return &bff.Error{Code: bff.CodeMisdirected, Message: "No app is served under this host name."}
 }
 
 // route names the request in log and metrics by its pattern.
@@ -94,16 +107,28 @@ func (s *Server) clientIP() echo.IPExtractor {
 func (s *Server) forward(st *site) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if allow := st.methods[r.URL.Path]; allow != nil && !slices.Contains(allow, r.Method) {
-			return &proxy.MethodError{Allow: slices.Sorted(slices.Values(allow)), Err: &bff.Error{
-				Code: bff.CodeMethodNotAllowed, Message: "This address does not take this method.",
-			}}
-		}
 		if isOwn(r.URL.Path) {
-			return notFound()
+			return st.refuse(r)
 		}
 		return s.api(c, st)
 	}
+}
+
+// refuse answers at one of the gateway's own paths what no endpoint took: there is none, or it does not take the method.
+func (st *site) refuse(r *http.Request) error {
+	for at, allow := range st.methods {
+		if is, _ := path.Match(at, r.URL.Path); is && !slices.Contains(allow, r.Method) {
+			return methodNotAllowed(allow)
+		}
+	}
+	return notFound()
+}
+
+// methodNotAllowed tells which methods are (RFC 9110 section 15.5.6).
+func methodNotAllowed(allow []string) error {
+	return &proxy.MethodError{Allow: slices.Sorted(slices.Values(allow)), Err: &bff.Error{
+		Code: bff.CodeMethodNotAllowed, Message: "This address does not take this method.",
+	}}
 }
 
 // isOwn reports whether a path is one of the gateway's own, however it is spelled: no route, not even one for everything,

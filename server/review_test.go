@@ -242,6 +242,9 @@ func TestATargetThatIsNoPath(t *testing.T) {
 	if res.StatusCode != 308 || res.Header.Get("Location") != "https://app.example.com/a?b=c" || res.Header.Get("Set-Cookie") != "" {
 		t.Errorf("a navigation by http: %d to %q", res.StatusCode, res.Header.Get("Location"))
 	}
+	if got := res.Header.Get("Cache-Control"); got != "no-store" { // or browsers keep the redirect, and its query, for good
+		t.Errorf("a navigation by http: Cache-Control %q", got)
+	}
 }
 
 // An error page leads home.

@@ -6,7 +6,8 @@
 //
 //	observe.go   request id, access log, panics
 //	admit.go     framing, host to site, path cleaned once
-//	api.go       a route's guard, session, tokens, proxy — or the endpoint of a surface
+//	mount.go     the endpoint of a surface, or a route
+//	api.go       a route's guard, session, tokens, proxy
 //	errors.go    only on error: code to status, problem or page
 //
 // It does not know what a session is made of, how Redis is asked, or what a provider answers.
@@ -90,12 +91,12 @@ func New(cfg *config.Config, o Options) (*Server, error) {
 func (s *Server) Run(ctx context.Context) error {
 	public, err := s.listenPublic()
 	if err != nil {
-		return fmt.Errorf("public listener: %w", err)
+		return fmt.Errorf("public listener (public.listen): %w", err)
 	}
 	ops, err := net.Listen("tcp", s.cfg.Ops.Listen)
 	if err != nil {
 		_ = public.Close()
-		return fmt.Errorf("ops listener: %w", err)
+		return fmt.Errorf("ops listener (ops.listen): %w", err)
 	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx)) // events are needed until the drain is over
 	defer stop()

@@ -20,6 +20,7 @@ func (s *Surface) callback(w http.ResponseWriter, r *http.Request) error {
 	if err := s.limit(r.Context(), "callback", r); err != nil {
 		return err
 	}
+	// A parameter that stands twice is refused before anything is looked up (RFC 6749 section 3.1).
 	answer, err := surface.ReadCallback(r.URL.RawQuery)
 	if err != nil {
 		return &surface.Offer{Err: err, LoginURL: pathLogin, Actions: []surface.Action{{Label: "Sign in", URL: pathLogin}}}
@@ -49,6 +50,8 @@ func (s *Surface) callback(w http.ResponseWriter, r *http.Request) error {
 
 // mayRepeat reports whether the same answer may be good in a moment: the transaction was not, or perhaps not, used.
 func mayRepeat(err error) bool {
+	// An outage must not cost a sign-in its cookie. The code itself is still sent once only: the engine uses the
+	// transaction up before it (RFC 6749 section 4.1.2).
 	code := bff.CodeOf(err)
 	return code == bff.CodeStoreUnavailable || code == bff.CodeKeyUnknown
 }
@@ -119,6 +122,8 @@ func (s *Surface) returnWithError(w http.ResponseWriter, returnTo, code string) 
 	}
 	// Checked again, for it goes into a Location (RFC 9700 section 4.11.1); the parameter stands before the fragment.
 	target, fragment, _ := strings.Cut(s.safeReturn(returnTo), "#")
+	// The "#" is written even before nothing: a Location without one would inherit the fragment of the address that the
+	// provider redirected to (RFC 9110 section 10.2.2).
 	path, query, _ := strings.Cut(target, "?")
 	surface.Redirect(w, path+"?"+replaceError(query, code)+"#"+fragment)
 }

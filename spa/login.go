@@ -26,11 +26,13 @@ var locales = regexp.MustCompile(`^[A-Za-z0-9-]{1,35}( [A-Za-z0-9-]{1,35}){0,9}$
 // the question (FAPI 2.0 section 5.3.3.1, login CSRF): the app's own pages, the user by typing, a listed origin. Any
 // other site's link shows a page whose own link starts it.
 func (s *Surface) login(w http.ResponseWriter, r *http.Request) error {
+	// Before anything is read: who is not signed in can ask for this without end (ASVS 2.4.1).
 	if err := s.limit(r.Context(), "login", r); err != nil {
 		return err
 	}
 	req, shown, err := s.loginRequest(r.URL.RawQuery)
 	if err != nil {
+		// The way on repeats nothing of what was refused: a link cannot choose what its error page offers.
 		return &surface.Offer{Err: err, Actions: []surface.Action{
 			{Label: "Sign in", URL: pathLogin}, {Label: "Back to the app", URL: s.app.DefaultReturn},
 		}}
@@ -58,6 +60,7 @@ func (s *Surface) login(w http.ResponseWriter, r *http.Request) error {
 // so old cannot be told apart, and state still ties the answer to this browser.
 func (s *Surface) mayStart(r *http.Request) bool {
 	switch field(r, "Sec-Fetch-Site") {
+	// none: typed, a bookmark, or a link from outside the browser (Fetch Metadata section 2.3).
 	case "", "same-origin", "none":
 		return true
 	default: // a sibling host too: the same site is not the same owner
@@ -87,6 +90,8 @@ func (s *Surface) loginNotBegun(w http.ResponseWriter, req bff.LoginRequest, err
 // the app does not allow are dropped, so that no scope, redirect URI or response mode gets to the provider from a link;
 // a value that is not allowed is refused. shown is what passed, as a query.
 func (s *Surface) loginRequest(rawQuery string) (req bff.LoginRequest, shown url.Values, err error) {
+	// The whole query, strictly: url.Values of a request drops what does not parse, and with it the proof that a parameter
+	// stood twice.
 	query, err := url.ParseQuery(rawQuery)
 	if err != nil {
 		return req, nil, badParameter("query", errors.New("does not parse"))
@@ -108,6 +113,7 @@ func (s *Surface) loginRequest(rawQuery string) (req bff.LoginRequest, shown url
 			shown.Set(name, query.Get(name))
 		}
 	}
+	// What nobody read above is dropped here, without a word: scope, redirect_uri, response_mode and the like (ASVS 10.2.3).
 	return req, shown, s.readExtra(query, &req, shown)
 }
 
@@ -138,6 +144,8 @@ func (s *Surface) readPrompt(query url.Values, req *bff.LoginRequest) (name stri
 	if req.Silent && len(prompts) > 1 { // OpenID Connect Core section 3.1.2.1
 		return "prompt", errors.New("none beside another value")
 	}
+	// To none a provider answers login_required or its kin instead of showing anything (OpenID Connect Core section 3.1.2.6):
+	// loginFailed tells the app.
 	req.Extra.Set("prompt", strings.Join(prompts, " "))
 	return "prompt", allOf(prompts, s.policy.Prompts)
 }
@@ -148,6 +156,7 @@ func (s *Surface) readACR(query url.Values, req *bff.LoginRequest) (name string,
 	if len(values) == 0 {
 		return "", nil
 	}
+	// Kept as well, sealed: the ID token must hold one of them (OpenID Connect Core section 3.1.3.7, step 12).
 	req.ACR = strings.Join(values, " ")
 	req.Extra.Set("acr_values", req.ACR)
 	return "acr_values", allOf(values, s.policy.ACRValues)
@@ -159,6 +168,7 @@ func (s *Surface) readMaxAge(query url.Values, req *bff.LoginRequest) (name stri
 	if raw == "" || !s.policy.MaxAge {
 		return "", nil
 	}
+	// 0 is a number too: it asks for a sign-in now, whatever session the provider has.
 	if len(raw) > maxAgeDigits || strings.Trim(raw, "0123456789") != "" {
 		return "max_age", errors.New("not a number of seconds")
 	}
@@ -204,6 +214,7 @@ func (s *Surface) readExtra(query url.Values, req *bff.LoginRequest, shown url.V
 		if !slices.Contains(param.Values, value) && (param.Pattern == nil || !param.Pattern.MatchString(value)) {
 			return badParameter(name, errors.New("value not allowed"))
 		}
+		// Asked for by one name, sent under another: the frontend need not know the product behind.
 		at := name
 		if param.Name != "" {
 			at = param.Name

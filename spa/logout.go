@@ -28,7 +28,11 @@ func (s *Surface) logout(w http.ResponseWriter, r *http.Request) error {
 	if byForm && !isTopLevel(r) {
 		return s.guardRefused(r.Context(), "not a top-level navigation")
 	}
-	next, err := s.signOut(w, r, readJar(r))
+	j := readJar(r)
+	if err := s.oneCredential(r, j); err != nil {
+		return err
+	}
+	next, err := s.signOut(w, r, j)
 	if err != nil {
 		return err
 	}

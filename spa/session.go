@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	"cloakroom/bff"
 	"cloakroom/surface"
@@ -48,7 +49,35 @@ func (s *Surface) admit(w http.ResponseWriter, r *http.Request, guard Guard) (*b
 	if rule := s.check(r, guard); rule != "" {
 		return nil, s.guardRefused(r.Context(), rule)
 	}
+	if err := s.oneCredential(r, j); err != nil {
+		return nil, err
+	}
 	return s.current(w, r, j)
+}
+
+// oneCredential refuses a request that presents a native app's handle beside the cookie: which of two sessions is meant
+// nobody knows, so neither is taken (RFC 6750 section 2: one way per request).
+func (s *Surface) oneCredential(r *http.Request, j jar) error {
+	if len(j.values(s.cookieName(""))) == 0 || !carriesHandle(r) {
+		return nil
+	}
+	s.credentialRefused(r.Context(), "a cookie and a handle")
+	return &bff.Error{Code: bff.CodeBadRequest, Message: "A request carries a cookie or a handle, not both."}
+}
+
+// carriesHandle reports whether a request presents a native app's handle. Any other Authorization is no credential here.
+func carriesHandle(r *http.Request) bool {
+	for _, value := range r.Header.Values("Authorization") {
+		scheme, credential, _ := strings.Cut(strings.TrimLeft(value, " \t"), " ")
+		if !strings.EqualFold(scheme, "Bearer") && !strings.EqualFold(scheme, "DPoP") {
+			continue
+		}
+		credential = strings.TrimLeft(credential, " \t")
+		if strings.HasPrefix(credential, "clk_") || strings.HasPrefix(credential, "clr_") {
+			return true
+		}
+	}
+	return false
 }
 
 // current returns the live session of the cookie, and has the cookie cleared if that is dead.

@@ -112,6 +112,9 @@ func (s *Surface) Endpoints() []surface.Endpoint {
 	}
 }
 
+// StartURL is where a sign-in starts that comes back to the app's default return target.
+func (s *Surface) StartURL() string { return pathLogin }
+
 // LoginURL is where a sign-in starts after an error at r: a navigation comes back to where it was, a fetch decides
 // itself where its page is.
 func (s *Surface) LoginURL(r *http.Request) string {

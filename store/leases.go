@@ -11,6 +11,9 @@ import (
 // Claim takes the refresh of a session: bff.Leases.
 func (s *Store) Claim(ctx context.Context, lookup bff.Lookup, attempt string, ttl time.Duration) (bff.Claim, error) {
 	rec := s.record(lookup)
+	// One script: whether the record lives, whether the lease is free, and the taking of it are one step, or two instances
+	// could both believe that they hold it (ASVS 15.4.2). An attempt that asks again finds its own lease: a lost answer
+	// costs nothing.
 	got, err := s.run(ctx, call{
 		s.scripts.claim,
 		[]string{rec, claimOf(rec), endedOf(rec)},
@@ -31,6 +34,7 @@ func (s *Store) Claim(ctx context.Context, lookup bff.Lookup, attempt string, tt
 
 // Renew prolongs the lease: bff.Leases.
 func (s *Store) Renew(ctx context.Context, lookup bff.Lookup, attempt string, ttl time.Duration) error {
+	// By the attempt's own id only: a lease that somebody else took after ours had lapsed is not ours to prolong.
 	kept, err := s.script(ctx, call{
 		s.scripts.renew, []string{claimOf(s.record(lookup))}, []any{attempt, atLeastOne(ttl)},
 	}).Int64()
@@ -65,10 +69,12 @@ func verdict(got answer) error {
 		return nil
 	case "gone":
 		return gone(got.text(1))
+	// The lease ran out while this process or the way to Redis stood still; another attempt may hold it.
 	case "lost":
 		return bff.ErrClaimLost
 	case "conflict":
 		return bff.ErrConflict
+	// Nothing is known then, so nothing may be concluded: neither that it is saved nor that the session is gone.
 	default:
 		return fmt.Errorf("%w: unexpected answer", bff.ErrStore)
 	}
@@ -76,6 +82,7 @@ func verdict(got answer) error {
 
 // Release gives the lease back and settles the mark: bff.Leases.
 func (s *Store) Release(ctx context.Context, lookup bff.Lookup, attempt string, settle bff.Settlement) error {
+	// A mark that stays makes the next attempt careful. So that is what an unknown settlement does as well.
 	how := map[bff.Settlement]string{bff.SettleGood: "good", bff.SettleDoubt: "doubt"}[settle]
 	if how == "" {
 		how = "keep"
@@ -100,6 +107,8 @@ func (s *Store) Save(ctx context.Context, n *bff.Session, attempt string, g *bff
 	}
 	lookup := lookupOf(n)
 	rec := s.record(lookup)
+	// The script compares the generation, not the lease: an answer that came late is still the only copy of its tokens.
+	// It never makes a record: deletion wins, and a signed-out session does not come back (ASVS 7.4.1).
 	got, err := s.runConfirmed(ctx, call{
 		s.scripts.save,
 		[]string{rec, claimOf(rec), endedOf(rec)},
@@ -128,6 +137,7 @@ func (s *Store) Save(ctx context.Context, n *bff.Session, attempt string, g *bff
 // that it becomes, so that neither an older set nor one of another session can be put in its place; and the body only
 // where the claims changed.
 func (s *Store) savedFields(n *bff.Session, g *bff.Grant) ([]any, error) {
+	// Under the birth key, also after the ring has moved on: the cookie of this session opens no other.
 	box, err := s.ring.Record(n.KeyID, n.Root, lookupOf(n), n.App)
 	if err != nil {
 		return nil, err

@@ -44,13 +44,6 @@ func (p *Provider) Register(c Client) {
 	p.clients[c.ID] = c
 }
 
-// Unregister removes a client: from then on it is invalid_client.
-func (p *Provider) Unregister(id string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.clients, id)
-}
-
 func (c Client) mayUse(grant string) bool { return c.Grants == nil || slices.Contains(c.Grants, grant) }
 
 func (c Client) mayAsk(scopes []string) bool {

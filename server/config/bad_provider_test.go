@@ -11,7 +11,7 @@ func TestBadProviders(t *testing.T) {
 			"cloakroom.yaml:8: providers.main.issuer: missing; write the provider's issuer exactly as its metadata has it",
 		}},
 		{"an unknown preset", "preset: scalekit", "preset: okta", []string{
-			"cloakroom.yaml:9: providers.main.preset: not one of the values known here; write one of generic, scalekit, dex, hydra, glewlwyd, oidc-provider, keycloak",
+			"cloakroom.yaml:9: providers.main.preset: not one of the values known here; write one of generic, scalekit, dex, hydra, glewlwyd, oidc-provider, keycloak, entra, google",
 		}},
 		{"Scalekit's issuer with a slash", "https://acme.scalekit.com", "https://acme.scalekit.com/", []string{
 			"cloakroom.yaml:10: providers.main.issuer: ends in a slash, which Scalekit's issuers do not; delete the slash",
@@ -56,7 +56,7 @@ func TestBadProviders(t *testing.T) {
 			"cloakroom.yaml:14: providers.main.pkce: not one of the values known here; write one of require, known",
 			"cloakroom.yaml:15: providers.main.iss_unannounced: not one of the values known here; write one of accept, refuse",
 			"cloakroom.yaml:16: providers.main.logout_exp: not one of the values known here; write one of required, optional",
-			"cloakroom.yaml:17: providers.main.spent[0]: not one of the values known here; write one of invalid_request, empty_400",
+			"cloakroom.yaml:17: providers.main.spent[0]: not one of the values known here; write one of invalid_request, empty_400, interaction_required",
 			"cloakroom.yaml:18: providers.main.login_params[0]: not one of the values known here; write one of prompt, login_hint, max_age, acr_values, ui_locales, organization_id, connection_id, social_provider, domain_hint",
 		}},
 		{"an endpoint on plain http", "preset: scalekit", "preset: scalekit\n    token_endpoint: http://acme.scalekit.com/token", []string{

@@ -230,6 +230,8 @@ func TestEveryPresetFillsWhatTheFileLeavesOut(t *testing.T) {
 		{"glewlwyd", func(p *config.Provider) []string { return append(p.Spent, p.LogoutExp) }, []string{"empty_400", "required"}},
 		{"oidc-provider", func(p *config.Provider) []string { return []string{p.SSOBy, p.Prompt} }, []string{"sub+auth_time", "consent"}},
 		{"keycloak", func(p *config.Provider) []string { return p.Scopes }, []string{"openid", "profile", "email"}},
+		{"entra", func(p *config.Provider) []string { return append(p.Spent, p.PKCE, p.Revocation) }, []string{"interaction_required", "known", "none"}},
+		{"google", func(p *config.Provider) []string { return p.Scopes }, []string{"openid", "profile", "email"}},
 	}
 	dir := folder(t, nil)
 	for _, tt := range tests {

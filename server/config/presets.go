@@ -4,7 +4,7 @@ import "strings"
 
 // presetNames are the products a provider can be.
 func presetNames() []string {
-	return []string{"generic", "scalekit", "dex", "hydra", "glewlwyd", "oidc-provider", "keycloak"}
+	return []string{"generic", "scalekit", "dex", "hydra", "glewlwyd", "oidc-provider", "keycloak", "entra", "google"}
 }
 
 // presetText is what is known of a product, as it would be written in the file.
@@ -35,14 +35,10 @@ revocation: none
 `
 	case "hydra":
 		// Its logout tokens carry no exp.
-		return `
-logout_exp: optional
-`
+		return "logout_exp: optional\n"
 	case "glewlwyd":
 		// A used refresh token is answered with a 400 that has no body.
-		return `
-spent: [empty_400]
-`
+		return "spent: [empty_400]\n"
 	case "oidc-provider":
 		// Each client has its own sid within one session, and offline_access is
 		// ignored without consent (OpenID Connect Core section 11).
@@ -53,9 +49,20 @@ prompt: consent
 	case "keycloak":
 		// offline_access there means a session that outlives the sign-out, so it is
 		// not asked for; ordinary refresh tokens come without it.
+		return "scopes: [openid, profile, email]\n"
+	case "entra":
+		// It knows S256 and does not list it, and it has no revocation endpoint. A
+		// refresh that a policy wants the user back for is answered as one of the
+		// authorization endpoint's errors.
 		return `
-scopes: [openid, profile, email]
+pkce: known
+revocation: none
+spent: [interaction_required]
 `
+	case "google":
+		// It refuses offline_access as a scope it does not know, and so gives no
+		// refresh token: a session is as long as its access token, an hour.
+		return "scopes: [openid, profile, email]\n"
 	}
 	return ""
 }

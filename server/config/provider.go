@@ -6,7 +6,7 @@ import "time"
 // but Issuer can be left to the preset and to the provider's own metadata.
 type Provider struct {
 	// Preset is the product: scalekit, generic, dex, hydra, glewlwyd,
-	// oidc-provider or keycloak. Default generic.
+	// oidc-provider, keycloak, entra or google. Default generic.
 	Preset string `yaml:"preset"`
 	// Issuer is the provider's name for itself, compared byte for byte and never
 	// normalised (OpenID Connect Discovery section 4.3). https, or http for
@@ -49,7 +49,9 @@ type Provider struct {
 	// LoginParams are the parameters of GET /bff/login that the provider knows.
 	LoginParams []string `yaml:"login_params"`
 	// Spent names further answers that mean a used refresh token, beside
-	// invalid_grant: invalid_request, empty_400 (a 400 without a body).
+	// invalid_grant: invalid_request, empty_400 (a 400 without a body),
+	// interaction_required (it, login_required, account_selection_required or
+	// consent_required: the user has to sign in again).
 	Spent []string `yaml:"spent"`
 	// Grace is how long the provider goes on accepting a refresh token that it
 	// has replaced. Default 0.
@@ -61,7 +63,9 @@ type Provider struct {
 	// Revocable seals refresh tokens a second time so that they can be revoked
 	// when a session is ended without its handle. Default false.
 	Revocable bool `yaml:"revocable"`
-	// UserInfo asks the userinfo endpoint for claims at sign-in. Default false.
+	// UserInfo asks the userinfo endpoint for claims at sign-in: where ID tokens
+	// leave name and email out, as those of oidc-provider and Zitadel do unless
+	// told otherwise. Default false.
 	UserInfo bool `yaml:"userinfo"`
 	// PKCE is require (the metadata must promise S256, the default) or known (it
 	// is known to work though the metadata does not say so). It is sent either

@@ -72,7 +72,7 @@ func (r *report) validateWords(path string, p *Provider) {
 	r.oneOf(join(path, "logout_by"), p.LogoutBy, "redirect", "form_post")
 	r.oneOf(join(path, "logout_exp"), p.LogoutExp, "required", "optional")
 	for i, face := range p.Spent {
-		r.oneOf(at(join(path, "spent"), i), face, "invalid_request", "empty_400")
+		r.oneOf(at(join(path, "spent"), i), face, "invalid_request", "empty_400", "interaction_required")
 	}
 	for i, param := range p.LoginParams {
 		r.oneOf(at(join(path, "login_params"), i), param, "prompt", "login_hint", "max_age", "acr_values",

@@ -24,12 +24,12 @@ type Metrics struct {
 	alarms       prometheus.Counter
 }
 
-// NewMetrics makes and registers all of them. drift and streams are read at each scrape.
+// NewMetrics makes and registers all of them. drift, Redis's clock less the local one, is asked for at each scrape.
 func NewMetrics(drift func() time.Duration) *Metrics {
 	m := &Metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "bff_http_request_duration_seconds", Help: "Requests on the public listener, by route and status class.",
+			Name: "bff_http_request_duration_seconds", Help: "Requests on the public listener, by route, method and status.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10, 60},
 		}, []string{"route", "method", "code"}),
 		logins:    counters("bff_logins_total", "Logins that began, succeeded or failed.", "result"),

@@ -84,6 +84,12 @@ func checkSession(t *testing.T, w *world.World, b *browser.Browser) {
 // signOut signs out by script, follows the one-time URL to the provider and back, and checks that the cookie is dead.
 func signOut(t *testing.T, w *world.World, b *browser.Browser) {
 	t.Helper()
+	signOutTo(t, w, b, world.Origin+"/")
+}
+
+// signOutTo is signOut where the way ends at another address.
+func signOutTo(t *testing.T, w *world.World, b *browser.Browser, end string) {
+	t.Helper()
 	old, _ := b.Cookie(world.Origin, "__Host-Http-web")
 	var out struct {
 		RedirectTo string `json:"redirect_to"`
@@ -105,7 +111,7 @@ func signOut(t *testing.T, w *world.World, b *browser.Browser) {
 			t.Fatal(err)
 		}
 	}
-	if page.URL != world.Origin+"/" {
+	if page.URL != end {
 		t.Errorf("signed out and at %s: %d %s", page.URL, page.Status, page.Text())
 	}
 	again, err := b.Navigate(out.RedirectTo)
