@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"cloakroom/dev/provider"
 	"cloakroom/test/browser"
 	"cloakroom/test/gateway"
@@ -136,4 +138,22 @@ func cleanLogs(t *testing.T, w *world.World) {
 			}
 		}
 	}
+}
+
+// claims returns how many claims on a refresh the only session's record has granted: its fence.
+func claims(t *testing.T, w *world.World) string {
+	t.Helper()
+	rdb := redis.NewClient(&redis.Options{Addr: w.Redis.Addr(), DisableIdentity: true})
+	defer rdb.Close()
+	for _, key := range w.Redis.Keys() {
+		if strings.HasPrefix(key, "cr:s:{") && strings.HasSuffix(key, "}") {
+			fence, err := rdb.HGet(t.Context(), key, "fence").Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return fence
+		}
+	}
+	t.Fatal("no session is kept")
+	return ""
 }
