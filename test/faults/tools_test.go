@@ -141,13 +141,13 @@ func cleanLogs(t *testing.T, w *world.World) {
 }
 
 // claims returns how many claims on a refresh the only session's record has granted: its fence.
-func claims(t *testing.T, w *world.World) string {
+func claims(t *testing.T, w *world.World) int {
 	t.Helper()
 	rdb := redis.NewClient(&redis.Options{Addr: w.Redis.Addr(), DisableIdentity: true})
 	defer rdb.Close()
 	for _, key := range w.Redis.Keys() {
 		if strings.HasPrefix(key, "cr:s:{") && strings.HasSuffix(key, "}") {
-			fence, err := rdb.HGet(t.Context(), key, "fence").Result()
+			fence, err := rdb.HGet(t.Context(), key, "fence").Int()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -155,5 +155,5 @@ func claims(t *testing.T, w *world.World) string {
 		}
 	}
 	t.Fatal("no session is kept")
-	return ""
+	return 0
 }
