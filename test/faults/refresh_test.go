@@ -116,82 +116,53 @@ func TestClientThatHangsUpMidRefreshLosesNothing(t *testing.T) {
 
 // shows REF-DETACH, SESS-CAS
 func TestSignOutMidRefreshWins(t *testing.T) {
-	w := newWorld(t, world.Options{})
-	instances := w.Start(2)
-	b := w.Browser()
-	w.SignIn(b, "/")
-	gate := provider.NewGate()
-	refreshFault(w, provider.Fault{Gate: gate, AfterWork: true})
-	ended(w)
-	r := request(t, w, b)
-	answered := make(chan int, 1)
-	go func() { answered <- send(instances[0], r) }()
-	<-gate.Arrived()
-	w.At(instances[1])
-	w.Want(w.Fetch(b, "POST", "/bff/logout", ""), 200)
-	gate.Release()
-	if got := <-answered; got != 401 {
+	m := midRefresh(t, world.Options{})
+	m.w.At(m.instances[1])
+	m.w.Want(m.w.Fetch(m.browser, "POST", "/bff/logout", ""), 200)
+	m.gate.Release()
+	if got := <-m.answered; got != 401 {
 		t.Errorf("the request mid-refresh got %d, want 401", got)
 	}
-	for _, in := range instances {
-		if got := send(in, r); got != 401 {
+	for _, in := range m.instances {
+		if got := send(in, m.request); got != 401 {
 			t.Errorf("after the sign-out: %d, want 401", got)
 		}
 	}
-	instances[0].AwaitLog(`"event":"tokens_revoked"`)
-	if fresh := newest(w, provider.KindRefresh); !revokedAt(w, fresh) {
+	m.instances[0].AwaitLog(`"event":"tokens_revoked"`)
+	if fresh := newest(m.w, provider.KindRefresh); !revokedAt(m.w, fresh) {
 		t.Error("the token that came for a session that was over was not revoked")
 	}
-	w.Leaks()
+	m.w.Leaks()
 }
 
 // shows REF-RACE
 func TestSenderThatDiesIsFollowedOnceByTheOtherInstance(t *testing.T) {
-	w := newWorld(t, world.Options{Behave: func(b *provider.Behaviour) { b.RefreshGrace = time.Minute }})
-	instances := w.Start(2)
-	b := w.Browser()
-	w.SignIn(b, "/")
-	gate := provider.NewGate()
-	refreshFault(w, provider.Fault{Gate: gate, AfterWork: true})
-	ended(w)
-	r := request(t, w, b)
-	go send(instances[0], r)
-	<-gate.Arrived()
-	instances[0].Kill()
-	gate.Release()
-	if got := send(instances[1], r); got != 200 {
+	m := midRefresh(t, world.Options{Behave: func(b *provider.Behaviour) { b.RefreshGrace = time.Minute }})
+	m.instances[0].Kill()
+	m.gate.Release()
+	if got := send(m.instances[1], m.request); got != 200 {
 		t.Fatalf("after the sender died: %d", got)
 	}
-	if got := w.Dev.GrantCount("refresh_token"); got != 2 {
+	if got := m.w.Dev.GrantCount("refresh_token"); got != 2 {
 		t.Errorf("the provider saw %d refreshes, want the lost one and one later attempt", got)
 	}
 }
 
 // shows REF-RACE
 func TestFrozenSenderAndItsFollowerLoseNothing(t *testing.T) {
-	w := newWorld(t, world.Options{Behave: func(b *provider.Behaviour) { b.RefreshGrace = time.Minute }})
-	instances := w.Start(2)
-	b := w.Browser()
-	w.SignIn(b, "/")
-	gate := provider.NewGate()
-	refreshFault(w, provider.Fault{Gate: gate, AfterWork: true})
-	ended(w)
-	r := request(t, w, b)
-	slow := make(chan int, 1)
-	go func() { slow <- send(instances[0], r) }()
-	<-gate.Arrived()
-	instances[0].Freeze()
-	gate.Release()
-	if got := send(instances[1], r); got != 200 {
+	m := midRefresh(t, world.Options{Behave: func(b *provider.Behaviour) { b.RefreshGrace = time.Minute }})
+	m.instances[0].Freeze()
+	m.gate.Release()
+	if got := send(m.instances[1], m.request); got != 200 {
 		t.Fatalf("while the sender is frozen: %d", got)
 	}
-	instances[0].Thaw() // it finds an answer, saves by generation, and gives way
-	if got := <-slow; got != 200 {
+	m.instances[0].Thaw() // it finds an answer, saves by generation, and gives way
+	if got := <-m.answered; got != 200 {
 		t.Errorf("the frozen request: %d", got)
 	}
-	for _, in := range instances {
-		ended(w)
-		if got := send(in, r); got != 200 {
+	for _, in := range m.instances {
+		ended(m.w)
+		if got := send(in, m.request); got != 200 {
 			t.Errorf("afterwards: %d", got)
 		}
 	}
@@ -199,30 +170,20 @@ func TestFrozenSenderAndItsFollowerLoseNothing(t *testing.T) {
 
 // shows REF-DETACH
 func TestStopMidRefreshStoresTheToken(t *testing.T) {
-	w := newWorld(t, world.Options{})
-	instances := w.Start(2)
-	b := w.Browser()
-	w.SignIn(b, "/")
-	gate := provider.NewGate()
-	refreshFault(w, provider.Fault{Gate: gate, AfterWork: true})
-	ended(w)
-	r := request(t, w, b)
-	answered := make(chan int, 1)
-	go func() { answered <- send(instances[0], r) }()
-	<-gate.Arrived()
+	m := midRefresh(t, world.Options{})
 	stopped := make(chan error, 1)
-	go func() { stopped <- instances[0].Stop() }()
-	instances[0].AwaitLog(`"msg":"draining"`)
-	gate.Release()
-	if got := <-answered; got != 200 {
+	go func() { stopped <- m.instances[0].Stop() }()
+	m.instances[0].AwaitLog(`"msg":"draining"`)
+	m.gate.Release()
+	if got := <-m.answered; got != 200 {
 		t.Errorf("the request that waited through the stop: %d", got)
 	}
 	if err := <-stopped; err != nil {
 		t.Errorf("stopping: %v", err)
 	}
 	for range 2 { // the stored token is the rotated one: a second use of the old would end the family
-		ended(w)
-		if got := send(instances[1], r); got != 200 {
+		ended(m.w)
+		if got := send(m.instances[1], m.request); got != 200 {
 			t.Errorf("afterwards: %d", got)
 		}
 	}

@@ -157,3 +157,27 @@ func claims(t *testing.T, w *world.World) int {
 	t.Fatal("no session is kept")
 	return 0
 }
+
+// inRefresh is a session of which one request, at the first of two instances, needs a refresh.
+type inRefresh struct {
+	w         *world.World
+	browser   *browser.Browser
+	instances []*gateway.Instance
+	request   *http.Request  // to be sent again, anywhere
+	gate      *provider.Gate // holds the provider's answer; the work is done
+	answered  chan int       // the status of that first request
+}
+
+// midRefresh signs in and goes on until the provider has rotated the tokens and holds its answer.
+func midRefresh(t *testing.T, o world.Options) *inRefresh {
+	t.Helper()
+	m := &inRefresh{w: newWorld(t, o), gate: provider.NewGate(), answered: make(chan int, 1)}
+	m.instances, m.browser = m.w.Start(2), m.w.Browser()
+	m.w.SignIn(m.browser, "/")
+	refreshFault(m.w, provider.Fault{Gate: m.gate, AfterWork: true})
+	ended(m.w)
+	m.request = request(t, m.w, m.browser)
+	go func() { m.answered <- send(m.instances[0], m.request) }()
+	<-m.gate.Arrived()
+	return m
+}
