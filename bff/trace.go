@@ -14,7 +14,7 @@ type Trace struct {
 	SessionEnded      func(ctx context.Context, e SessionEvent)
 	RefreshDone       func(ctx context.Context, e RefreshEvent)
 	RefreshWaiting    func(ctx context.Context, e SessionEvent) // one more request waits for a refresh
-	CredentialRefused func(ctx context.Context, e RefusalEvent) // a cookie or handle that opens nothing, doubled, swapped, …
+	CredentialRefused func(ctx context.Context, e RefusalEvent) // a cookie or handle malformed, doubled, another app's, or of a record that does not open
 	GuardRefused      func(ctx context.Context, e RefusalEvent) // a request that may not come from where it comes from
 	Revoked           func(ctx context.Context, e RevocationEvent)
 	Alarm             func(ctx context.Context, e AlarmEvent) // an operator should look

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"time"
@@ -22,4 +23,9 @@ func (s *Server) Observed(h func(http.ResponseWriter, *http.Request) error) http
 	e.Pre(s.observe)
 	e.Any("/*", func(c echo.Context) error { return h(c.Response(), c.Request()) })
 	return e
+}
+
+// Serve runs on listeners of the test's.
+func (s *Server) Serve(ctx context.Context, public, ops net.Listener) error {
+	return s.serve(ctx, public, ops)
 }

@@ -140,7 +140,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.pair, nil
 }
 
-// serve runs both listeners until ctx ends, then drains.
+// serve runs both listeners until ctx ends or one of them fails, then drains.
 func (s *Server) serve(ctx context.Context, public, opsListener net.Listener) error {
 	front := &http.Server{
 		Handler:           s.echo,
@@ -160,8 +160,8 @@ func (s *Server) serve(ctx context.Context, public, opsListener net.Listener) er
 	s.announce("public", public.Addr())
 	s.announce("ops", opsListener.Addr())
 	select {
-	case err := <-failed:
-		return err
+	case err := <-failed: // one listener is gone: what the other is in the middle of is still finished
+		return errors.Join(err, s.stop(front, back))
 	case <-ctx.Done():
 		return s.stop(front, back)
 	}
