@@ -1,33 +1,37 @@
 # The tasks of this repository; the same on a laptop and in continuous integration.
 #
-#   make run     build the gateway; with CONFIG=file.yaml also serve
-#   make test    everything that can be shown here: formatting, vet, tests with the race detector, Redis and Node included
+#   make run     the one-command world on loopback: gateway, provider, API, demo; ARGS="--port 8088" are its flags
+#   make build   build bin/cloakroom
+#   make test    everything that can be shown here: formatting, vet, tests with the race detector, Redis, Node and Chromium included
 #   make soak    the suites about races and faults, five times over
 #   make bench   what a proxied request costs, as ratios to a bare reverse proxy, and the benchmarks of the parts
 #   make lint    vet, staticcheck, gofumpt
 #   make fmt     format the Go files
 #   make docs    write docs/configuration.md anew from the types
+#   make demo    build the demo app anew, after a change in spa/demo or spa/client
+#   make screenshots   take docs/screenshots anew, in Chromium
 
 SHELL       := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := run
 
+# Where test/tools.sh puts a Node, if the system's is too old.
+export PATH := $(CURDIR)/bin/node/node_modules/node/bin:$(PATH)
+
 GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GO_FILES     = $(shell find . -name '*.go' -not -path '*/node_modules/*' -not -path './.git/*' -not -path './bin/*')
 
-# A provider that is not ours, for the tests; its packages are installed as the lock file says, without running scripts.
-PEER := test/oidcprovider/node_modules/.package-lock.json
+# What comes from npm: a provider that is not ours, the demo app's tools, and what drives Chromium. Installed as the lock
+# files say, without running scripts.
+NODE_PACKAGES := $(addsuffix /node_modules/.package-lock.json,test/oidcprovider spa/demo test/chromium)
 
-.PHONY: run build test tier1 tier2 soak bench lint fmt docs tools gofmt vet clean
+.PHONY: run build test tier1 tier2 soak bench lint fmt docs demo screenshots tools packages gofmt vet clean
 
-run: build
-ifdef CONFIG
-	exec bin/cloakroom serve --config '$(CONFIG)'
-else
-	@echo "bin/cloakroom is built. It needs a Redis, an OpenID provider and a configuration, as README.md shows:"
-	@echo "    make run CONFIG=cloakroom.yaml"
-endif
+run:
+	@echo "building; the first time takes about a minute"
+	@CGO_ENABLED=0 go build -o bin/cloakroom-dev ./cmd/cloakroom-dev
+	@exec bin/cloakroom-dev $(ARGS)
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/cloakroom ./cmd/cloakroom
@@ -60,6 +64,12 @@ fmt:
 docs:
 	go test ./server/config -run TestReference -update
 
+demo: tools
+	cd spa/demo && npm run build
+
+screenshots: tools
+	go test -tags integration -run TestScreenshots -count 1 ./test/chromium -screenshots
+
 gofmt:
 	@files="$$(gofmt -l $(GO_FILES))"; [ -z "$$files" ] || { printf 'not formatted (make fmt):\n%s\n' "$$files"; exit 1; }
 
@@ -68,21 +78,14 @@ vet:
 	go vet -tags 'integration bench' ./...
 
 # What the tests need and Go does not bring. On Debian and its kin root installs it; elsewhere what is missing is named.
-tools: $(PEER)
-	@missing=(); \
-	for tool in redis-server:redis-server node:nodejs; do \
-		command -v "$${tool%%:*}" >/dev/null || missing+=("$${tool##*:}"); \
-	done; \
-	[ $${#missing[@]} -eq 0 ] && exit 0; \
-	if [ "$$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then \
-		echo "The tests need these, and only root on a Debian system can have them installed by this: $${missing[*]}" >&2; \
-		exit 1; \
-	fi; \
-	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$${missing[@]}"
+tools:
+	@test/tools.sh
+	@$(MAKE) --no-print-directory packages
 
-$(PEER): test/oidcprovider/package.json test/oidcprovider/package-lock.json
-	@command -v npm >/dev/null || { echo "The tests need npm (with Node 20 or later): install it, then run this again." >&2; exit 1; }
-	cd test/oidcprovider && npm ci --ignore-scripts --no-audit --no-fund
+packages: $(NODE_PACKAGES)
+
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
+	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 clean:

@@ -3,6 +3,7 @@
 package cloakroom_test
 
 import (
+	"debug/buildinfo"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -40,12 +41,13 @@ var arrows = []arrow{
 	{"dpop", nil, "proofs are made and checked by their text alone"},
 	{"surface", []string{"bff"}, "what both surfaces answer knows no cookie and no handle"},
 	{"spa", []string{"bff", "surface"}, "the browser surface must work over any store and any provider"},
+	{"spa/static", []string{"bff", "surface"}, "files are served by what they are, whoever looks at them"},
 	{"spa/demo", nil, "the demo is files"},
 	{"mobile-api", []string{"bff", "surface", "dpop"}, "the native surface must work over any store and any provider"},
 	{"mobile-api/examples", nil, "an example that needs a package of ours shows nothing to its reader"},
 	{"server", []string{
-		"bff", "bff/proxy", "dpop", "idp", "mobile-api", "server/config", "server/ops", "server/telemetry", "spa", "store",
-		"surface",
+		"bff", "bff/proxy", "dpop", "idp", "mobile-api", "server/config", "server/ops", "server/telemetry", "spa",
+		"spa/static", "store", "surface",
 	}, "the server wires the rooms, and nothing of the development world is among them"},
 	{"server/config", nil, "the file as written can be read without the gateway"},
 	{"server/ops", []string{"bff"}, "the operator's listener asks the domain, not what is behind it"},
@@ -238,6 +240,7 @@ func hasCode(files []*source, dir, pkg string) bool {
 var forbidden = []struct{ prefix, why string }{
 	{module + "dev", "the development world is not for production"},
 	{module + "test", "tests are not for production"},
+	{module + "spa/demo", "the demo is not for production"},
 	{"github.com/alicebob/miniredis", "sessions in memory would be gone with the process"},
 	{"github.com/coreos/go-oidc", "it is for tests"},
 	{"testing", "nothing of the testing packages belongs into the binary"},
@@ -307,6 +310,25 @@ func TestProductionBinaryHoldsNothingOfDevelopment(t *testing.T) {
 		t.Fatal("the list does not even hold the server")
 	}
 	for _, f := range checkDeps(deps) {
+		t.Error(f)
+	}
+	// What was linked is told by the binary itself.
+	bin := filepath.Join(t.TempDir(), "cloakroom")
+	if out, err := exec.Command("go", "build", "-o", bin, "./cmd/cloakroom").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	info, err := buildinfo.ReadFile(bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var modules []string
+	for _, m := range info.Deps {
+		modules = append(modules, m.Path)
+	}
+	if !slices.Contains(modules, "github.com/redis/go-redis/v9") {
+		t.Fatalf("the binary's module list does not even hold go-redis: %q", modules)
+	}
+	for _, f := range checkDeps(modules) {
 		t.Error(f)
 	}
 }

@@ -3,7 +3,9 @@ module cloakroom
 go 1.26.0
 
 ignore (
+	./bin
 	./spa/demo/node_modules
+	./test/chromium/node_modules
 	./test/oidcprovider/node_modules
 )
 

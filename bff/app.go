@@ -19,6 +19,7 @@ const (
 // App is a registered frontend: an OAuth client of its own at its provider.
 type App struct {
 	ID       string // [a-z][a-z0-9-]*: part of cookie names and of every record's associated data
+	Name     string // what a person is told it is called
 	Kind     Kind
 	Origin   string // scheme://host[:port] of a browser app; "" for native ones
 	Provider *ProviderPolicy
@@ -37,8 +38,17 @@ type App struct {
 	LaxCookie bool          // SameSite=Lax instead of Strict; by kind or by explicit setting
 
 	DefaultReturn    string // where a login goes that names no return target; a path
-	PostLogoutReturn string // where a browser goes after the provider's logout; a path
+	PostLogoutReturn string // where a browser goes after the provider's logout: a path, or of a native app a URI of its own; "" = nowhere
+
+	// Of native apps alone.
+	RedirectURIs []string      // where the app is answered: exact, but for the port on loopback
+	RequireDPoP  bool          // handles must be bound to a key (RFC 9449): refused as long as that is not served
+	AccessLife   time.Duration // of an access handle
+	Grace        time.Duration // how long a refresh handle is still answered with its successor, once that was seen
 }
+
+// Native reports whether the app is one outside a browser, whose credentials are handles.
+func (a *App) Native() bool { return a.Kind == KindMobile || a.Kind == KindDesktop }
 
 // ProviderPolicy is what the domain must know of an OpenID provider; how to speak with it is package idp's business.
 type ProviderPolicy struct {

@@ -13,8 +13,12 @@
 //     by a Marker that is written before anything is deleted.
 //   - A transaction is one login in flight, sealed into a cookie. Nothing of it is stored until it is used.
 //   - The generation of a token set counts its refreshes.
+//   - A Handle is what a native app presents instead of a cookie: the root and a Turn, which moves at each rotation. An
+//     exchange code is what it gets its first handles for; until then its login is Pending.
 //
 // The journey of a request: a surface turns its credential into a Root; Engine.Session reads and judges the record;
 // Engine.FreshTokens returns tokens that are good for a call, after one refresh over all instances where needed; package
-// proxy forwards. The other journeys are Engine.BeginLogin and Engine.CompleteLogin, and Engine.SignOut.
+// proxy forwards. The other journeys are Engine.BeginLogin and Engine.CompleteLogin, and Engine.SignOut. A native app goes
+// from Engine.CompleteNativeLogin (and Engine.ConfirmNativeLogin, where a person is asked) over Engine.Redeem to
+// Engine.HandleSession, and comes back to Engine.RotateHandles every few minutes.
 package bff

@@ -118,4 +118,6 @@ const (
 	ReasonIdentityChanged Reason = "identity_changed" // a refreshed ID token was about somebody else
 	ReasonKeyRetired      Reason = "key_retired"      // its sealing key was retired
 	ReasonLoginUndone     Reason = "login_undone"     // a sign-out overtook the sign-in
+	ReasonHandleReused    Reason = "handle_reused"    // a native app's refresh handle was used again after its successor
+	ReasonCodeReplayed    Reason = "code_replayed"    // the exchange code it came from was presented a second time
 )

@@ -7,6 +7,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -92,15 +93,50 @@ func (r *Keyring) Record(keyID string, root Root, lookup Lookup, app string) (*R
 	if err != nil {
 		return nil, err
 	}
-	// Both are of fixed length, so that the join has one reading; both are random, so that HKDF does without a salt (RFC 5869
-	// section 3.1).
-	ikm := make([]byte, 0, KeyBytes+rootBytes)
-	ikm = append(append(ikm, birth.Bytes.Reveal()...), root.bytes[:]...)
-	aead, err := newAEAD(ikm, "record")
+	aead, err := newAEAD(joined(birth, root), "record")
 	if err != nil {
 		return nil, err
 	}
 	return &RecordBox{aead: aead, bound: bind(keyID, app, string(lookup))}, nil
+}
+
+// Pending derives the key of a login that waits under a code, as Record does from the root: a dump plus the ring opens
+// nothing without the code. ErrKeyUnknown and ErrKeyRetired as they say.
+func (r *Keyring) Pending(keyID string, code Root) (*RecordBox, error) {
+	birth, err := r.key(keyID)
+	if err != nil {
+		return nil, err
+	}
+	aead, err := newAEAD(joined(birth, code), "pending login")
+	if err != nil {
+		return nil, err
+	}
+	return &RecordBox{aead: aead, bound: bind(keyID)}, nil
+}
+
+// Turn returns the MAC by which a handle of a session shows that this gateway gave it out, as this kind and for this turn.
+// Its key is derived from the session's birth key and its root: neither a dump nor the ring makes a handle. ErrKeyUnknown
+// and ErrKeyRetired as they say.
+func (r *Keyring) Turn(keyID string, root Root, kind HandleKind, n int64) ([]byte, error) {
+	birth, err := r.key(keyID)
+	if err != nil {
+		return nil, err
+	}
+	key, err := derived(joined(birth, root), "turn")
+	if err != nil {
+		return nil, err
+	}
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(kind)) // no kind is the beginning of another, and the number is of fixed length: one reading
+	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(n)))
+	return mac.Sum(nil), nil
+}
+
+// joined is what the keys of one session are derived from. Both parts are of fixed length, so that the join has one
+// reading; both are random, so that HKDF does without a salt (RFC 5869 section 3.1).
+func joined(birth Key, root Root) []byte {
+	ikm := make([]byte, 0, KeyBytes+rootBytes)
+	return append(append(ikm, birth.Bytes.Reveal()...), root.bytes[:]...)
 }
 
 // Seal encrypts one part of the record under its name.
@@ -165,10 +201,15 @@ func (r *Keyring) Names(parts ...string) []string {
 	return names
 }
 
-// newAEAD derives a key by HKDF (RFC 5869) and makes AES-256-GCM of it, with random nonces: a key of one record seals a
+// derived is the key for one use, by HKDF (RFC 5869).
+func derived(ikm []byte, info string) ([]byte, error) {
+	return hkdf.Key(sha256.New, ikm, nil, "cloakroom "+info+" v1", KeyBytes)
+}
+
+// newAEAD derives a key and makes AES-256-GCM of it, with random nonces: a key of one record seals a
 // few thousand times at most, a key of the ring far less than the 2^32 times that random nonces allow.
 func newAEAD(ikm []byte, info string) (cipher.AEAD, error) {
-	key, err := hkdf.Key(sha256.New, ikm, nil, "cloakroom "+info+" v1", KeyBytes)
+	key, err := derived(ikm, info)
 	if err != nil {
 		return nil, err
 	}

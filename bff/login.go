@@ -32,13 +32,14 @@ const callbackDeadline = 45 * time.Second
 
 // LoginRequest is what a browser asks for at the start of a login, checked by its surface.
 type LoginRequest struct {
-	ReturnTo  string     // a ReturnTarget; "" = the app's default
-	Replaces  Root       // the session that the request still carries
-	SignedOut string     // value of the cookie a sign-out left: SignedOut.Notice
-	Silent    bool       // prompt=none
-	MaxAge    *int       // seconds
-	ACR       string     // acr_values, space-separated
-	Extra     url.Values // further parameters for the provider, listed and allowed
+	ReturnTo  string         // a ReturnTarget; "" = the app's default
+	Replaces  Root           // the session that the request still carries
+	SignedOut string         // value of the cookie a sign-out left: SignedOut.Notice
+	Silent    bool           // prompt=none
+	MaxAge    *int           // seconds
+	ACR       string         // acr_values, space-separated
+	Extra     url.Values     // further parameters for the provider, listed and allowed
+	Native    *NativeRequest // of a native app; nil for a browser app
 }
 
 // LoginStart is a login on its way: one cookie and one redirect.
@@ -55,6 +56,7 @@ func (e *Engine) BeginLogin(ctx context.Context, app *App, r LoginRequest) (*Log
 	if tx.returnTo == "" {
 		tx.returnTo = app.DefaultReturn
 	}
+	tx.native = r.Native
 	tx.seen = e.openNotice(app, r.SignedOut)
 	sealed, err := e.sealTransaction(app, tx)
 	if err != nil {
@@ -65,7 +67,7 @@ func (e *Engine) BeginLogin(ctx context.Context, app *App, r LoginRequest) (*Log
 	})
 	if err != nil {
 		e.trace.loginFailed(ctx, app, string(CodeOf(err)), err)
-		return nil, &LoginError{Err: err, ReturnTo: tx.returnTo}
+		return nil, tx.failed(err)
 	}
 	call(ctx, e.trace.LoginBegan, LoginEvent{App: app.ID, Provider: app.Provider.Name, ClientID: app.ClientID})
 	return &LoginStart{Flow: Flow(tx.state()), Sealed: sealed, RedirectTo: to}, nil
@@ -93,7 +95,8 @@ type LoginError struct {
 	Err          error // an *Error
 	ReturnTo     string
 	Silent       bool
-	ProviderCode string // the provider's error code, unchecked; with CodeLoginRefused
+	ProviderCode string         // the provider's error code, unchecked; with CodeLoginRefused
+	Native       *NativeRequest // of a native app's login; nil of a browser's
 }
 
 // Error returns the cause.
@@ -106,6 +109,23 @@ func (e *LoginError) Unwrap() error { return e.Err }
 // instances; none of the tokens is used until the ID token has passed; and the session is handed out only after no
 // marker was found that ends it. It outlives the browser's connection: what was redeemed is stored or revoked.
 func (e *Engine) CompleteLogin(ctx context.Context, app *App, cb Callback) (*Login, error) {
+	var s *Session
+	tx, err := e.complete(ctx, app, cb, func(ctx context.Context, tx *transaction, g *Grant) (err error) {
+		s, err = e.establish(ctx, app, tx, g)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.trace.sessionBegan(ctx, app, s)
+	return &Login{Session: s, ReturnTo: tx.returnTo}, nil
+}
+
+// complete is what the logins of all apps have in common: the transaction is consumed, the code redeemed, and keep stores
+// what came of it, on a context that outlives the browser's connection.
+func (e *Engine) complete(
+	ctx context.Context, app *App, cb Callback, keep func(context.Context, *transaction, *Grant) error,
+) (*transaction, error) {
 	tx, err := e.takeTransaction(ctx, app, cb)
 	if err != nil {
 		e.trace.loginFailed(ctx, app, string(CodeOf(err)), err)
@@ -113,15 +133,22 @@ func (e *Engine) CompleteLogin(ctx context.Context, app *App, cb Callback) (*Log
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callbackDeadline)
 	defer cancel()
-	s, err := e.redeem(ctx, app, tx, cb)
+	g, err := e.exchange(ctx, app, tx, cb)
+	if err == nil {
+		err = keep(ctx, tx, g)
+	}
 	if err != nil {
 		e.trace.loginFailed(ctx, app, string(CodeOf(err)), err)
-		return nil, &LoginError{Err: err, ReturnTo: tx.returnTo, Silent: tx.silent, ProviderCode: cb.Error}
+		failed := tx.failed(err)
+		failed.ProviderCode = cb.Error
+		return nil, failed
 	}
-	call(ctx, e.trace.SessionBegan, SessionEvent{
-		App: app.ID, Provider: app.Provider.Name, ClientID: app.ClientID, SessionID: s.ID(), Subject: s.Subject,
-	})
-	return &Login{Session: s, ReturnTo: tx.returnTo}, nil
+	return tx, nil
+}
+
+// failed is a failure of this login, for whoever began it.
+func (tx *transaction) failed(err error) *LoginError {
+	return &LoginError{Err: err, ReturnTo: tx.returnTo, Silent: tx.silent, Native: tx.native}
 }
 
 // takeTransaction opens the transaction of a callback and consumes it: the second use of a state, on whatever instance,
@@ -131,11 +158,12 @@ func (e *Engine) takeTransaction(ctx context.Context, app *App, cb Callback) (*t
 	switch {
 	case errors.Is(err, ErrKeyUnknown):
 		return nil, e.refused(ctx, app, "", err)
-	case err != nil:
+	// A login of a browser app and one of a native app end in different ways: neither passes for the other.
+	case err != nil || (tx.native != nil) != app.Native():
 		return nil, &Error{Code: CodeLoginUnknown, Message: "This sign-in was not started in this browser, or is over.", Err: err}
 	}
 	fail := func(code Code, message string, err error) error {
-		return &LoginError{Err: &Error{Code: code, Message: message, Err: err}, ReturnTo: tx.returnTo, Silent: tx.silent}
+		return tx.failed(&Error{Code: code, Message: message, Err: err})
 	}
 	if age := e.now().Sub(tx.began); age > transactionLife {
 		return nil, fail(CodeLoginExpired, "This sign-in took too long.", nil)
@@ -146,13 +174,13 @@ func (e *Engine) takeTransaction(ctx context.Context, app *App, cb Callback) (*t
 	case errors.Is(err, ErrUsed):
 		return nil, fail(CodeLoginReplayed, "This sign-in was already completed.", nil)
 	case err != nil:
-		return nil, &LoginError{Err: storeError("using the transaction", err), ReturnTo: tx.returnTo, Silent: tx.silent}
+		return nil, tx.failed(storeError("using the transaction", err))
 	}
 	return tx, nil
 }
 
-// redeem turns a callback whose transaction is consumed into a session.
-func (e *Engine) redeem(ctx context.Context, app *App, tx *transaction, cb Callback) (*Session, error) {
+// exchange redeems the code of a callback whose transaction is consumed.
+func (e *Engine) exchange(ctx context.Context, app *App, tx *transaction, cb Callback) (*Grant, error) {
 	p := e.ports.Providers(app.ID)
 	// RFC 9207 section 2.4: before anything else of the answer is believed, errors included.
 	switch err := p.CheckIssuer(ctx, cb.Issuer); {
@@ -179,13 +207,14 @@ func (e *Engine) redeem(ctx context.Context, app *App, tx *transaction, cb Callb
 	if g.Alarm != nil {
 		e.trace.alarm(ctx, "login", g.Alarm)
 	}
-	return e.establish(ctx, app, tx, g)
+	return g, nil
 }
 
 // establish stores the session of a good grant, unless a sign-out overtook it, and ends the one it replaces. Every way
 // out stores the tokens, or revokes them where that ends nothing else.
 func (e *Engine) establish(ctx context.Context, app *App, tx *transaction, g *Grant) (*Session, error) {
-	s := e.newSession(app, tx, g)
+	// A new root at every login, never one that a client offered (session fixation).
+	s := e.newSession(app, NewRoot(), e.pending(app, tx, g))
 	old, err := e.replaced(ctx, app, tx)
 	if err == nil {
 		e.joinGroups(app, s, old)
@@ -203,9 +232,18 @@ func (e *Engine) establish(ctx context.Context, app *App, tx *transaction, g *Gr
 // marker check before the credential is handed out: whoever writes a marker now finds the session, and whoever wrote one
 // before is found.
 func (e *Engine) admit(ctx context.Context, s *Session) error {
-	if err := e.ports.Records.Create(ctx, s); err != nil {
+	err := e.ports.Records.Create(ctx, s)
+	if ended, ok := errors.AsType[*EndedError](err); ok {
+		return endedError(ended.Reason) // before it began: its exchange code came a second time
+	}
+	if err != nil {
 		return storeError("storing the session", err)
 	}
+	return e.overtaken(ctx, s)
+}
+
+// overtaken looks whether a sign-out overtook a login: whatever it would hand out goes no further then.
+func (e *Engine) overtaken(ctx context.Context, s *Session) error {
 	switch ended, err := e.ended(ctx, s); {
 	case err != nil:
 		return storeError("checking for a sign-out", err)
@@ -229,14 +267,14 @@ func (e *Engine) endangers(app *App, tx *transaction, s, old *Session) bool {
 	return old == nil || old.Subject == s.Subject // nil: it could not be read
 }
 
-func (e *Engine) newSession(app *App, tx *transaction, g *Grant) *Session {
+// newSession makes the session of a login, in no SSO session yet.
+func (e *Engine) newSession(app *App, root Root, p *Pending) *Session {
 	now := e.now()
-	root := NewRoot() // a new one at every login, never one that a client offered (session fixation)
 	return &Session{
 		Root: root, Lookup: root.Lookup(), App: app.ID, KeyID: e.ring.Front(),
-		Identity: *g.Identity, Provider: app.Provider.Name,
-		Began: tx.began, CreatedAt: now, LastActive: now, AbsoluteEnd: now.Add(app.Absolute), Idle: app.Idle,
-		Seen: tx.seen, Tokens: g.Tokens, Generation: 1,
+		Identity: p.Identity, Provider: p.Provider,
+		Began: p.Began, CreatedAt: now, LastActive: now, AbsoluteEnd: now.Add(app.Absolute), Idle: app.Idle,
+		Seen: p.Seen, Tokens: p.Tokens, Generation: 1,
 	}
 }
 

@@ -50,7 +50,8 @@ func (e *Engine) SignOut(ctx context.Context, app *App, s *Session) (*SignedOut,
 	}
 	// Beside: a provider that is down must not keep anybody signed in here.
 	e.beside(revokeDeadline, func(ctx context.Context) { e.revoke(ctx, s) })
-	return &SignedOut{Notice: e.sealNotice(app, m.ID), Ticket: e.putTicket(ctx, app, s)}, nil
+	notice := e.sealNotice(app, m.ID)
+	return &SignedOut{Notice: notice, Ticket: e.putTicket(ctx, app, s, notice)}, nil
 }
 
 // newest returns s as it stands in the store, and s itself where that cannot be told: a refresh may have landed since it
@@ -145,7 +146,12 @@ func tiedTo(members []Member, provider string, m Marker, known map[Target]bool) 
 
 // endMember ends one session found by an index.
 func (e *Engine) endMember(ctx context.Context, member Member, m Marker, reason Reason) error {
-	ended, err := e.ports.Records.Delete(ctx, member.Lookup, &m, reason)
+	return e.endUnopened(ctx, member.Lookup, &m, reason)
+}
+
+// endUnopened ends one session whose root is not at hand, if the marker (nil: unconditionally) applies to it.
+func (e *Engine) endUnopened(ctx context.Context, lookup Lookup, m *Marker, reason Reason) error {
+	ended, err := e.ports.Records.Delete(ctx, lookup, m, reason)
 	if err != nil || ended == nil {
 		return err
 	}
@@ -168,19 +174,27 @@ func (e *Engine) revoke(ctx context.Context, s *Session) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, revokeDeadline)
 	defer cancel()
-	err := e.ports.Providers(s.App).Revoke(ctx, s.Tokens)
-	call(ctx, e.trace.Revoked, RevocationEvent{App: s.App, Provider: s.Provider, SessionID: s.ID(), Err: err})
+	event := RevocationEvent{App: s.App, Provider: s.Provider, Err: e.ports.Providers(s.App).Revoke(ctx, s.Tokens)}
+	if s.Lookup != "" { // a login that nobody redeemed never was a session
+		event.SessionID = s.ID()
+	}
+	call(ctx, e.trace.Revoked, event)
 }
 
 // ticket is what a one-time logout URL stands for. The store seals it.
 type ticket struct {
-	App  string `json:"app"`
-	Hint string `json:"hint,omitempty"` // the ID token: it may leave in one top-level navigation only
+	App    string `json:"app"`
+	Hint   string `json:"hint,omitempty"`   // the ID token: it may leave in one top-level navigation only
+	Notice string `json:"notice,omitempty"` // of a native app, whose sign-out had no browser to leave it in: SignedOut.Notice
 }
 
 // putTicket stores what the way on to the provider needs. Where that fails, the sign-out here stands all the same.
-func (e *Engine) putTicket(ctx context.Context, app *App, s *Session) string {
-	value, _ := json.Marshal(ticket{App: app.ID, Hint: s.Tokens.ID.Reveal()}) // two strings: it cannot fail
+func (e *Engine) putTicket(ctx context.Context, app *App, s *Session, notice string) string {
+	t := ticket{App: app.ID, Hint: s.Tokens.ID.Reveal()}
+	if app.Native() {
+		t.Notice = notice
+	}
+	value, _ := json.Marshal(t) // strings: it cannot fail
 	// 256 random bits: who knows the name is sent on with the hint, so it must not be guessed (ASVS 7.2.3).
 	name := NewRoot().Reveal()
 	if err := e.ports.OneTime.Put(ctx, "out", name, value, ticketLife); err != nil {
@@ -193,6 +207,45 @@ func (e *Engine) putTicket(ctx context.Context, app *App, s *Session) string {
 // RedeemTicket takes a one-time logout URL and returns the navigation that ends the provider's session; nil if the
 // provider has none. state comes back at the app's post-logout return. A used or unknown ticket is CodeGone.
 func (e *Engine) RedeemTicket(ctx context.Context, app *App, name, state string) (*EndSessionRequest, error) {
+	t, err := e.takeOut(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	// Taken and gone all the same: a ticket that was shown to another app is not to be used afterwards by its own.
+	if t.App != app.ID {
+		return nil, errForeignTicket()
+	}
+	return e.endSessionRequest(ctx, app, t, state)
+}
+
+// NativeTicket is a redeemed one-time logout URL of a native app.
+type NativeTicket struct {
+	App    *App
+	To     *EndSessionRequest // nil: the provider has no end_session endpoint
+	Notice string             // for a cookie of this browser, as SignedOut.Notice
+}
+
+// RedeemNativeTicket is RedeemTicket where the address does not say whose the ticket is. apps finds a native app by id.
+func (e *Engine) RedeemNativeTicket(
+	ctx context.Context, apps func(id string) *App, name, state string,
+) (*NativeTicket, error) {
+	t, err := e.takeOut(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	app := apps(t.App)
+	if app == nil || !app.Native() {
+		return nil, errForeignTicket()
+	}
+	to, err := e.endSessionRequest(ctx, app, t, state)
+	if err != nil {
+		return nil, err
+	}
+	return &NativeTicket{App: app, To: to, Notice: t.Notice}, nil
+}
+
+// takeOut takes the ticket of a one-time logout URL.
+func (e *Engine) takeOut(ctx context.Context, name string) (*ticket, error) {
 	value, err := e.ports.OneTime.Take(ctx, "out", name)
 	var t ticket
 	switch {
@@ -200,10 +253,18 @@ func (e *Engine) RedeemTicket(ctx context.Context, app *App, name, state string)
 		return nil, &Error{Code: CodeGone, Message: "This sign-out link was used already, or is too old."}
 	case err != nil:
 		return nil, storeError("taking a logout ticket", err)
-	// Taken and gone all the same: a ticket that was shown to another app is not to be used afterwards by its own.
-	case json.Unmarshal(value, &t) != nil || t.App != app.ID:
-		return nil, &Error{Code: CodeGone, Message: "This sign-out link is not one of this app."}
+	case json.Unmarshal(value, &t) != nil:
+		return nil, errForeignTicket()
 	}
+	return &t, nil
+}
+
+func errForeignTicket() error {
+	return &Error{Code: CodeGone, Message: "This sign-out link is not one of this app."}
+}
+
+// endSessionRequest is the navigation that a ticket stands for; nil if the provider has none.
+func (e *Engine) endSessionRequest(ctx context.Context, app *App, t *ticket, state string) (*EndSessionRequest, error) {
 	p, ok := e.ports.Providers(app.ID).(LogoutProvider)
 	if !ok {
 		return nil, nil

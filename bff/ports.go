@@ -13,6 +13,8 @@ type Ports struct {
 	Markers   Markers
 	OneTime   OneTime
 	Events    Events
+	Turns     Turns // of native sessions; nil where there is no native app
+	Codes     Codes // of native logins; nil where there is no native app
 	Providers func(appID string) Provider
 }
 

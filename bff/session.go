@@ -56,6 +56,8 @@ type Session struct {
 	Tokens     TokenSet
 	Generation int64 // counts the refreshes of Tokens, from 1
 	Sent       *SentMark
+
+	Turn Turn // of a native session; zero for a cookie
 }
 
 // ID is the session's public name.
@@ -100,6 +102,23 @@ type Ended struct {
 
 // Session returns the live session of root at app, judged by the record itself.
 func (e *Engine) Session(ctx context.Context, app *App, root Root) (*Session, error) {
+	s, err := e.read(ctx, app, root)
+	if err != nil {
+		return nil, err
+	}
+	if s.App != app.ID {
+		// The record of another app is neither used nor touched (a cookie of one app is nothing at another).
+		e.trace.refusedCredential(ctx, app, "foreign app")
+		return nil, errNoSession(nil)
+	}
+	if err := e.overdue(ctx, s); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// read returns the record of root, not judged yet. app is for the trace: nil where the record alone tells whose it is.
+func (e *Engine) read(ctx context.Context, app *App, root Root) (*Session, error) {
 	s, err := e.ports.Records.Read(ctx, root)
 	switch {
 	case err != nil && errors.Is(context.Cause(ctx), context.Canceled):
@@ -108,19 +127,20 @@ func (e *Engine) Session(ctx context.Context, app *App, root Root) (*Session, er
 	case err != nil:
 		return nil, e.refused(ctx, app, root.Lookup(), err)
 	}
-	if s.App != app.ID {
-		// The record of another app is neither used nor touched (a cookie of one app is nothing at another).
-		e.trace.refusedCredential(ctx, app, "foreign app")
-		return nil, &Error{Code: CodeSessionRequired, Message: "Sign in to continue."}
-	}
+	return s, nil
+}
+
+// overdue ends a session whose absolute or idle end has passed, and says so; nil for one that lives.
+func (e *Engine) overdue(ctx context.Context, s *Session) error {
 	now := e.now()
 	switch {
 	case !now.Before(s.AbsoluteEnd):
-		return nil, e.lapse(ctx, app, s, ReasonAbsolute)
+		return e.lapse(ctx, s, ReasonAbsolute)
 	case !now.Before(s.IdleEnd()):
-		return nil, e.lapse(ctx, app, s, ReasonIdle)
+		return e.lapse(ctx, s, ReasonIdle)
+	default:
+		return nil
 	}
-	return s, nil
 }
 
 // refused maps what the store said to what the caller is told.
@@ -130,7 +150,7 @@ func (e *Engine) refused(ctx context.Context, app *App, lookup Lookup, err error
 	}
 	switch {
 	case errors.Is(err, ErrNoSession):
-		return &Error{Code: CodeSessionRequired, Message: "Sign in to continue."}
+		return errNoSession(nil)
 	case errors.Is(err, ErrKeyRetired):
 		if gone, err := e.ports.Records.Delete(ctx, lookup, nil, ReasonKeyRetired); err == nil && gone != nil {
 			e.trace.sessionEnded(ctx, *gone, ReasonKeyRetired)
@@ -138,7 +158,7 @@ func (e *Engine) refused(ctx context.Context, app *App, lookup Lookup, err error
 		return endedError(ReasonKeyRetired)
 	case errors.Is(err, ErrTampered):
 		e.trace.refusedCredential(ctx, app, "record does not open")
-		return &Error{Code: CodeSessionRequired, Message: "Sign in to continue.", Err: err}
+		return errNoSession(err)
 	case errors.Is(err, ErrKeyUnknown), errors.Is(err, ErrNewerSchema):
 		return &Error{
 			Code: CodeKeyUnknown, Message: "This instance cannot open the session yet. Try again in a moment.",
@@ -151,7 +171,7 @@ func (e *Engine) refused(ctx context.Context, app *App, lookup Lookup, err error
 
 // lapse ends a session whose time is over. That the record may already be gone, or cannot be deleted now, changes
 // nothing for the caller.
-func (e *Engine) lapse(ctx context.Context, app *App, s *Session, reason Reason) error {
+func (e *Engine) lapse(ctx context.Context, s *Session, reason Reason) error {
 	if gone, err := e.ports.Records.Delete(ctx, s.Lookup, nil, reason); err == nil && gone != nil {
 		e.trace.sessionEnded(ctx, *gone, reason)
 	}
@@ -181,6 +201,11 @@ func (e *Engine) Extend(ctx context.Context, app *App, s *Session) (*Session, er
 		return nil, err
 	}
 	return e.Session(ctx, app, s.Root)
+}
+
+// errNoSession is the answer to a credential that opens nothing, for whatever cause.
+func errNoSession(cause error) error {
+	return &Error{Code: CodeSessionRequired, Message: "Sign in to continue.", Err: cause}
 }
 
 // endedError is what the holder of an ended session is told.

@@ -76,8 +76,19 @@ func (t *Trace) alarm(ctx context.Context, what string, err error) {
 	call(ctx, t.Alarm, AlarmEvent{What: what, Err: err})
 }
 
+// refusedCredential tells of a refusal; app is nil where nothing says whose the credential is.
 func (t *Trace) refusedCredential(ctx context.Context, app *App, rule string) {
-	call(ctx, t.CredentialRefused, RefusalEvent{App: app.ID, Rule: rule})
+	e := RefusalEvent{Rule: rule}
+	if app != nil {
+		e.App = app.ID
+	}
+	call(ctx, t.CredentialRefused, e)
+}
+
+func (t *Trace) sessionBegan(ctx context.Context, app *App, s *Session) {
+	call(ctx, t.SessionBegan, SessionEvent{
+		App: app.ID, Provider: app.Provider.Name, ClientID: app.ClientID, SessionID: s.ID(), Subject: s.Subject,
+	})
 }
 
 func (t *Trace) sessionEnded(ctx context.Context, ended Ended, reason Reason) {

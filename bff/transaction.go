@@ -32,6 +32,7 @@ type transaction struct {
 	silent   bool   // prompt=none: whatever goes wrong is told to the app, not to the user
 	maxAge   *int   // seconds; nil = not asked
 	acr      string
+	native   *NativeRequest // nil: of a browser app
 }
 
 func newTransaction(began time.Time) *transaction {
@@ -102,7 +103,11 @@ func (tx *transaction) encode() []byte {
 	if tx.maxAge != nil {
 		b = binary.BigEndian.AppendUint32(b, uint32(*tx.maxAge))
 	}
-	for _, s := range []string{tx.seen, tx.acr, tx.returnTo} {
+	texts := []string{tx.seen, tx.acr, tx.returnTo}
+	if n := tx.native; n != nil {
+		texts = append(texts, n.RedirectURI, n.Challenge, n.State)
+	}
+	for _, s := range texts {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}
@@ -113,6 +118,7 @@ const (
 	flagSilent = 1 << iota
 	flagReplaces
 	flagMaxAge
+	flagNative // three more texts stand at the end
 )
 
 func (tx *transaction) flags() (f byte) {
@@ -124,6 +130,9 @@ func (tx *transaction) flags() (f byte) {
 	}
 	if tx.maxAge != nil {
 		f |= flagMaxAge
+	}
+	if tx.native != nil {
+		f |= flagNative
 	}
 	return f
 }
@@ -149,6 +158,9 @@ func decodeTransaction(b []byte) (*transaction, error) {
 		}
 	}
 	tx.seen, tx.acr, tx.returnTo = r.text(), r.text(), r.text()
+	if flags[0]&flagNative != 0 {
+		tx.native = &NativeRequest{RedirectURI: r.text(), Challenge: r.text(), State: r.text()}
+	}
 	if r.bad || len(r.b) != 0 {
 		return nil, ErrTampered
 	}

@@ -75,7 +75,9 @@ type instance struct {
 type seen struct {
 	mu        sync.Mutex
 	refreshes []bff.RefreshEvent
+	began     []bff.SessionEvent
 	ended     []bff.SessionEvent
+	refused   []bff.RefusalEvent
 	revoked   []bff.RevocationEvent
 	alarms    []bff.AlarmEvent
 	waits     int
@@ -113,8 +115,8 @@ func (s *seen) until(t *testing.T, what string, ok func(*seen) bool) {
 	}
 }
 
-// instance starts one more process. wrap may replace ports, to put a gate or a fault into one.
-func (w *world) instance(wrap ...func(*bff.Ports)) *instance {
+// ring is the keyring of all instances.
+func (w *world) ring() *bff.Keyring {
 	w.t.Helper()
 	ring, err := bff.NewKeyring(
 		[]bff.Key{{ID: "k1", Bytes: bff.NewSecret("0123456789abcdef0123456789abcdef")}}, nil,
@@ -122,6 +124,13 @@ func (w *world) instance(wrap ...func(*bff.Ports)) *instance {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	return ring
+}
+
+// instance starts one more process. wrap may replace ports, to put a gate or a fault into one.
+func (w *world) instance(wrap ...func(*bff.Ports)) *instance {
+	w.t.Helper()
+	ring := w.ring()
 	st, err := store.New(store.Options{
 		Addrs: []string{w.redis.Addr()}, KeyPrefix: "cr:", Ring: ring, Now: w.clock.now, MarkerLife: 13 * time.Hour,
 	})
@@ -130,14 +139,16 @@ func (w *world) instance(wrap ...func(*bff.Ports)) *instance {
 	}
 	s := &seen{changed: make(chan struct{}, 1)}
 	trace := &bff.Trace{
-		RefreshDone:    note(s, func(e bff.RefreshEvent) { s.refreshes = append(s.refreshes, e) }),
-		SessionEnded:   note(s, func(e bff.SessionEvent) { s.ended = append(s.ended, e) }),
-		Revoked:        note(s, func(e bff.RevocationEvent) { s.revoked = append(s.revoked, e) }),
-		Alarm:          note(s, func(e bff.AlarmEvent) { s.alarms = append(s.alarms, e) }),
-		RefreshWaiting: note(s, func(bff.SessionEvent) { s.waits++ }),
+		RefreshDone:       note(s, func(e bff.RefreshEvent) { s.refreshes = append(s.refreshes, e) }),
+		SessionBegan:      note(s, func(e bff.SessionEvent) { s.began = append(s.began, e) }),
+		CredentialRefused: note(s, func(e bff.RefusalEvent) { s.refused = append(s.refused, e) }),
+		SessionEnded:      note(s, func(e bff.SessionEvent) { s.ended = append(s.ended, e) }),
+		Revoked:           note(s, func(e bff.RevocationEvent) { s.revoked = append(s.revoked, e) }),
+		Alarm:             note(s, func(e bff.AlarmEvent) { s.alarms = append(s.alarms, e) }),
+		RefreshWaiting:    note(s, func(bff.SessionEvent) { s.waits++ }),
 	}
 	ports := bff.Ports{
-		Records: st, Leases: st, Markers: st, OneTime: st, Events: st,
+		Records: st, Leases: st, Markers: st, OneTime: st, Events: st, Turns: st, Codes: st,
 		Providers: func(string) bff.Provider { return w.idp },
 	}
 	for _, f := range wrap {

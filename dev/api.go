@@ -19,17 +19,19 @@ type APIConfig struct {
 	Audiences  []string // aud must hold one of them; nil takes any
 	Now        func() time.Time
 	HTTP       *http.Client // fetches keys; nil means a client with a ten-second limit
+	Samples    bool         // a user's first look at the orders finds three
 	EchoTokens bool         // whoami shows the Authorization header whole instead of its scheme: never where a browser listens
 }
 
 // API is the demo API: an http.Handler that answers nobody without a good access token, except at /api/public.
 type API struct {
-	mux      *http.ServeMux
-	bearer   *bearer
-	recorder recorder
-	orders   orderBook
-	now      func() time.Time
-	echo     bool
+	mux       *http.ServeMux
+	bearer    *bearer
+	recorder  recorder
+	orders    *orderBook
+	sightings sightings
+	now       func() time.Time
+	echo      bool
 }
 
 // NewAPI makes the demo API. It asks the provider for nothing yet, so the provider may start later.
@@ -44,7 +46,8 @@ func NewAPI(cfg APIConfig) (*API, error) {
 		cfg.HTTP = &http.Client{Timeout: 10 * time.Second} // a key set is small and near
 	}
 	a := &API{mux: http.NewServeMux(), bearer: newBearer(cfg), now: cfg.Now, echo: cfg.EchoTokens}
-	a.orders.bySubject = map[string][]Order{}
+	a.orders = newOrderBook(cfg.Samples)
+	a.sightings.all = map[signIn]*seen{}
 	a.mount()
 	return a, nil
 }
@@ -108,6 +111,7 @@ type Whoami struct {
 	Headers http.Header `json:"headers"` // Authorization is cut to its scheme, unless EchoTokens
 	Sub     string      `json:"sub"`
 	Scope   string      `json:"scope"`
+	Token   Sighting    `json:"token"`
 }
 
 func (a *API) whoami(w http.ResponseWriter, r *http.Request, c claims) {
@@ -117,7 +121,7 @@ func (a *API) whoami(w http.ResponseWriter, r *http.Request, c claims) {
 	}
 	writeJSON(w, http.StatusOK, Whoami{
 		Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Host: r.Host,
-		Headers: headers, Sub: c.Sub, Scope: c.Scope,
+		Headers: headers, Sub: c.Sub, Scope: c.Scope, Token: a.see(c),
 	})
 }
 

@@ -257,6 +257,86 @@ func TestWhoamiHidesTheToken(t *testing.T) {
 	}
 }
 
+// sighting asks whoami with a token that has these claims, and is issued and ends as said, in seconds from now.
+func (w *world) sighting(issued, ends int64, changes map[string]any) dev.Sighting {
+	w.t.Helper()
+	now := w.clock.Now().Unix()
+	changes["iat"], changes["exp"] = now+issued, now+ends
+	_, body := w.do("GET", "/api/whoami", "Bearer "+w.token(provider.Signing{}, changes), "")
+	var who dev.Whoami
+	if err := json.Unmarshal([]byte(body), &who); err != nil {
+		w.t.Fatal(err)
+	}
+	return who.Token
+}
+
+func TestTokensAreNumberedFromTheirSignIn(t *testing.T) {
+	w := start(t)
+	ada := func(jti string) map[string]any {
+		return map[string]any{"jti": jti, "client_id": "webc_1", "sid": "ses_1", "auth_time": 1}
+	}
+	with := func(claim string, value any) map[string]any {
+		c := ada("t9")
+		c[claim] = value
+		return c
+	}
+	for _, tt := range []struct {
+		name   string
+		claims map[string]any
+		want   int
+	}{
+		{"the first", ada("t1"), 1},
+		{"the first again", ada("t1"), 1},
+		{"a renewed one", ada("t2"), 2},
+		{"the first, come late", ada("t1"), 1},
+		{"one of another user", with("sub", "usr_1002"), 1},
+		{"one of another app", with("client_id", "webc_2"), 1},
+		{"one of another session", with("sid", "ses_2"), 1},
+		{"one of a later sign-in", with("auth_time", 2), 1},
+		{"one without a name", with("jti", nil), 3},
+		{"a third", ada("t3"), 4},
+	} {
+		got := w.sighting(-8, 52, tt.claims)
+		if want := (dev.Sighting{Number: tt.want, Age: 8, ExpiresIn: 52}); got != want {
+			t.Errorf("a token that is %s: %+v, want %+v", tt.name, got, want)
+		}
+	}
+}
+
+func TestSignInsThatWereQuietForLongestAreForgotten(t *testing.T) {
+	w := start(t)
+	of := func(sid int, jti string) map[string]any { return map[string]any{"jti": jti, "sid": fmt.Sprint(sid)} }
+	w.sighting(0, 3600, of(0, "a"))
+	w.clock.Move(time.Second)
+	for sid := 1; sid <= 1000; sid++ {
+		w.sighting(0, 3600, of(sid, "a"))
+	}
+	if got := w.sighting(0, 3600, of(1000, "b")); got.Number != 2 {
+		t.Errorf("the last one is forgotten: %+v", got)
+	}
+	if got := w.sighting(0, 3600, of(0, "b")); got.Number != 1 {
+		t.Errorf("the first one is remembered: %+v", got)
+	}
+}
+
+func TestAFirstLookFindsSamples(t *testing.T) {
+	w := start(t, func(c *dev.APIConfig) { c.Samples = true })
+	read := func(sub string) (list struct{ Orders []dev.Order }) {
+		_, body := w.do("GET", "/api/orders", "Bearer "+w.token(provider.Signing{}, map[string]any{"sub": sub}), "")
+		if err := json.Unmarshal([]byte(body), &list); err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	ada, grace := read("usr_1001").Orders, read("usr_1002").Orders
+	if len(ada) != 3 || len(grace) != 3 || ada[0].ID == grace[0].ID || !ada[0].PlacedAt.Before(w.clock.Now()) {
+		t.Errorf("Ada has %v, Grace %v", ada, grace)
+	}
+	if again := read("usr_1001").Orders; len(again) != 3 || again[2] != ada[2] {
+		t.Errorf("a second look: %v", again)
+	}
+}
+
 func TestStatus(t *testing.T) {
 	w := start(t)
 	for path, want := range map[string]int{

@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,11 @@ var (
 type claims struct {
 	Sub   string
 	Scope string
+
+	signIn signIn
+	token  string // its jti, or a hash of it
+	issued time.Time
+	ends   time.Time
 }
 
 // bearer verifies access tokens: JWTs signed by one issuer with RS256 or ES256.
@@ -58,7 +64,9 @@ func (b *bearer) verify(r *http.Request) (claims, error) {
 	if err != nil {
 		return claims{}, fmt.Errorf("%w: %w", errBadToken, err)
 	}
-	return b.read(parsed)
+	c, err := b.read(parsed)
+	c.token = cmp.Or(parsed.JwtID(), hashName(token))
+	return c, err
 }
 
 func (b *bearer) read(token jwt.Token) (claims, error) {
@@ -69,9 +77,19 @@ func (b *bearer) read(token jwt.Token) (claims, error) {
 	if token.Subject() == "" {
 		return claims{}, fmt.Errorf("%w: no subject", errBadToken)
 	}
-	scope, _ := token.Get("scope")
-	text, _ := scope.(string)
-	return claims{Sub: token.Subject(), Scope: text}, nil
+	authTime, _ := token.Get("auth_time")
+	at, _ := authTime.(float64) // any JSON number
+	return claims{
+		Sub: token.Subject(), Scope: text(token, "scope"), issued: token.IssuedAt(), ends: token.Expiration(),
+		signIn: signIn{sub: token.Subject(), client: text(token, "client_id"), sid: text(token, "sid"), authTime: int64(at)},
+	}, nil
+}
+
+// text is a claim that is a text; "" for another, or none.
+func text(token jwt.Token, name string) string {
+	value, _ := token.Get(name)
+	s, _ := value.(string)
+	return s
 }
 
 // keyFor chooses the key by the token's kid. RFC 8725 section 3.1: the algorithm comes from a list of ours, without HMAC, so that a

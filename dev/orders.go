@@ -9,8 +9,10 @@ import (
 	"time"
 )
 
-// ordersKept bounds what one subject may leave in memory.
-const ordersKept = 1000
+const (
+	ordersKept   = 1000 // bounds what one subject may leave in memory
+	subjectsKept = 1000 // bounds how many may; the one that came first is forgotten
+)
 
 // Order is one order of the demo.
 type Order struct {
@@ -22,31 +24,64 @@ type Order struct {
 
 // orderBook holds each subject's own orders.
 type orderBook struct {
+	samples bool // a subject that is new finds some
+
 	mu        sync.Mutex
 	bySubject map[string][]Order
+	subjects  []string // in the order they came
 	last      int
 }
 
-func (b *orderBook) of(sub string) []Order {
+func newOrderBook(samples bool) *orderBook {
+	return &orderBook{samples: samples, bySubject: map[string][]Order{}}
+}
+
+// open makes room for a subject that is new. The caller holds mu.
+func (b *orderBook) open(sub string, now time.Time) {
+	if _, known := b.bySubject[sub]; known {
+		return
+	}
+	if len(b.subjects) >= subjectsKept {
+		delete(b.bySubject, b.subjects[0])
+		b.subjects = b.subjects[1:]
+	}
+	b.subjects = append(b.subjects, sub)
+	b.bySubject[sub] = nil
+	if !b.samples {
+		return
+	}
+	for i, item := range []string{"Winter coat, charcoal", "Umbrella with a wooden handle", "Felt hat"} {
+		b.last++
+		b.bySubject[sub] = append(b.bySubject[sub], Order{
+			ID: orderID(b.last), Item: item, Quantity: 1, PlacedAt: now.UTC().AddDate(0, 0, i-3), // one a day, up to yesterday
+		})
+	}
+}
+
+func orderID(n int) string { return fmt.Sprintf("ord_%04d", n) }
+
+func (b *orderBook) of(sub string, now time.Time) []Order {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.open(sub, now)
 	return append([]Order{}, b.bySubject[sub]...) // never nil: an empty list is [] in JSON
 }
 
 func (b *orderBook) place(sub string, o Order) (Order, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.open(sub, o.PlacedAt)
 	if len(b.bySubject[sub]) >= ordersKept {
 		return o, false
 	}
 	b.last++
-	o.ID = fmt.Sprintf("ord_%04d", b.last)
+	o.ID = orderID(b.last)
 	b.bySubject[sub] = append(slices.Clip(b.bySubject[sub]), o)
 	return o, true
 }
 
 func (a *API) listOrders(w http.ResponseWriter, _ *http.Request, c claims) {
-	writeJSON(w, http.StatusOK, map[string]any{"orders": a.orders.of(c.Sub)})
+	writeJSON(w, http.StatusOK, map[string]any{"orders": a.orders.of(c.Sub, a.now())})
 }
 
 func (a *API) placeOrder(w http.ResponseWriter, r *http.Request, c claims) {

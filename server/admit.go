@@ -37,7 +37,9 @@ func (s *Server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 		case st == nil:
 			return next(c) // the router without a host knows /healthz only
 		}
-		telemetry.AccessOf(r.Context()).App = st.app.ID
+		if st.app != nil { // else the handle will say
+			telemetry.AccessOf(r.Context()).App = st.app.ID
+		}
 		if err := checkTarget(r); err != nil {
 			return err
 		}
@@ -80,7 +82,7 @@ func (s *Server) isPlain(r *http.Request, st *site) bool {
 	return isHTTPS(st) && s.fromTrustedProxy(r) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "http")
 }
 
-func isHTTPS(st *site) bool { return strings.HasPrefix(st.app.Origin, "https://") }
+func isHTTPS(st *site) bool { return strings.HasPrefix(st.origin, "https://") }
 
 // refusePlain keeps an https app off plain http: a navigation is sent on to https, everything else is refused, and no
 // cookie is set (ASVS 12.2.1).
@@ -88,7 +90,7 @@ func refusePlain(c echo.Context, st *site) error {
 	r := c.Request()
 	if r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
 		surface.Private(c.Response().Header()) // a redirect for good would be stored: it is not, nor is any answer of ours
-		return c.Redirect(http.StatusPermanentRedirect, st.app.Origin+r.URL.RequestURI())
+		return c.Redirect(http.StatusPermanentRedirect, st.origin+r.URL.RequestURI())
 	}
 	return &bff.Error{Code: bff.CodeBadRequest, Message: "This app is served over https only."}
 }

@@ -10,74 +10,40 @@ import (
 	"cloakroom/bff"
 	"cloakroom/bff/proxy"
 	"cloakroom/server/telemetry"
-	"cloakroom/spa"
-	"cloakroom/surface"
 )
 
 // api takes one request through the rooms of a route: match, guard and session, tokens, proxy.
-func (s *Server) api(c echo.Context, st *site) error {
-	r := c.Request()
+func (s *Server) api(c echo.Context, st *site, m *proxy.Match) error {
+	r, w := c.Request(), c.Response()
 	a := telemetry.AccessOf(r.Context())
-	path, err := proxy.CleanPath(r.URL.EscapedPath())
+	m, who, err := st.admit(w, r, s.routes, m)
+	a.Route, a.Path = m.Route().Name, m.Path()
 	if err != nil {
 		return err
-	}
-	m, err := s.routes.Match(st.app.ID, r.Method, path)
-	if err != nil {
-		return err
-	}
-	rt := m.Route()
-	a.Route, a.Path = rt.Name, path
-	session, err := admitted(c, st, rt)
-	if err != nil {
-		return wayOn(st, rt, err)
 	}
 	call := proxy.Call{
-		App: st.app, Session: session, ClientIP: a.ClientIP,
-		Scheme: schemeOf(st.app.Origin), Host: r.Host, RequestID: a.ID,
+		App: who.app, Session: who.session, ClientIP: a.ClientIP,
+		Scheme: schemeOf(st.origin), Host: r.Host, RequestID: a.ID,
 	}
-	if session == nil {
+	if who.session == nil {
 		ctx, drained := s.untilDrain(r.Context(), c)
 		defer drained()
-		return s.routes.Forward(c.Response(), r.WithContext(ctx), m, call)
+		return s.routes.Forward(w, r.WithContext(ctx), m, call)
 	}
-	a.Session = session.ID()
-	if call.Tokens, err = s.engine.FreshTokens(r.Context(), st.app, session); err != nil {
-		return st.surface.Ended(c.Response(), err)
+	a.App, a.Session = who.app.ID, who.session.ID()
+	if call.Tokens, err = s.engine.FreshTokens(r.Context(), who.app, who.session); err != nil {
+		return st.ended(w, err)
 	}
-	call.Renew = func(ctx context.Context) (bff.TokenSet, error) { return s.engine.RenewTokens(ctx, st.app, session) }
-	return s.stream(c, st, session, m, call)
-}
-
-// admitted passes the route's guard and returns its session; nil where the route does without.
-func admitted(c echo.Context, st *site, rt proxy.Route) (*bff.Session, error) {
-	guard := spa.GuardHeader
-	if rt.Guard == proxy.GuardOrigin {
-		guard = spa.GuardOrigin
+	call.Renew = func(ctx context.Context) (bff.TokenSet, error) {
+		return s.engine.RenewTokens(ctx, who.app, who.session)
 	}
-	switch rt.Token {
-	case proxy.TokenNone:
-		return nil, nil // the cookie is not looked at
-	case proxy.TokenUserOrNone:
-		return st.surface.AdmitOptional(c.Response(), c.Request(), guard)
-	default:
-		return st.surface.Admit(c.Response(), c.Request(), guard)
-	}
-}
-
-// wayOn has a refusal lead to where a sign-in makes sense: it never comes back to a route whose guard a navigation cannot
-// pass, only to the app.
-func wayOn(st *site, rt proxy.Route, err error) error {
-	if rt.Guard == proxy.GuardOrigin {
-		return err
-	}
-	return &surface.Offer{Err: err, LoginURL: st.surface.StartURL()}
+	return s.stream(c, m, call)
 }
 
 // stream forwards on a context that ends with the session, and, once an answer is on its way, with this instance.
-func (s *Server) stream(c echo.Context, st *site, session *bff.Session, m *proxy.Match, call proxy.Call) error {
+func (s *Server) stream(c echo.Context, m *proxy.Match, call proxy.Call) error {
 	r := c.Request()
-	ctx, stop := s.engine.Watch(r.Context(), st.app, session)
+	ctx, stop := s.engine.Watch(r.Context(), call.App, call.Session)
 	defer stop()
 	ctx, drained := s.untilDrain(ctx, c)
 	defer drained()

@@ -302,10 +302,11 @@ func unserved(cfg *config.Config) (notes []string) {
 	}
 	for _, id := range sortedKeys(cfg.Apps) {
 		a := cfg.Apps[id]
-		note(a.Native(), "apps.%s: a native app", id)
-		note(a.Static != config.Static{}, "apps.%s.static", id)
+		note(a.Native() && a.Handle.DPoP == "allowed", "apps.%s.handle.dpop: binding handles to a key", id)
+		note(a.Native() && a.Handle.DPoP == "required",
+			"apps.%s.handle.dpop: nobody can sign in to this app, for binding handles to a key", id)
 		note(a.Login.Initiate, "apps.%s.login.initiate", id)
-		note(!a.Native(), "apps.%s: a sign-out that begins at the provider (back-channel logout)", id)
+		note(true, "apps.%s: a sign-out that begins at the provider (back-channel logout)", id)
 		note(len(a.AllowedOrigins) > 0, "apps.%s.allowed_origins", id)
 	}
 	for _, name := range sortedKeys(cfg.Providers) {

@@ -203,8 +203,9 @@ func serveable(t *testing.T) string {
 		file(name, key.String())
 	}
 	file("web", "Rk2vTq9xWm4LzB7d")
+	file("desk", "Yh6pJc3nSg8FwU5a")
 	return file("cloakroom.yaml", `
-public: {listen: "127.0.0.1:0"}
+public: {url: "http://127.0.0.1:8080", listen: "127.0.0.1:0"}
 ops: {listen: "127.0.0.1:0"}
 redis: {addrs: ["127.0.0.1:1"]}
 sealing_keys: [{id: k1, file: k1}]
@@ -212,5 +213,11 @@ index_keys: [{id: i1, file: i1}]
 providers: {main: {issuer: "http://127.0.0.1:1"}}
 apps:
   web: {kind: spa, origin: "http://localhost:8080", provider: main, client_id: c, client_secret_file: web}
+  desk:
+    kind: desktop
+    provider: main
+    client_id: d
+    client_secret_file: desk
+    redirect_uris: ["http://127.0.0.1/callback"]
 `)
 }

@@ -55,7 +55,7 @@ func names(rows []string) (first []string) {
 	return first
 }
 
-// The endpoints in the docs are those that Echo registered for a browser app, no more and no fewer.
+// The endpoints in the docs are those that Echo registered, for a browser app and for native apps, no more and no fewer.
 func TestDocsListEveryEndpoint(t *testing.T) {
 	cfg, err := config.Load(serveable(t), nil)
 	if err != nil {
@@ -70,16 +70,18 @@ func TestDocsListEveryEndpoint(t *testing.T) {
 	if !ok {
 		t.Fatalf("the handler is a %T", s.Handler())
 	}
-	var have []string
-	for _, r := range e.Routers()["localhost:8080"].Routes() {
-		if r.Path == "/*" { // what is configured, and everything else
-			continue
+	for heading, host := range map[string]string{"Browser surface": "localhost:8080", "Native surface": "127.0.0.1:8080"} {
+		var have []string
+		for _, r := range e.Routers()[host].Routes() {
+			if r.Path == "/*" { // what is configured, and everything else
+				continue
+			}
+			have = append(have, regexp.MustCompile(`:(\w+)`).ReplaceAllString(r.Path, "{$1}")+" "+r.Method)
 		}
-		have = append(have, regexp.MustCompile(`:(\w+)`).ReplaceAllString(r.Path, "{$1}")+" "+r.Method)
-	}
-	slices.Sort(have)
-	if diff := cmp.Diff(tableOf(t, "Browser surface"), have); diff != "" {
-		t.Errorf("docs/endpoints.md (-docs +registered):\n%s", diff)
+		slices.Sort(have)
+		if diff := cmp.Diff(tableOf(t, heading), have); diff != "" {
+			t.Errorf("docs/endpoints.md, %s (-docs +registered):\n%s", heading, diff)
+		}
 	}
 }
 
@@ -153,13 +155,20 @@ func TestReadmesConfigurationIsGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(readme), "```yaml\n")
-	text, _, found := strings.Cut(rest, "```")
-	if !found {
-		t.Fatal("README.md shows no configuration")
+	var text string
+	for block := range strings.SplitSeq(string(readme), "```yaml\n") {
+		if block, _, _ = strings.Cut(block, "```"); strings.Contains(block, "sealing_keys:") {
+			text = block
+		}
+	}
+	if text == "" {
+		t.Fatal("README.md shows no whole configuration")
 	}
 	file := filepath.Join(filepath.Dir(serveable(t)), "readme.yaml") // beside keys k1, i1 and the secret
 	text = strings.ReplaceAll(text, "web.secret", "web")
+	if err := os.Mkdir(filepath.Join(filepath.Dir(file), "dist"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

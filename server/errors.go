@@ -25,10 +25,11 @@ func (s *Server) writeError(err error, c echo.Context) {
 	if a.Code == string(bff.CodeClientGone) {
 		return // nobody is left to read it: observe cuts the connection
 	}
-	info := surface.Info{RequestID: a.ID}
+	var info surface.Info
 	if st := s.sites[r.Host]; st != nil {
-		info.LoginURL, info.HomeURL = st.surface.LoginURL(r), st.app.DefaultReturn
+		info = st.ways(r)
 	}
+	info.RequestID = a.ID
 	surface.WriteError(w, r, err, info)
 }
 

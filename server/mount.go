@@ -14,17 +14,8 @@ import (
 	"cloakroom/bff/proxy"
 	"cloakroom/server/ops"
 	"cloakroom/server/telemetry"
-	"cloakroom/spa"
 	"cloakroom/surface"
 )
-
-// site is one host and the browser app that lives there.
-type site struct {
-	app     *bff.App
-	host    string
-	surface *spa.Surface
-	methods map[string][]string // of the own paths, as path.Match takes them, for a 405
-}
 
 // mount registers everything on Echo: the surfaces' endpoints on their own host, routes behind them, /healthz on any.
 func (s *Server) mount() {
@@ -39,8 +30,8 @@ func (s *Server) mount() {
 	for _, st := range s.sites {
 		g := e.Host(st.host)
 		g.GET("/healthz", route("/healthz", health))
-		st.methods["/healthz"] = []string{http.MethodGet}
-		for _, ep := range st.surface.Endpoints() {
+		st.methods = map[string][]string{"/healthz": {http.MethodGet}}
+		for _, ep := range st.Endpoints() {
 			at := segment.ReplaceAllString(ep.Path, "?*")
 			st.methods[at] = append(st.methods[at], ep.Method)
 			g.Add(ep.Method, echoPath(ep.Path), own(ep))
@@ -110,7 +101,20 @@ func (s *Server) forward(st *site) echo.HandlerFunc {
 		if isOwn(r.URL.Path) {
 			return st.refuse(r)
 		}
-		return s.api(c, st)
+		clean, err := proxy.CleanPath(r.URL.EscapedPath())
+		if err != nil {
+			return err
+		}
+		m, err := st.match(s.routes, r.Method, clean)
+		switch {
+		case err == nil:
+			return s.api(c, st, m)
+		case st.static != nil && bff.CodeOf(err) == bff.CodeNotFound:
+			telemetry.AccessOf(r.Context()).Route = "static"
+			return st.static(c.Response(), r)
+		default:
+			return err
+		}
 	}
 }
 

@@ -6,15 +6,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"os"
-	"regexp"
-	"slices"
 	"time"
 
 	"cloakroom/bff"
@@ -22,8 +17,8 @@ import (
 	"cloakroom/idp"
 	"cloakroom/server/config"
 	"cloakroom/server/telemetry"
-	"cloakroom/spa"
 	"cloakroom/store"
+	"cloakroom/surface"
 )
 
 // provider is a configured provider and the apps that are its clients.
@@ -60,7 +55,7 @@ func (s *Server) wireStore() error {
 		return err
 	}
 	s.engine = bff.NewEngine(bff.Ports{
-		Records: s.store, Leases: s.store, Markers: s.store, OneTime: s.store, Events: s.store,
+		Records: s.store, Leases: s.store, Markers: s.store, OneTime: s.store, Events: s.store, Turns: s.store, Codes: s.store,
 		Providers: s.providerOf,
 	}, ring, s.store.Now, s.trace, s.options.Limits)
 	return nil
@@ -153,97 +148,6 @@ func issuerSettings(name string, p *config.Provider, roots *x509.CertPool) idp.S
 	return set
 }
 
-// wireApps makes a site of each browser app.
-func (s *Server) wireApps() error {
-	for id, a := range s.cfg.Apps {
-		if a.Native() {
-			s.log.Warn("native apps are not served by this version: the app has no endpoints", "app", id)
-			continue
-		}
-		app := s.app(id, a)
-		p := s.idps[a.Provider]
-		p.clients[id] = p.issuer.Client(idp.ClientSettings{
-			ClientID: a.ClientID, Secret: secret(a.ClientSecret), RedirectURI: app.RedirectURI,
-			Scopes: a.Scopes, StoredClaims: app.StoredClaims,
-		})
-		origin, err := url.Parse(a.Origin)
-		if err != nil {
-			return fmt.Errorf("app %s: origin: %w", id, err)
-		}
-		st := &site{app: app, host: canonicalHost(origin.Host), methods: make(map[string][]string)}
-		st.surface = spa.New(spa.Options{
-			App: app, Engine: s.engine, Trace: s.trace, Login: loginPolicy(a, s.cfg.Providers[a.Provider]), Limit: s.limit,
-		})
-		s.sites[st.host] = st
-	}
-	return nil
-}
-
-func (s *Server) app(id string, a *config.App) *bff.App {
-	return &bff.App{
-		ID: id, Kind: bff.Kind(a.Kind), Origin: a.Origin, Provider: s.idps[a.Provider].policy, ClientID: a.ClientID,
-		RedirectURI: a.Origin + "/bff/callback", PostLogoutURI: a.Origin + "/bff/logged-out",
-		Claims: a.Claims, StoredClaims: storedClaims(id, a, s.cfg.Routes),
-		Idle: a.Session.Idle, Absolute: a.Session.Absolute, LaxCookie: a.Session.SameSite == "lax",
-		DefaultReturn: a.Login.DefaultReturn, PostLogoutReturn: a.PostLogout,
-	}
-}
-
-// storedClaims are those the frontend is shown and those that a route of the app asks for: nothing else is kept.
-func storedClaims(id string, a *config.App, routes []*config.Route) []string {
-	names := slices.Clone(a.Claims)
-	for _, rt := range routes {
-		if len(rt.Apps) > 0 && !slices.Contains(rt.Apps, id) {
-			continue
-		}
-		names = slices.AppendSeq(names, maps.Keys(rt.Require.Claims))
-		names = slices.AppendSeq(names, maps.Values(rt.IdentityHeaders))
-		names = append(names, placeholderClaims(rt.Upstream)...)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// orgClaims are what {org} stands for in an upstream: the first that the provider gives.
-var orgClaims = [...]string{"org_id", "oid"}
-
-// placeholder finds the claims that an upstream's path asks for.
-var placeholder = regexp.MustCompile(`\{(?:(org)|claim:([^}]+))\}`)
-
-func placeholderClaims(upstream string) (names []string) {
-	for _, m := range placeholder.FindAllStringSubmatch(upstream, -1) {
-		if m[1] != "" {
-			names = append(names, orgClaims[:]...)
-		} else {
-			names = append(names, m[2])
-		}
-	}
-	return names
-}
-
-// loginPolicy is what a sign-in of the app may be asked to do, where its provider knows it too.
-func loginPolicy(a *config.App, p *config.Provider) spa.LoginPolicy {
-	knows := func(param string, allowed bool) bool { return allowed && slices.Contains(p.LoginParams, param) }
-	l := a.Login.Params
-	policy := spa.LoginPolicy{
-		Prompts: l.Prompt, ACRValues: l.ACRValues, MaxAge: knows("max_age", l.MaxAge),
-		LoginHint: knows("login_hint", l.LoginHint), UILocales: knows("ui_locales", l.UILocales),
-		StartOrigins: a.Login.StartOrigins, Extra: make(map[string]spa.Param),
-	}
-	for param, allowed := range map[string]bool{
-		"organization_id": l.OrganizationID, "connection_id": l.ConnectionID,
-		"social_provider": l.SocialProvider, "domain_hint": l.DomainHint,
-	} {
-		if knows(param, allowed) {
-			policy.Extra[param] = spa.Param{Pattern: selector}
-		}
-	}
-	return policy
-}
-
-// selector is what an organization, connection, social provider or domain may look like: a name, never a URL.
-var selector = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$`)
-
 // wireRoutes makes the table of routes.
 func (s *Server) wireRoutes() error {
 	var routes []proxy.Route
@@ -271,7 +175,17 @@ func (s *Server) wireRoutes() error {
 // reservedCookie reports whether a cookie is the gateway's own, at any app.
 func (s *Server) reservedCookie(name string) bool {
 	for id := range s.cfg.Apps {
-		if spa.Reserved(id, name) {
+		if surface.ReservedCookie(id, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// sessionCookie reports whether a cookie is the session of a browser app.
+func (s *Server) sessionCookie(name string) bool {
+	for id, a := range s.cfg.Apps {
+		if !a.Native() && name == surface.CookieName(id, "") {
 			return true
 		}
 	}

@@ -48,7 +48,7 @@ type world struct {
 }
 
 // newWorld makes a world; change may alter app and policy before it starts.
-func newWorld(t *testing.T, change ...func(*bff.App, *spa.LoginPolicy)) *world {
+func newWorld(t *testing.T, change ...func(*bff.App, *surface.LoginPolicy)) *world {
 	t.Helper()
 	w := &world{t: t, store: newMemory(), provider: &provider{revoked: make(chan bff.TokenSet, 16)}, now: start}
 	w.provider.signsIn("ann", "sid-1")
@@ -59,9 +59,9 @@ func newWorld(t *testing.T, change ...func(*bff.App, *spa.LoginPolicy)) *world {
 		Claims:   []string{"sub", "name"}, StoredClaims: []string{"sub", "name", "internal_role"},
 		Idle: 30 * time.Minute, Absolute: 12 * time.Hour, DefaultReturn: "/", PostLogoutReturn: "/goodbye",
 	}
-	policy := spa.LoginPolicy{
+	policy := surface.LoginPolicy{
 		Prompts: []string{"none", "login"}, ACRValues: []string{"silver", "gold"}, MaxAge: true, LoginHint: true, UILocales: true,
-		Extra: map[string]spa.Param{
+		Extra: map[string]surface.Param{
 			"organization_id": {Pattern: regexp.MustCompile(`^org_[0-9]{1,20}$`)},
 			"social_provider": {Name: "provider", Values: []string{"google", "github"}},
 		},

@@ -25,16 +25,16 @@ func (s *Surface) callback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return &surface.Offer{Err: err, LoginURL: pathLogin, Actions: []surface.Action{{Label: "Sign in", URL: pathLogin}}}
 	}
-	j := readJar(r)
-	flows := s.flows(j)
+	j := surface.ReadJar(r)
+	flows := j.Flows(s.app.ID)
 	// Not found is not the end here: the engine refuses an answer without its transaction, and reports it as the failed
 	// login it is (RFC 6749 section 10.12).
-	mine, found := flowOf(flows, answer.State)
-	answer.Sealed = mine.value
+	mine, found := flows.Of(answer.State)
+	answer.Sealed = mine.Value
 	login, err := s.engine.CompleteLogin(r.Context(), s.app, answer)
 	// Used once, also when it failed (RFC 9700 section 4.2.4): an error answer uses it up like a code does.
-	if found && !mayRepeat(err) {
-		clearCookie(w, mine.name, http.SameSiteLaxMode)
+	if found && !surface.MayRepeat(err) {
+		mine.Clear(w)
 	}
 	if err != nil {
 		return s.loginFailed(w, r, err, len(flows) > 0)
@@ -42,18 +42,10 @@ func (s *Surface) callback(w http.ResponseWriter, r *http.Request) error {
 	// A new root at every login, in place of whatever this browser held: no value a client offers is ever adopted (session
 	// fixation, ASVS 7.2.4).
 	s.setSession(w, login.Session)
-	if len(j.values(s.cookieName(partNotice))) > 0 {
-		clearCookie(w, s.cookieName(partNotice), http.SameSiteLaxMode) // it has done its work: the login passed
+	if j.Has(s.cookieName(surface.PartNotice)) {
+		surface.ClearCookie(w, s.cookieName(surface.PartNotice), http.SameSiteLaxMode) // it has done its work: the login passed
 	}
 	return s.land(w, r, login.ReturnTo)
-}
-
-// mayRepeat reports whether the same answer may be good in a moment: the transaction was not, or perhaps not, used.
-func mayRepeat(err error) bool {
-	// An outage must not cost a sign-in its cookie. The code itself is still sent once only: the engine uses the
-	// transaction up before it (RFC 6749 section 4.1.2).
-	code := bff.CodeOf(err)
-	return code == bff.CodeStoreUnavailable || code == bff.CodeKeyUnknown
 }
 
 // land sends the browser on after a login, to an address without code and state (RFC 9700 section 4.3.1). A Lax cookie
@@ -80,7 +72,7 @@ func (s *Surface) loginFailed(w http.ResponseWriter, r *http.Request, err error,
 	}
 	// From here on it is the user who is told. The provider's words stay in the log: RFC 6749
 	// section 4.1.2.1 makes error_description a text for developers.
-	offer := &surface.Offer{Err: surface.ExplainRefusal(err), LoginURL: pathLogin, Spent: !mayRepeat(err)}
+	offer := &surface.Offer{Err: surface.ExplainRefusal(err), LoginURL: pathLogin, Spent: !surface.MayRepeat(err)}
 	if bff.CodeOf(offer.Err) == surface.CodeLoginMisconfigured && s.trace.Alarm != nil {
 		s.trace.Alarm(r.Context(), bff.AlarmEvent{What: "provider refuses the app's sign-in request", Err: err})
 	}
@@ -106,7 +98,7 @@ func (s *Surface) loginFailed(w http.ResponseWriter, r *http.Request, err error,
 
 // isSignedIn reports whether the request carries a live session, touching nothing.
 func (s *Surface) isSignedIn(r *http.Request) bool {
-	root, err := s.root(r.Context(), readJar(r))
+	root, err := s.root(r.Context(), surface.ReadJar(r))
 	if err != nil { // or withheld, as a Strict cookie is here: then nothing is offered that might not be true
 		return false
 	}

@@ -8,10 +8,10 @@ import (
 	"time"
 
 	"cloakroom/bff"
-	"cloakroom/spa"
+	"cloakroom/surface"
 )
 
-func lax(a *bff.App, _ *spa.LoginPolicy) { a.LaxCookie = true }
+func lax(a *bff.App, _ *surface.LoginPolicy) { a.LaxCookie = true }
 
 // shows CB-STRICT-1, CB-REDIR-1, COOKIE-2
 func TestAStrictLogin(t *testing.T) {

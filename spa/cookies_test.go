@@ -7,17 +7,18 @@ import (
 
 	"cloakroom/bff"
 	"cloakroom/spa"
+	"cloakroom/surface"
 )
 
 // shows COOKIE-2, COOKIE-3, COOKIE-6 (attributes and form)
 func TestTheSessionCookie(t *testing.T) {
 	for _, row := range []struct {
 		with   string
-		change []func(*bff.App, *spa.LoginPolicy)
+		change []func(*bff.App, *surface.LoginPolicy)
 		site   string
 	}{
 		{"the default", nil, "Strict"},
-		{"the explicit setting", []func(*bff.App, *spa.LoginPolicy){lax}, "Lax"},
+		{"the explicit setting", []func(*bff.App, *surface.LoginPolicy){lax}, "Lax"},
 	} {
 		w := newWorld(t, row.change...)
 		b := w.browser()

@@ -5,9 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 
-	"cloakroom/bff"
 	"cloakroom/surface"
 )
 
@@ -44,8 +42,7 @@ const (
 
 // check returns the rule that refuses a request, a fixed text for the log; "" lets it pass.
 func (s *Surface) check(r *http.Request, g Guard) (rule string) {
-	if len(r.Header.Values("Service-Worker")) > 0 {
-		// A service worker made of an answer of an API would rule the whole origin (ASVS 3.2.1).
+	if surface.IsServiceWorker(r) {
 		return "service worker script"
 	}
 	switch g {
@@ -56,7 +53,7 @@ func (s *Surface) check(r *http.Request, g Guard) (rule string) {
 	case GuardSite:
 		return s.checkSite(r)
 	case GuardWebSocket:
-		if field(r, "Origin") != s.app.Origin {
+		if surface.Field(r, "Origin") != s.app.Origin {
 			return "websocket from another origin" // RFC 6455 section 10.2: there can be no header, so Origin decides
 		}
 		return ""
@@ -69,10 +66,10 @@ func (s *Surface) check(r *http.Request, g Guard) (rule string) {
 
 func (s *Surface) checkHeader(r *http.Request) string {
 	// No preflight-free request passes (ASVS 3.5.2): the header is what a form, a link and sendBeacon cannot set.
-	site, origin := field(r, "Sec-Fetch-Site"), field(r, "Origin")
-	dest := field(r, "Sec-Fetch-Dest")
+	site, origin := surface.Field(r, "Sec-Fetch-Site"), surface.Field(r, "Origin")
+	dest := surface.Field(r, "Sec-Fetch-Dest")
 	switch {
-	case field(r, csrfHeader) != csrfValue: // from the header alone: a query parameter needs no preflight
+	case surface.Field(r, csrfHeader) != csrfValue: // from the header alone: a query parameter needs no preflight
 		return "no X-CSRF header"
 	case dest != "" && dest != "empty": // scripts, images, frames: never an API's answer (ASVS 3.5.8)
 		return "not a fetch"
@@ -92,20 +89,20 @@ func (s *Surface) checkOrigin(r *http.Request) string {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return "unsafe method without the header guard"
 	}
-	if site := field(r, "Sec-Fetch-Site"); site != "" {
+	if site := surface.Field(r, "Sec-Fetch-Site"); site != "" {
 		return unless(site == "same-origin", "sec-fetch-site")
 	}
-	if origin := field(r, "Origin"); origin != "" {
+	if origin := surface.Field(r, "Origin"); origin != "" {
 		return unless(origin == s.app.Origin, "origin")
 	}
 	// Last, as a page can leave it out: then this refuses, for an empty origin equals none.
-	return unless(originOf(field(r, "Referer")) == s.app.Origin, "referer")
+	return unless(originOf(surface.Field(r, "Referer")) == s.app.Origin, "referer")
 }
 
 func (s *Surface) checkSite(r *http.Request) string {
-	site := field(r, "Sec-Fetch-Site")
+	site := surface.Field(r, "Sec-Fetch-Site")
 	switch {
-	case r.Method == http.MethodGet && field(r, "Sec-Fetch-Mode") == "navigate" && field(r, "Sec-Fetch-Dest") == "document":
+	case r.Method == http.MethodGet && surface.Field(r, "Sec-Fetch-Mode") == "navigate" && surface.Field(r, "Sec-Fetch-Dest") == "document":
 		return "" // a link from anywhere: what a GET shows goes to the user's own window
 	// Subresources of the app's own pages; to another site an image or a script would tell who is signed in (ASVS 3.5.8).
 	case safe(r.Method):
@@ -116,69 +113,24 @@ func (s *Surface) checkSite(r *http.Request) string {
 }
 
 func (s *Surface) checkForm(r *http.Request) string {
-	// The one exception to the header (ASVS 3.5.1 wants a fixed list of them): a browser always sends Origin with a POST of
-	// a form, "null" where it hides it, so one that is absent is no excuse.
-	if site := field(r, "Sec-Fetch-Site"); site != "" {
-		return unless(site == "same-origin", "sec-fetch-site")
-	}
-	return unless(field(r, "Origin") == s.app.Origin, "origin")
+	// The one exception to the header (ASVS 3.5.1 wants a fixed list of them).
+	return unless(surface.FromOrigin(r, s.app.Origin), "origin of a form")
 }
 
-// topLevel guards the endpoints that are opened, not fetched: login, callback, landed, the sign-out links. Each has its
-// own defence beside; this one keeps frames, images and prefetches off all of them.
-func (s *Surface) topLevel(h surface.Handler) surface.Handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		switch {
-		case isPrefetch(r):
-			// Nothing a browser does on its own may start, use up or end anything (RFC 9110 section 9.2.1).
-			return &bff.Error{Code: bff.CodeForbidden, Message: "This address is not to be fetched in advance."}
-		case !isTopLevel(r):
-			return s.guardRefused(r.Context(), "not a top-level navigation")
-		default:
-			return h(w, r)
-		}
-	}
-}
-
-// isTopLevel reports whether a request is a navigation of a window, as far as its metadata says. A browser without
-// metadata passes: it is up to the endpoint's own defence.
-func isTopLevel(r *http.Request) bool {
-	mode, dest := field(r, "Sec-Fetch-Mode"), field(r, "Sec-Fetch-Dest")
-	return (mode == "" || mode == "navigate") && (dest == "" || dest == "document")
-}
-
-// isPrefetch reports whether the browser fetches ahead of the user: Sec-Purpose (Fetch standard), and what came before it.
-func isPrefetch(r *http.Request) bool {
-	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Moz", "X-Purpose"} {
-		for _, value := range r.Header.Values(name) {
-			if strings.Contains(value, "prefetch") || value == "preview" {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// guardRefused is the one refusal of all guards; which rule it was stands in the log only.
+// guardRefused is the one refusal of all guards.
 func (s *Surface) guardRefused(ctx context.Context, rule string) error {
-	if s.trace.GuardRefused != nil {
-		s.trace.GuardRefused(ctx, bff.RefusalEvent{App: s.app.ID, Rule: rule})
-	}
-	return &bff.Error{Code: bff.CodeCSRFFailed, Message: "This request does not show that it comes from the app itself."}
+	return surface.GuardRefused(ctx, s.trace, s.app.ID, rule)
 }
 
 // isOneOf reports whether the page that a navigation comes from is of one of these origins. A GET navigation has no
 // Origin; its Referer tells the origin under every policy but no-referrer.
 func isOneOf(r *http.Request, origins []string) bool {
-	from := field(r, "Origin")
+	from := surface.Field(r, "Origin")
 	if from == "" {
-		from = originOf(field(r, "Referer"))
+		from = originOf(surface.Field(r, "Referer"))
 	}
 	return from != "" && slices.Contains(origins, from)
 }
-
-// field returns a header field that stands once; of several the list of all, which equals no value that is asked for.
-func field(r *http.Request, name string) string { return strings.Join(r.Header.Values(name), ", ") }
 
 // originOf returns scheme and host of an absolute URL; "" for anything else.
 func originOf(raw string) string {

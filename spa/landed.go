@@ -12,7 +12,7 @@ import (
 // itself: that would go round in circles.
 func (s *Surface) landed(w http.ResponseWriter, r *http.Request) error {
 	// Another site has no business here: it would learn nothing, but could have the user sent about inside the app.
-	switch field(r, "Sec-Fetch-Site") {
+	switch surface.Field(r, "Sec-Fetch-Site") {
 	case "", "same-origin", "none": // none: the user reloads
 	default:
 		return s.guardRefused(r.Context(), "landing from elsewhere")
@@ -22,10 +22,10 @@ func (s *Surface) landed(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		target = s.app.DefaultReturn
 	}
-	j := readJar(r)
+	j := surface.ReadJar(r)
 	// Same-origin and still no cookie: it was not kept. Only here can that be told from a Strict one that was withheld
 	// (6265bis section 5.6.7.1).
-	if len(j.values(s.cookieName(""))) == 0 {
+	if !j.Has(s.cookieName("")) {
 		return &surface.Offer{
 			Err:      &bff.Error{Code: surface.CodeCookiesBlocked, Message: "The browser did not keep the session cookie."},
 			LoginURL: loginURL(target),

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"cloakroom/bff"
-	"cloakroom/spa"
+	"cloakroom/surface"
 )
 
 // shows LOGIN-CSRF
@@ -161,7 +161,7 @@ func TestWhatAFrontendMayAskOfALogin(t *testing.T) {
 
 // shows PARAM-1: an app that lists nothing passes nothing.
 func TestALoginOfAnAppThatAllowsNothing(t *testing.T) {
-	w := newWorld(t, func(_ *bff.App, p *spa.LoginPolicy) { *p = spa.LoginPolicy{} })
+	w := newWorld(t, func(_ *bff.App, p *surface.LoginPolicy) { *p = surface.LoginPolicy{} })
 	a := w.browser().send("GET", "/bff/login?max_age=1&login_hint=x&ui_locales=de&organization_id=org_1", typed()...)
 	a.is(t, "unlisted parameters", 303)
 	for _, name := range []string{"max_age", "login_hint", "ui_locales", "organization_id"} {

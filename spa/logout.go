@@ -25,10 +25,10 @@ func (s *Surface) logout(w http.ResponseWriter, r *http.Request) error {
 		return s.guardRefused(r.Context(), rule)
 	}
 	// Not in a frame: what follows ends in a form that only a top-level window can send to the provider.
-	if byForm && !isTopLevel(r) {
+	if byForm && !surface.IsTopLevel(r) {
 		return s.guardRefused(r.Context(), "not a top-level navigation")
 	}
-	j := readJar(r)
+	j := surface.ReadJar(r)
 	if err := s.oneCredential(r, j); err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func (s *Surface) logout(w http.ResponseWriter, r *http.Request) error {
 
 // isForm reports whether a POST navigates: as its metadata says or, without any, by a content type that only forms send.
 func isForm(r *http.Request) bool {
-	if mode := field(r, "Sec-Fetch-Mode"); mode != "" {
+	if mode := surface.Field(r, "Sec-Fetch-Mode"); mode != "" {
 		return mode == "navigate"
 	}
 	switch media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media {
@@ -61,11 +61,11 @@ func isForm(r *http.Request) bool {
 // logoutByLink is logout by a plain link. Any site can send a browser to a link, so the link must hold the session's
 // own logout token, which only its page was told (CSRF cheat sheet: a GET must not change state without one).
 func (s *Surface) logoutByLink(w http.ResponseWriter, r *http.Request) error {
-	j := readJar(r)
-	if len(j.values(s.cookieName(""))) == 0 {
+	j := surface.ReadJar(r)
+	if !j.Has(s.cookieName("")) {
 		// Nothing to end, or a Strict cookie that was withheld because the link stands on another site: then the user is
 		// still signed in, and must neither be told otherwise nor lose anything.
-		if site := field(r, "Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
+		if site := surface.Field(r, "Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
 			return s.guardRefused(r.Context(), "logout link of another site")
 		}
 		surface.Redirect(w, pathLoggedOut)
@@ -94,7 +94,7 @@ func isLogoutToken(r *http.Request, root bff.Root) bool {
 // signOut ends the session of the cookie, if there is one, and clears what this browser holds. It returns the path to
 // go on to. Signing out twice, or without a session, is success. A store that cannot be asked is not: the cookie stays,
 // for the user is not signed out.
-func (s *Surface) signOut(w http.ResponseWriter, r *http.Request, j jar) (next string, err error) {
+func (s *Surface) signOut(w http.ResponseWriter, r *http.Request, j surface.Jar) (next string, err error) {
 	root, err := s.root(r.Context(), j)
 	var session *bff.Session
 	if err == nil {
@@ -102,7 +102,7 @@ func (s *Surface) signOut(w http.ResponseWriter, r *http.Request, j jar) (next s
 	}
 	// Over is fine: whoever signs out twice, or with a dead cookie, wants to be signed out and is (RP-Initiated Logout
 	// section 4). An outage is not: the session may well live.
-	if err != nil && !isOver(err) {
+	if err != nil && !surface.IsOver(err) {
 		return "", err
 	}
 	next = pathLoggedOut
@@ -117,7 +117,7 @@ func (s *Surface) signOut(w http.ResponseWriter, r *http.Request, j jar) (next s
 	// Without a ticket (it could not be stored, or there was no session) the provider is not visited: the sign-out here
 	// stands, and no ID token is put where a script could read it instead.
 	if left != nil {
-		set(w, s.cookieName(partNotice), left.Notice, http.SameSiteLaxMode, bff.NoticeLife)
+		surface.SetCookie(w, s.cookieName(surface.PartNotice), left.Notice, http.SameSiteLaxMode, bff.NoticeLife)
 		if left.Ticket != "" {
 			next = pathLogout + "/" + url.PathEscape(left.Ticket)
 		}
@@ -128,10 +128,10 @@ func (s *Surface) signOut(w http.ResponseWriter, r *http.Request, j jar) (next s
 // forget clears the session cookie, the logins in flight (an old tab's answer must not sign in again) and what the
 // browser has cached and stored of this origin. Not its "cookies": that would take the whole registrable domain's,
 // sibling apps' and the provider's perhaps among them.
-func (s *Surface) forget(w http.ResponseWriter, j jar) {
+func (s *Surface) forget(w http.ResponseWriter, j surface.Jar) {
 	s.clearSession(w)
-	for _, f := range s.flows(j) {
-		clearCookie(w, f.name, http.SameSiteLaxMode)
+	for _, f := range j.Flows(s.app.ID) {
+		f.Clear(w)
 	}
 	w.Header().Set("Clear-Site-Data", `"cache", "storage"`)
 }
@@ -143,7 +143,7 @@ func (s *Surface) forget(w http.ResponseWriter, j jar) {
 // ticket of a session of its own, and so end theirs there. So such a navigation shows a page whose own link goes on, and
 // uses up nothing.
 func (s *Surface) leave(w http.ResponseWriter, r *http.Request) error {
-	switch field(r, "Sec-Fetch-Site") {
+	switch surface.Field(r, "Sec-Fetch-Site") {
 	case "", "same-origin", "none":
 	default:
 		return surface.WritePage(w, r, surface.ConfirmLogoutPage(s.app.DefaultReturn))
@@ -175,9 +175,9 @@ func (s *Surface) goTo(w http.ResponseWriter, r *http.Request, to *bff.EndSessio
 		return &bff.Error{Code: bff.CodeInternal, Err: errors.New("end_session endpoint is no absolute URL")}
 	}
 	// Lax: the provider's way back is a foreign navigation, which a Strict cookie would not be sent with.
-	set(w, s.cookieName(partLeaving), state, http.SameSiteLaxMode, leavingLife)
+	surface.SetCookie(w, s.cookieName(surface.PartLeaving), state, http.SameSiteLaxMode, surface.LeavingLife)
 	if to.Post {
-		return surface.WritePage(w, r, surface.LogoutPage(to.URL, to.Values))
+		return surface.WritePage(w, r, surface.LogoutPage(to, ""))
 	}
 	// The answer has no body, is stored nowhere and sends no Referer: the hint is in this one Location alone (ASVS 14.2.1).
 	query := u.Query()
@@ -193,7 +193,7 @@ func (s *Surface) goTo(w http.ResponseWriter, r *http.Request, to *bff.EndSessio
 // browser's own sign-out leads on to the app, once (RP-Initiated Logout section 3); everything else shows that one is
 // signed out. It ends nothing: whoever links here cannot sign anybody out.
 func (s *Surface) loggedOut(w http.ResponseWriter, r *http.Request) error {
-	asked := readJar(r).only(s.cookieName(partLeaving))
+	asked := surface.ReadJar(r).Only(s.cookieName(surface.PartLeaving))
 	states := r.URL.Query()["state"]
 	// Where to is the configuration's to say, never the request's (RFC 9700 section 4.11.1).
 	target, err := returnTarget(s.app.PostLogoutReturn)
@@ -201,7 +201,7 @@ func (s *Surface) loggedOut(w http.ResponseWriter, r *http.Request) error {
 		return surface.WritePage(w, r, surface.SignedOutPage(pathLogin, s.app.DefaultReturn))
 	}
 	// Once: the same address opened again shows the page (RP-Initiated Logout section 3, state).
-	clearCookie(w, s.cookieName(partLeaving), http.SameSiteLaxMode)
+	surface.ClearCookie(w, s.cookieName(surface.PartLeaving), http.SameSiteLaxMode)
 	surface.Redirect(w, s.safeReturn(target))
 	return nil
 }

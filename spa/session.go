@@ -31,7 +31,7 @@ func (s *Surface) AdmitOptional(w http.ResponseWriter, r *http.Request, guard Gu
 		return nil, nil
 	}
 	session, err := s.Admit(w, r, guard)
-	if isOver(err) {
+	if surface.IsOver(err) {
 		return nil, nil
 	}
 	return session, err
@@ -39,9 +39,9 @@ func (s *Surface) AdmitOptional(w http.ResponseWriter, r *http.Request, guard Gu
 
 // admit is Admit without activity.
 func (s *Surface) admit(w http.ResponseWriter, r *http.Request, guard Guard) (*bff.Session, error) {
-	j := readJar(r)
+	j := surface.ReadJar(r)
 	// A stranger's bare request is told to sign in, not that it is forged: there is nothing a forger could gain by it.
-	if len(j.values(s.cookieName(""))) == 0 {
+	if !j.Has(s.cookieName("")) {
 		return nil, sessionRequired()
 	}
 	// The guard stands before the cookie is even read (draft-ietf-oauth-browser-based-apps section 6.1.3.3): a forged
@@ -57,8 +57,8 @@ func (s *Surface) admit(w http.ResponseWriter, r *http.Request, guard Guard) (*b
 
 // oneCredential refuses a request that presents a native app's handle beside the cookie: which of two sessions is meant
 // nobody knows, so neither is taken (RFC 6750 section 2: one way per request).
-func (s *Surface) oneCredential(r *http.Request, j jar) error {
-	if len(j.values(s.cookieName(""))) == 0 || !carriesHandle(r) {
+func (s *Surface) oneCredential(r *http.Request, j surface.Jar) error {
+	if !j.Has(s.cookieName("")) || !carriesHandle(r) {
 		return nil
 	}
 	s.credentialRefused(r.Context(), "a cookie and a handle")
@@ -81,10 +81,10 @@ func carriesHandle(r *http.Request) bool {
 }
 
 // current returns the live session of the cookie, and has the cookie cleared if that is dead.
-func (s *Surface) current(w http.ResponseWriter, r *http.Request, j jar) (*bff.Session, error) {
+func (s *Surface) current(w http.ResponseWriter, r *http.Request, j surface.Jar) (*bff.Session, error) {
 	root, err := s.root(r.Context(), j)
 	if err != nil {
-		if len(j.values(s.cookieName(""))) == 1 {
+		if len(j.Values(s.cookieName(""))) == 1 {
 			s.clearSession(w) // of two, one may be good: the browser keeps both, and neither is taken
 		}
 		return nil, err
@@ -102,8 +102,8 @@ func (s *Surface) current(w http.ResponseWriter, r *http.Request, j jar) (*bff.S
 // root reads the session cookie. One of a bad form is refused here, before anything is asked of the store; so are two
 // of the name: one of them was tossed in from elsewhere, and none is to be trusted (RFC 6265bis section 8.6). The value
 // is taken from nowhere but the cookie.
-func (s *Surface) root(ctx context.Context, j jar) (bff.Root, error) {
-	found := j.values(s.cookieName(""))
+func (s *Surface) root(ctx context.Context, j surface.Jar) (bff.Root, error) {
+	found := j.Values(s.cookieName(""))
 	switch len(found) {
 	case 0:
 		return bff.Root{}, sessionRequired()
@@ -124,7 +124,7 @@ func (s *Surface) root(ctx context.Context, j jar) (bff.Root, error) {
 // clearDead clears the cookie of a session that is over. Of one that was replaced it does not: the browser holds the
 // new session's cookie by now, and a late answer to a request of the old one would take that.
 func (s *Surface) clearDead(w http.ResponseWriter, err error) {
-	if !isOver(err) {
+	if !surface.IsOver(err) {
 		return
 	}
 	if e, ok := errors.AsType[*bff.Error](err); ok && e.Reason == string(bff.ReasonReplaced) {
@@ -133,27 +133,14 @@ func (s *Surface) clearDead(w http.ResponseWriter, err error) {
 	s.clearSession(w)
 }
 
-// isOver reports whether an error says that there is no session: it is not there, ended, or expired. An outage, a key
-// that is not known yet and a failed guard say nothing of the kind.
-func isOver(err error) bool {
-	switch bff.CodeOf(err) {
-	case bff.CodeSessionRequired, bff.CodeSessionEnded, bff.CodeSessionExpired:
-		return true
-	default:
-		return false
-	}
-}
-
 // sessionRequired is the one answer to no, a doubled, a malformed and an unknown cookie: it says nothing of which.
 func sessionRequired() error {
 	return &bff.Error{Code: bff.CodeSessionRequired, Message: "Sign in to continue."}
 }
 
-// credentialRefused reports a cookie that is none: the event holds the rule, never the value.
+// credentialRefused reports a cookie that is none.
 func (s *Surface) credentialRefused(ctx context.Context, rule string) {
-	if s.trace.CredentialRefused != nil {
-		s.trace.CredentialRefused(ctx, bff.RefusalEvent{App: s.app.ID, Rule: rule})
-	}
+	surface.CredentialRefused(ctx, s.trace, s.app.ID, rule)
 }
 
 // session tells who is signed in. It is guarded also where there is no cookie, so that a page that forgets the header
@@ -165,7 +152,7 @@ func (s *Surface) session(w http.ResponseWriter, r *http.Request) error {
 	// admit, not Admit: asking who is signed in is no activity (ASVS 7.3.1), however often a page polls.
 	session, err := s.admit(w, r, GuardHeader)
 	// Dead is an answer here, and one fixed shape; an outage is not, for a page would take it for a sign-out.
-	if err != nil && !isOver(err) {
+	if err != nil && !surface.IsOver(err) {
 		return err
 	}
 	return s.tell(w, r, session)

@@ -20,7 +20,6 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"regexp"
 	"strings"
 
 	"cloakroom/bff"
@@ -44,29 +43,10 @@ type Options struct {
 	App    *bff.App
 	Engine *bff.Engine
 	Trace  *bff.Trace // nil: nobody listens
-	Login  LoginPolicy
+	Login  surface.LoginPolicy
 	// Limit is asked before a login starts (rule "login") and before a callback is looked at (rule "callback"). It
 	// returns nil, or a *bff.Error of bff.CodeRateLimited with RetryAfter. nil: no limits.
 	Limit func(ctx context.Context, rule string, r *http.Request) error
-}
-
-// LoginPolicy is what a frontend may ask of a login. What is not listed does not reach the provider.
-type LoginPolicy struct {
-	Prompts      []string         // allowed values of prompt
-	ACRValues    []string         // allowed values of acr_values
-	MaxAge       bool             // max_age may be asked
-	LoginHint    bool             // login_hint may be given
-	UILocales    bool             // ui_locales may be given
-	Extra        map[string]Param // further parameters, by the name the frontend uses
-	StartOrigins []string         // other origins whose links start a login without a click in between
-}
-
-// Param is one further login parameter: its name at the provider and what it may be. Neither Values nor Pattern: nothing
-// is allowed.
-type Param struct {
-	Name    string         // at the provider; "" = the same
-	Values  []string       // the allowed values, or
-	Pattern *regexp.Regexp // what the whole value must match (anchor it)
 }
 
 // Surface is the browser surface of one app.
@@ -74,7 +54,7 @@ type Surface struct {
 	app    *bff.App
 	engine *bff.Engine
 	trace  *bff.Trace
-	policy LoginPolicy
+	policy surface.LoginPolicy
 	limit  func(ctx context.Context, rule string, r *http.Request) error
 }
 
@@ -94,7 +74,7 @@ func New(o Options) *Surface {
 func (s *Surface) Endpoints() []surface.Endpoint {
 	get, post := http.MethodGet, http.MethodPost
 	page := func(at string, h surface.Handler, defence string) surface.Endpoint {
-		return surface.Endpoint{Method: get, Path: at, Handle: surface.Only(get, s.topLevel(h)), Defence: defence}
+		return surface.Endpoint{Method: get, Path: at, Handle: surface.Only(get, surface.TopLevel(s.guardRefused, h)), Defence: defence}
 	}
 	return []surface.Endpoint{
 		page(pathLogin, s.login, "a click, where another site sends the browser"),

@@ -57,11 +57,23 @@ func (s *Store) markerKeys(t bff.Target) []string {
 // without the provider, as bff.Marker.Applies does, and are labelled apart from the names of indexes.
 func (s *Store) groupNames(group string) []string { return s.ring.Names("group", group) }
 
-// onceKey names a one-time thing. The hash is labelled and unkeyed: one name, whatever key of the ring changes.
+// onceKey names a one-time thing.
 func (s *Store) onceKey(kind, name string) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "cloakroom once v1 %d:%s %s", len(kind), kind, name))
-	return s.prefix + kind + ":" + base64.RawURLEncoding.EncodeToString(sum[:])
+	return s.prefix + kind + ":" + onceHash(kind, name)
 }
+
+// onceHash is labelled and unkeyed: one name, whatever key of the ring changes.
+func onceHash(kind, name string) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "cloakroom once v1 %d:%s %s", len(kind), kind, name))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// codeKey names a login that waits under a code. The braces are the hash tag: who redeemed it stands in the same slot.
+func (s *Store) codeKey(code bff.Root) string {
+	return s.prefix + "code:{" + onceHash("code", code.Reveal()) + "}"
+}
+
+func redeemedOf(code string) string { return code + ":by" }
 
 // Times are kept as milliseconds since 1970. A zero time is 0.
 

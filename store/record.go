@@ -27,8 +27,8 @@ const (
 	partTokens = "tokens"
 )
 
-// The fields that a Read asks for, in this order. The others are written for scripts: created, wid, fence, turn, ix, grp,
-// seen, prov and rev.
+// The fields that a Read asks for, in this order. The others are written for scripts: created, wid, fence, ix, grp, seen,
+// prov and rev.
 const (
 	fieldVersion = iota
 	fieldApp
@@ -39,6 +39,7 @@ const (
 	fieldIdle
 	fieldGeneration
 	fieldSent
+	fieldTurn
 	fieldBody
 	fieldTokens
 	fieldCount
@@ -46,7 +47,7 @@ const (
 
 // readCommand is HMGET of those fields.
 func readCommand(record string) []any {
-	return []any{"hmget", record, "v", "app", "kid", "began", "act", "abs", "idle", "gen", "sent", "body", "tok"}
+	return []any{"hmget", record, "v", "app", "kid", "began", "act", "abs", "idle", "gen", "sent", "turn", "body", "tok"}
 }
 
 // body is the sealed part that a refresh rarely changes. Times are in ms. Keys are never used again for something else.
@@ -86,6 +87,7 @@ type inClear struct {
 	began, active, end int64
 	idle, generation   int64
 	sent               *bff.SentMark
+	turn               bff.Turn
 }
 
 // strict decodes nothing but what is expected: no unknown keys, no key twice, no tags, few and shallow things. It is
@@ -170,12 +172,15 @@ func parseClear(f []string) (c inClear, err error) {
 			return c, fmt.Errorf("%w: field %d", bff.ErrTampered, n.at)
 		}
 	}
-	c.sent, err = parseSent(f[fieldSent])
+	if c.sent, err = parseSent(f[fieldSent]); err != nil {
+		return c, err
+	}
+	c.turn, err = parseTurn(f[fieldTurn])
 	return c, err
 }
 
-// agrees compares what stands in clear with what was sealed. The last activity is in clear alone: it may not lie in the
-// future.
+// agrees compares what stands in clear with what was sealed. The last activity and the turn are in clear alone: they may
+// not lie in the future.
 func (c *inClear) agrees(b *body, t *tokens, now time.Time) error {
 	switch {
 	case b.Schema > schema, t.Schema > schema:
@@ -184,6 +189,8 @@ func (c *inClear) agrees(b *body, t *tokens, now time.Time) error {
 		return fmt.Errorf("%w: clear and sealed fields differ", bff.ErrTampered)
 	case c.active > now.Add(activitySlack).UnixMilli():
 		return fmt.Errorf("%w: activity in the future", bff.ErrTampered)
+	case latest(c.turn).After(now.Add(activitySlack)):
+		return fmt.Errorf("%w: turn in the future", bff.ErrTampered)
 	default:
 		return nil
 	}
@@ -198,7 +205,7 @@ func sessionOf(c *inClear, b *body, t *tokens) *bff.Session {
 		Began: fromMillis(b.Began), CreatedAt: fromMillis(b.Created), LastActive: fromMillis(c.active),
 		AbsoluteEnd: fromMillis(b.End), Idle: time.Duration(b.Idle) * time.Millisecond,
 		Groups: b.Groups, Seen: b.Seen,
-		Generation: t.Generation, Sent: c.sent,
+		Generation: t.Generation, Sent: c.sent, Turn: c.turn,
 		Tokens: bff.TokenSet{
 			Access: bff.NewSecret(t.Access), Refresh: bff.NewSecret(t.Refresh), ID: bff.NewSecret(t.ID),
 			TokenType: t.Type, Scope: t.Scope, ReceivedAt: fromMillis(t.Received),
@@ -207,26 +214,36 @@ func sessionOf(c *inClear, b *body, t *tokens) *bff.Session {
 	}
 }
 
-// sealedBody seals the body of a session, with these claims.
-func sealedBody(box *bff.RecordBox, s *bff.Session, claims []byte) ([]byte, error) {
-	plain, err := cbor.Marshal(&body{
+// bodyOf is what the body of a session says, with these claims.
+func bodyOf(s *bff.Session, claims []byte) *body {
+	return &body{
 		Schema: schema, Subject: s.Subject, SID: s.SID, AuthTime: millis(s.AuthTime), ACR: s.ACR, Claims: claims,
 		Provider: s.Provider, Began: millis(s.Began), Created: millis(s.CreatedAt), End: millis(s.AbsoluteEnd),
 		Idle: s.Idle.Milliseconds(), Groups: s.Groups, Seen: s.Seen,
-	})
+	}
+}
+
+// sealedBody seals the body of a session, with these claims.
+func sealedBody(box *bff.RecordBox, s *bff.Session, claims []byte) ([]byte, error) {
+	plain, err := cbor.Marshal(bodyOf(s, claims))
 	if err != nil {
 		return nil, fmt.Errorf("encoding the session: %w", err)
 	}
 	return box.Seal(partBody, plain), nil
 }
 
-// sealedTokens seals a token set as this generation.
-func sealedTokens(box *bff.RecordBox, set *bff.TokenSet, generation int64) ([]byte, error) {
-	plain, err := cbor.Marshal(&tokens{
+// tokensOf is what the sealed part says of a token set of this generation.
+func tokensOf(set *bff.TokenSet, generation int64) *tokens {
+	return &tokens{
 		Schema: schema, Generation: generation,
 		Access: set.Access.Reveal(), Refresh: set.Refresh.Reveal(), ID: set.ID.Reveal(), Type: set.TokenType,
 		Scope: set.Scope, Received: millis(set.ReceivedAt), Expires: millis(set.ExpiresAt), RefreshAt: millis(set.RefreshAt),
-	})
+	}
+}
+
+// sealedTokens seals a token set as this generation.
+func sealedTokens(box *bff.RecordBox, set *bff.TokenSet, generation int64) ([]byte, error) {
+	plain, err := cbor.Marshal(tokensOf(set, generation))
 	if err != nil {
 		return nil, fmt.Errorf("encoding the tokens: %w", err)
 	}

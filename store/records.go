@@ -84,7 +84,7 @@ func (s *Store) newFields(n *bff.Session) ([]any, error) {
 		"v", schema, "app", n.App, "kid", key, "prov", n.Provider,
 		"began", millis(n.Began), "created", millis(n.CreatedAt), "act", millis(n.LastActive),
 		"abs", millis(n.AbsoluteEnd), "idle", n.Idle.Milliseconds(), "seen", n.Seen,
-		"gen", generation, "wid", "created", "fence", 0, "turn", 0,
+		"gen", generation, "wid", "created", "fence", 0, "turn", turnText(n.Turn),
 		"body", sealed, "tok", tok,
 	}, s.sharedFields(n, n.Tokens.Refresh)...), nil
 }
@@ -203,11 +203,11 @@ func (s *Store) Delete(ctx context.Context, lookup bff.Lookup, m *bff.Marker, re
 	return ended, nil
 }
 
-// deletion makes the one call that ends a session, with an attempt id of its own. A login that is undone leaves its end
-// ahead of a record that may still be on its way.
+// deletion makes the one call that ends a session, with an attempt id of its own. A login that is undone, or whose code
+// came a second time, leaves its end ahead of a record that may still be on its way.
 func (s *Store) deletion(lookup bff.Lookup, m *bff.Marker, reason bff.Reason) call {
 	rec, now, ahead := s.record(lookup), s.Now(), ""
-	if reason == bff.ReasonLoginUndone {
+	if reason == bff.ReasonLoginUndone || reason == bff.ReasonCodeReplayed {
 		ahead = "ahead"
 	}
 	return call{

@@ -144,6 +144,9 @@ func (w *world) allRefused(s *bff.Session, refused func(doing string, err error)
 	refused("claim", err)
 	refused("mark", w.MarkSent(ctx, s.Lookup, "a1", 1, w.clock.Now()))
 	refused("save", w.Save(ctx, s, "a1", next(2)))
+	_, err = w.Rotate(ctx, s, 1, time.Minute)
+	refused("rotate", err)
+	refused("note of a turn", w.TurnSeen(ctx, s, 1))
 	if err := w.Release(ctx, s.Lookup, "a1", bff.SettleDoubt); err != nil {
 		w.t.Errorf("release: %v", err)
 	}
@@ -354,6 +357,10 @@ func (w *world) everything(ctx context.Context, s *bff.Session) func(yield func(
 		{"use", func() error { return w.Use(ctx, "tx", "n", "a1", time.Minute) }},
 		{"put", func() error { return w.Put(ctx, "out", "n", []byte("v"), time.Minute) }},
 		{"take", func() error { _, err := w.Take(ctx, "out", "n"); return err }},
+		{"rotate", func() error { _, err := w.Rotate(ctx, s, 1, time.Second); return err }},
+		{"turn seen", func() error { return w.TurnSeen(ctx, s, 1) }},
+		{"keep", func() error { return w.Keep(ctx, s.Root, w.waiting(), time.Minute) }},
+		{"redeem", func() error { _, err := w.Redeem(ctx, s.Root, "by"); return err }},
 		{"allow", func() error {
 			_, _, err := w.Allow(ctx, "login", "192.0.2.1", store.Rate{Count: 1, Per: time.Second, Burst: 1})
 			return err

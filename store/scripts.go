@@ -17,6 +17,7 @@ var scriptFiles embed.FS
 type scripts struct {
 	index, create, touch, remove      *redis.Script
 	claim, renew, mark, release, save *redis.Script
+	turn, seen, redeem                *redis.Script
 	marker, use, limit                *redis.Script
 }
 
@@ -31,6 +32,7 @@ func loadScripts() scripts {
 	return scripts{
 		index: load("index"), create: load("create"), touch: load("touch"), remove: load("delete"),
 		claim: load("claim"), renew: load("renew"), mark: load("mark"), release: load("release"), save: load("save"),
+		turn: load("turn"), seen: load("seen"), redeem: load("redeem"),
 		marker: load("marker"), use: load("use"), limit: load("limit"),
 	}
 }

@@ -33,7 +33,7 @@ func (w *world) get(s *bff.Session, field string) string {
 //
 // shows KEY-AAD
 func TestAnAlteredRecordDoesNotOpen(t *testing.T) {
-	believed := []string{"v", "app", "kid", "began", "abs", "idle", "gen", "body", "tok"}
+	believed := []string{"v", "app", "kid", "began", "abs", "idle", "gen", "turn", "body", "tok"}
 	each(t, func(t *testing.T, w *world) {
 		s := w.created()
 		for field, value := range w.raw.HGetAll(t.Context(), w.record(s.Lookup)).Val() {
@@ -311,11 +311,12 @@ func (w *world) dump() string {
 func FuzzARecordOfGarbage(f *testing.F) {
 	body, _ := cbor.Marshal(map[int]any{1: 1, 2: "s", 7: "main", 8: 1, 9: 1, 10: 2, 11: 3})
 	tokens, _ := cbor.Marshal(map[int]any{1: 1, 2: 1})
-	f.Add("1", "web", "k1", "1", "1", "2", "3", "1", "", body, tokens)
-	f.Add("2", "", "k0", "x", "-1", "", "1e9", "0", "1 0 1 a b", []byte{0xbf}, []byte{0xa0})
-	f.Add("", "", "", "", "", "", "", "", "", []byte(nil), []byte{0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
-	f.Fuzz(func(t *testing.T, v, app, kid, began, act, end, idle, gen, sent string, body, tokens []byte) {
-		s, err := fuzzed(t, []string{v, app, kid, began, act, end, idle, gen, sent}, body, tokens)
+	f.Add("1", "web", "k1", "1", "1", "2", "3", "1", "", "0", body, tokens)
+	f.Add("1", "web", "k1", "1", "1", "2", "3", "1", "", "2 1 1 0 1", body, tokens)
+	f.Add("2", "", "k0", "x", "-1", "", "1e9", "0", "1 0 1 a b", "1 2 3", []byte{0xbf}, []byte{0xa0})
+	f.Add("", "", "", "", "", "", "", "", "", "", []byte(nil), []byte{0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
+	f.Fuzz(func(t *testing.T, v, app, kid, began, act, end, idle, gen, sent, turn string, body, tokens []byte) {
+		s, err := fuzzed(t, []string{v, app, kid, began, act, end, idle, gen, sent, turn}, body, tokens)
 		if err == nil && (s.App != app || s.KeyID != kid || s.AbsoluteEnd.UnixMilli() < 0) {
 			t.Errorf("opened as %+v", s)
 		}

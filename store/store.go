@@ -1,5 +1,5 @@
-// Package store keeps what must outlive a request, in Redis: it implements the ports Records, Leases, Markers, OneTime
-// and Events of package bff, and rate limits.
+// Package store keeps what must outlive a request, in Redis: it implements the ports Records, Leases, Markers,
+// OneTime, Events, Turns and Codes of package bff, and rate limits.
 //
 // It knows Redis (a single primary, one behind Sentinel, or a Cluster), the layout of its keys, and how a record is
 // sealed field by field. It does not know what a session is allowed to do, when one has ended, or whom to ask about it:
@@ -7,7 +7,8 @@
 //
 // The journey of a session: Create writes its index entries, then its record. Each request Reads it: one command to the
 // primary. Touch moves its idle end; Claim, MarkSent, Save and Release carry a refresh. Mark, Members and Delete end it,
-// and what is left is the reason, for a while.
+// and what is left is the reason, for a while. That of a native app begins as a login that waits under a code (Keep), once
+// redeemed (Redeem), and its handles move by Rotate.
 //
 // The rules that everything here holds:
 //
@@ -108,6 +109,8 @@ var (
 	_ bff.Markers = (*Store)(nil)
 	_ bff.OneTime = (*Store)(nil)
 	_ bff.Events  = (*Store)(nil)
+	_ bff.Turns   = (*Store)(nil)
+	_ bff.Codes   = (*Store)(nil)
 )
 
 // New makes a store. It asks nothing of Redis: a gateway starts without it, and says so. Errors are about the options.

@@ -12,6 +12,7 @@ const (
 	CodeCookiesBlocked      bff.Code = "cookies_blocked"       // 400: the cookie set a moment ago did not come back
 	CodeLoginMisconfigured  bff.Code = "login_misconfigured"   // 400: the provider says that our request is wrong
 	CodeLoginProviderFailed bff.Code = "login_provider_failed" // 502: the provider says that it failed itself
+	CodeClientRejected      bff.Code = "invalid_client"        // 401: no app of this name, or one that proves itself in a way we do not take
 )
 
 // statusClientGone is what nginx made the custom for "the client closed the connection": it stands in logs only.
@@ -79,6 +80,9 @@ var answers = map[bff.Code]answer{
 	bff.CodeLoginCodeRejected:  {400, "Sign-in not completed", "The sign-in service did not accept its own answer any more. Start again.", signIn},
 	bff.CodeLoginTokenRejected: {400, "Answer not accepted", "What the sign-in service answered did not hold. Nothing was done with it. Start again.", signIn},
 	bff.CodeIDPMisconfigured:   {502, "Sign-in not possible", "Sign-in is not set up correctly here. Tell whoever runs this app.", signIn},
+
+	bff.CodeGrantRejected: {400, "Not accepted", "This code or handle is not good any more. Sign in again in the app.", ways{}},
+	CodeClientRejected:    {401, "Unknown app", "No app of this name may sign in here.", ways{}},
 
 	CodeLoginMisconfigured:  {400, "Sign-in not possible", "The sign-in service does not accept how this app asks. Tell whoever runs this app.", signIn},
 	CodeLoginProviderFailed: {502, "Sign-in service failed", "The sign-in service had a problem. Try again in a moment.", signIn},

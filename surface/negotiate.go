@@ -1,6 +1,7 @@
 package surface
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 )
@@ -19,8 +20,16 @@ func WantsPage(r *http.Request) bool {
 	}
 }
 
-// WriteError answers with err: as a page to a navigation, as a problem to everything else.
+// WriteError answers with err: as a page to a navigation, as a problem to everything else. An *OAuthError is for the
+// client of an OAuth endpoint, whatever else it says of itself; a *ChallengeError has its challenge in the header.
 func WriteError(w http.ResponseWriter, r *http.Request, err error, info Info) {
+	if o, ok := errors.AsType[*OAuthError](err); ok {
+		writeOAuth(w, r, o, info)
+		return
+	}
+	if c, ok := errors.AsType[*ChallengeError](err); ok {
+		w.Header().Set("WWW-Authenticate", c.challenge())
+	}
 	if WantsPage(r) {
 		writeErrorPage(w, r, err, info)
 		return

@@ -10,8 +10,10 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 
 	"cloakroom/bff"
 )
@@ -28,29 +30,53 @@ var (
 )
 
 // Page is a small page of the gateway's own: no image, no font, nothing from anywhere else, and no text that was not
-// written here but for request id and code.
+// written here but for request id, code and the values of facts.
 type Page struct {
 	Status    int    // 0 = 200
 	Lang      string // of the texts; "" = en
 	Title     string
 	Text      []string // paragraphs
+	Facts     []Fact   // what the user decides by
 	Actions   []Action // ways on, the most likely first
 	Code      bff.Code // "" = none shown
 	Provider  string   // the provider's error code, as ProviderCode returned it; "" = none shown
 	RequestID string   // "" = none shown
 
 	MoveOnTo string // the browser goes there by itself at once; a path of this origin
-	Form     *Form  // a form that sends itself off
+	Form     *Form
 }
 
 // Action is a link. An empty URL is the page's own address.
 type Action struct{ Label, URL string }
 
-// Form is a form POST to another origin that sends itself off by a script, and by its button where scripts are off.
+// Fact is one line of what the user decides by. Its value may be anybody's words: it is cut, and shown as text.
+type Fact struct{ Label, Value string }
+
+// Shown is the value as a page may show it: nothing invisible that makes it look like another, and no more than fits.
+func (f Fact) Shown() string {
+	const longest = 120 // characters: names, addresses and redirect URIs of apps are shorter
+	shown := []rune(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) { // also what turns the direction of writing round
+			return -1
+		}
+		return r
+	}, f.Value))
+	if len(shown) > longest {
+		return string(shown[:longest]) + "…"
+	}
+	return string(shown)
+}
+
+// Form is a form of hidden values that sends itself off by a script, and by its button where scripts are off.
 type Form struct {
-	Label  string
-	Action string // absolute URL, http or https
-	Values url.Values
+	Label   string // of its button
+	Here    bool   // it comes back to this origin: Action is a path, or "" for the page's own address
+	Action  string // otherwise an absolute URL, http or https
+	Get     bool   // by GET instead of POST: an Action then has no query, for a browser would drop it
+	Values  url.Values
+	Waits   bool   // it does not send itself off
+	Cancel  string // label of a second button, which sends cancel=1 along; "" = none
+	LeadsTo string // absolute URI where the answer may redirect to; "" = nowhere but to Action
 }
 
 // field is one hidden input.
@@ -82,6 +108,11 @@ func WritePage(w http.ResponseWriter, r *http.Request, p Page) error {
 	Private(w.Header())
 	w.Header().Set("Content-Security-Policy", policy)
 	w.Header().Set("X-Frame-Options", "DENY") // for what is too old for frame-ancestors
+	if p.Form != nil && p.Form.Here {
+		// Under no-referrer the form's own POST would come with "Origin: null" (Fetch standard, section 3.2), which no guard
+		// takes. What leaves this origin is its name, never an address.
+		w.Header().Set("Referrer-Policy", "strict-origin")
+	}
 	w.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
 	write(w, r, cmp.Or(p.Status, http.StatusOK), "text/html; charset=utf-8", body.Bytes())
 	return nil
@@ -107,19 +138,54 @@ func (p Page) shown() any {
 }
 
 // contentPolicy is a page's Content-Security-Policy: nothing may load, run, frame or be framed but what is named, and
-// what stands in the page is named by its hash, never by 'unsafe-inline'. A form that posts to the provider must be
-// allowed to, or the browser drops it without a word.
+// what stands in the page is named by its hash, never by 'unsafe-inline'. Where a form leads to, and where its answer
+// redirects to, must be allowed, or the browser drops it without a word.
 func contentPolicy(p Page) (string, error) {
 	script, target := "", ""
 	if p.Form != nil {
-		origin, err := originOf(p.Form.Action)
-		if err != nil {
+		var err error
+		if target, err = p.Form.targets(); err != nil {
 			return "", err
 		}
-		script, target = "script-src "+hashSource(submitScript)+"; ", " "+origin
+		if !p.Form.Waits {
+			script = "script-src " + hashSource(submitScript) + "; "
+		}
 	}
 	return "default-src 'none'; style-src " + hashSource(pageStyle) + "; " + script +
 		"base-uri 'none'; frame-ancestors 'none'; form-action 'self'" + target, nil
+}
+
+// targets lists what form-action must name beside 'self'.
+func (f *Form) targets() (sources string, err error) {
+	if !f.Here {
+		origin, err := originOf(f.Action)
+		if err != nil {
+			return "", err
+		}
+		sources = " " + origin
+	}
+	if f.LeadsTo == "" {
+		return sources, nil
+	}
+	source, err := sourceOf(f.LeadsTo)
+	return sources + " " + source, err
+}
+
+// privateScheme is a scheme of RFC 3986 section 3.1, in lower case.
+var privateScheme = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
+
+// sourceOf names where an app is answered as a policy can: by its origin, or by its scheme where that has no host that
+// the grammar of sources takes, as private schemes and [::1] (CSP Level 3 section 2.3.1).
+func sourceOf(raw string) (string, error) {
+	scheme, _, ok := strings.Cut(raw, ":")
+	switch {
+	case !ok || !privateScheme.MatchString(scheme):
+		return "", errors.New("redirect target without a scheme")
+	case scheme != "http" && scheme != "https", strings.HasPrefix(raw, "http://["):
+		return scheme + ":", nil
+	default:
+		return originOf(raw)
+	}
 }
 
 // hashSource names inline text by its digest (CSP Level 3 section 2.3.1).

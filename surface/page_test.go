@@ -112,7 +112,9 @@ func TestThePagesOfSignInAndSignOut(t *testing.T) {
 
 // shows RPL-HINT (the page's part)
 func TestTheLogoutPage(t *testing.T) {
-	res, text := page(t, surface.LogoutPage("https://idp.example:8443/end?a=1&b=2", url.Values{"state": {`"><b>`}, "id_token_hint": {"x.y"}}))
+	res, text := page(t, surface.LogoutPage(&bff.EndSessionRequest{
+		URL: "https://idp.example:8443/end?a=1&b=2", Post: true, Values: url.Values{"state": {`"><b>`}, "id_token_hint": {"x.y"}},
+	}, ""))
 	wellFormed(t, "logout", res, text)
 	csp := res.Header.Get("Content-Security-Policy")
 	if !strings.HasSuffix(csp, "form-action 'self' https://idp.example:8443") || !strings.Contains(csp, "script-src 'sha256-") {
@@ -123,7 +125,7 @@ func TestTheLogoutPage(t *testing.T) {
 	}
 	for _, bad := range []string{"/end", "javascript:alert(1)", "https://", "https://idp.example;script-src", "//idp.example/end", "data:text/html,x"} {
 		w := httptest.NewRecorder()
-		if err := surface.WritePage(w, httptest.NewRequest("GET", "/", nil), surface.LogoutPage(bad, nil)); err == nil || w.Body.Len() > 0 {
+		if err := surface.WritePage(w, httptest.NewRequest("GET", "/", nil), surface.LogoutPage(&bff.EndSessionRequest{URL: bad, Post: true}, "")); err == nil || w.Body.Len() > 0 {
 			t.Errorf("a form to %q was written", bad)
 		}
 	}

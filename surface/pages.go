@@ -1,10 +1,15 @@
 package surface
 
 import (
+	"cmp"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
+
+	"cloakroom/bff"
 )
 
 // BouncePage is the answer to a callback whose session cookie is SameSite=Strict: the browser withholds that cookie
@@ -35,12 +40,71 @@ func ConfirmLogoutPage(home string) Page {
 	}
 }
 
-// LogoutPage ends the provider's session by a form POST: nothing of it stands in a URL (RP-Initiated Logout section 2).
-func LogoutPage(action string, values url.Values) Page {
+// LogoutPage ends the provider's session by a form: by POST where that is supported, for then nothing of it stands in a URL
+// (RP-Initiated Logout section 2). The way back may lead on to leadsTo, an app's own URI; "" = not beyond this origin.
+func LogoutPage(to *bff.EndSessionRequest, leadsTo string) Page {
+	form := &Form{Label: "Continue", Action: to.URL, Get: !to.Post, Values: to.Values, LeadsTo: leadsTo}
+	if form.Get {
+		form.Action, form.Values = withoutQuery(to)
+	}
 	return Page{
 		Title: "Signing out", Text: []string{"You are signed out here. One more step signs you out of the sign-in service."},
-		Form: &Form{Label: "Continue", Action: action, Values: values},
+		Form: form,
 	}
+}
+
+// withoutQuery moves what the endpoint's own query says in among the values.
+func withoutQuery(to *bff.EndSessionRequest) (action string, values url.Values) {
+	action, query, _ := strings.Cut(to.URL, "?")
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		values = url.Values{} // a query that is none is nothing the provider could read either
+	}
+	maps.Copy(values, to.Values)
+	return action, values
+}
+
+// ConfirmAppPage stands between a sign-in that succeeded and a native app whose redirect does not prove who receives it
+// (RFC 8252 section 8.6): a person looks and decides. check goes into the form; its cookie is the other half. at is the
+// path of this origin that takes the answer.
+func ConfirmAppPage(app *bff.App, who, redirectURI, at, check string) Page {
+	name := cmp.Or(app.Name, app.ID)
+	return Page{
+		Title: "Open the app?",
+		Text:  []string{"You are about to sign in to an app on this device. Continue only if you have just started this there."},
+		Facts: []Fact{{"App", name}, {"Signed in as", who}, {"Answer goes to", redirectURI}},
+		Form: &Form{
+			Label: "Continue", Cancel: "Cancel", Here: true, Action: at, Values: url.Values{"confirm": {check}}, Waits: true, LeadsTo: redirectURI,
+		},
+	}
+}
+
+// LeavePage is the first page of a native app's sign-out. A link is only looked at by GET, by scanners too: its form takes
+// the one-time address. waits asks for a click, where somebody else may have sent the browser here.
+func LeavePage(waits bool) Page {
+	p := Page{Title: "Signing out", Text: []string{"One more step signs you out of the sign-in service."}, Form: &Form{Label: "Sign out", Here: true, Waits: waits}}
+	if waits {
+		p.Title, p.Text = "Sign out?", []string{"Another site sent you here to sign out of the sign-in service. Continue only if you meant to."}
+	}
+	return p
+}
+
+// MoveOnPage leads on to a path of this origin after a form, where no redirect may (CSP Level 3, form-action).
+func MoveOnPage(to string) Page {
+	return Page{Title: "Signed out", Text: []string{"You are signed out."}, MoveOnTo: to, Actions: []Action{{"Continue", to}}}
+}
+
+// BackToAppPage says that the session is over, to the user of a native app.
+func BackToAppPage() Page {
+	return Page{Title: "Signed out", Text: []string{"You are signed out. You can close this window and go back to the app."}}
+}
+
+// MissedLinkPage is what a browser shows at an address that belongs to an app which is not there to take it (RFC 8252
+// section 7.2). It shows nothing of the address.
+func MissedLinkPage() Page {
+	return Page{Title: "Open this in the app", Text: []string{
+		"This address belongs to an app that is not installed on this device, or did not open.", "Install or open the app, then sign in from there.",
+	}}
 }
 
 // SignedOutPage says that the session here is over.

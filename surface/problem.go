@@ -68,8 +68,8 @@ func ProblemOf(err error, info Info) Problem {
 	return p
 }
 
-// WriteProblem answers with err as application/problem+json. There is no WWW-Authenticate: a cookie has no challenge,
-// and a made-up scheme would help nobody.
+// WriteProblem answers with err as application/problem+json. There is no WWW-Authenticate but for a ChallengeError: a
+// cookie has no challenge, and a made-up scheme would help nobody.
 func WriteProblem(w http.ResponseWriter, r *http.Request, err error, info Info) {
 	p := ProblemOf(err, info)
 	body, err := json.Marshal(p)

@@ -1,11 +1,12 @@
 // Package surface is what the browser surface and the native surface answer with: problems and pages for errors, the
-// session answer, the small pages of sign-in and sign-out, and how the provider's answer to a callback is read and
-// told onwards. It knows package bff and HTTP. It does not know cookies, handles, guards, the store or any provider.
+// session answer, the small pages of sign-in and sign-out, and what both do with a sign-in on its way: how its start and
+// the provider's answer are read, and how the browser is given its half of the state in a cookie. It knows package bff and
+// HTTP. It does not know session cookies, handles, which guard a request must pass, the store or any provider.
 //
 // The journey through it: a handler of a surface answers by WriteJSON, Redirect or WritePage, or returns an error. The
 // one place that writes errors (in the server) hands that to WriteError, which chooses: a navigation gets a page with a
-// way on, everything else problem+json. Both read one table, so that a code has the same status and title wherever it
-// shows.
+// way on, an OAuth client the JSON of RFC 6749, everything else problem+json. All read one table, so that a code has the
+// same status and title wherever it shows.
 package surface
 
 import (
@@ -13,6 +14,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"time"
 
 	"cloakroom/bff"
 )
@@ -73,6 +75,20 @@ func WriteJSON(w http.ResponseWriter, r *http.Request, status int, v any) error 
 	}
 	Private(w.Header())
 	write(w, r, status, "application/json; charset=utf-8", body)
+	return nil
+}
+
+// WritePublicJSON answers with v, which is the same for everybody and may be stored for a while. An error means that v
+// has no JSON form, and nothing was written.
+func WritePublicJSON(w http.ResponseWriter, r *http.Request, life time.Duration, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	Private(w.Header())
+	w.Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(int(life/time.Second)))
+	w.Header().Del("Vary")
+	write(w, r, http.StatusOK, "application/json; charset=utf-8", body)
 	return nil
 }
 

@@ -51,7 +51,7 @@ func BenchmarkForward(b *testing.B) {
 			b.Error(err)
 			return
 		}
-		m, err := table.Match("web", r.Method, path)
+		m, err := table.Match(r.Method, path, "web")
 		if err != nil {
 			b.Error(err)
 			return

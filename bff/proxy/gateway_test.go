@@ -136,7 +136,7 @@ func (g *gateway) forward(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	m, err := g.table.Match("web", r.Method, path)
+	m, err := g.table.Match(r.Method, path, "web")
 	if err != nil {
 		return err
 	}

@@ -38,10 +38,10 @@ func (e *MethodError) Error() string { return e.Err.Error() }
 // Unwrap returns the *bff.Error.
 func (e *MethodError) Unwrap() error { return e.Err }
 
-// Match finds the route for a path that CleanPath returned. The longest path decides, then the app, then the method: a
-// shorter route is never a way around a longer one. Errors are *bff.Error with CodeNotFound, CodeAppNotAllowed or
-// CodeBadRequest, or a *MethodError.
-func (t *Table) Match(app, method, cleanPath string) (*Match, error) {
+// Match finds the route that one of the apps may take, for a path that CleanPath returned. The longest path decides, then
+// the app, then the method: a shorter route is never a way around a longer one. Errors are *bff.Error with CodeNotFound,
+// CodeAppNotAllowed or CodeBadRequest, or a *MethodError.
+func (t *Table) Match(method, cleanPath string, apps ...string) (*Match, error) {
 	plain, err := decode(cleanPath)
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func (t *Table) Match(app, method, cleanPath string) (*Match, error) {
 	m := &Match{path: cleanPath}
 	open := false
 	for _, c := range found {
-		if len(c.Apps) > 0 && !slices.Contains(c.Apps, app) {
+		if len(c.Apps) > 0 && !intersect(c.Apps, apps) {
 			continue
 		}
 		open = true

@@ -72,7 +72,7 @@ func TestMatch(t *testing.T) {
 			if method == "" {
 				method = "GET"
 			}
-			m, err := table.Match(app, method, c.path)
+			m, err := table.Match(method, c.path, app)
 			if got := outcome(m, err); got != c.want {
 				t.Fatalf("got %s (%v), want %s", got, err, c.want)
 			}

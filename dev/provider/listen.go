@@ -26,14 +26,15 @@ type listening struct {
 }
 
 // Start listens on addr, a loopback address such as "127.0.0.1:0" ("" means that one), and fixes the issuer: http, the host as
-// written in addr, the port as bound. ErrNotLoopback if the address is any other.
+// written in addr, the port as bound (Config.Origin may say otherwise). ErrNotLoopback if the address is any other, unless the
+// provider was made with InsecureListen.
 func (p *Provider) Start(addr string) error {
 	addr = orElse(addr, "127.0.0.1:0")
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return fmt.Errorf("reading address: %w", err)
 	}
-	if ip := net.ParseIP(host); host != "localhost" && !ip.IsLoopback() {
+	if ip := net.ParseIP(host); !p.anywhere && host != "localhost" && !ip.IsLoopback() {
 		return fmt.Errorf("%w: %s", ErrNotLoopback, addr)
 	}
 	p.listen.mu.Lock()
@@ -51,17 +52,24 @@ func (p *Provider) bind(addr, host string) error {
 		return fmt.Errorf("listening: %w", err)
 	}
 	bound := ln.Addr().(*net.TCPAddr)
-	if !bound.IP.IsLoopback() { // "localhost" is whatever the hosts file says
+	if !p.anywhere && !bound.IP.IsLoopback() { // "localhost" is whatever the hosts file says
 		_ = ln.Close()
 		return fmt.Errorf("%w: %s", ErrNotLoopback, bound)
 	}
 	p.listen.addr = net.JoinHostPort(host, fmt.Sprint(bound.Port))
 	p.mu.Lock()
-	p.issuer = "http://" + p.listen.addr + p.path
+	p.issuer = orElse(p.origin, "http://"+p.listen.addr) + p.path
 	p.mu.Unlock()
 	p.listen.server = &http.Server{Handler: p.routes(), ReadHeaderTimeout: 10 * time.Second} // loopback clients are never that slow
 	go func(s *http.Server) { _ = s.Serve(ln) }(p.listen.server)                             // ends with ErrServerClosed
 	return nil
+}
+
+// Address is where it listens, with the port as bound; "" before Start.
+func (p *Provider) Address() string {
+	p.listen.mu.Lock()
+	defer p.listen.mu.Unlock()
+	return p.listen.addr
 }
 
 // Stop makes the provider unreachable: listener and connections are closed, state is kept. Requests already inside are still worked

@@ -9,20 +9,27 @@ import (
 )
 
 // style is the whole look of the provider's pages. They load nothing.
-const style = `:root{color-scheme:light dark}
-body{font:1rem/1.5 system-ui,sans-serif;margin:0;padding:2rem 1rem;display:grid;place-items:center;min-height:calc(100vh - 4rem)}
-main{width:min(26rem,100%)}
-h1{font-size:1.4rem;margin:0 0 .25rem}
-p{margin:.25rem 0 1.25rem}
-ul{list-style:none;margin:0 0 1rem;padding:0;display:grid;gap:.5rem}
-button,input{font:inherit;width:100%;box-sizing:border-box;padding:.7rem .9rem;border:1px solid #888;border-radius:.5rem}
+const style = `:root{color-scheme:light dark;--ink:#1b2430;--soft:#55606e;--ground:#eef1f6;--card:#fff;--line:#c8d0dc;--act:#3547b5;--tint:#edf0fd;--warn:#8a5300;--warm:#fff3dc}
+@media (prefers-color-scheme:dark){:root{--ink:#e8ecf3;--soft:#a9b4c4;--ground:#10141b;--card:#1a202a;--line:#384253;--act:#aab8ff;--tint:#252d45;--warn:#ffce80;--warm:#33270f}}
+*{box-sizing:border-box}
+body{font:1rem/1.5 system-ui,sans-serif;margin:0;padding:2rem 1rem;display:grid;place-items:center;min-height:100vh;background:var(--ground);color:var(--ink)}
+main{width:100%;max-width:27rem;padding:2rem 1.75rem;background:var(--card);border:1px solid var(--line);border-radius:1rem;box-shadow:0 1rem 3rem rgb(0 0 0/.08)}
+.demo{display:inline-block;margin:0 0 1rem;padding:.2rem .7rem;border-radius:1rem;background:var(--warm);color:var(--warn);font-size:.85rem;font-weight:600}
+h1{font-size:1.6rem;line-height:1.2;margin:0 0 .35rem}
+p{margin:0 0 1.25rem;color:var(--soft);overflow-wrap:anywhere}
+p strong{color:var(--ink)}
+ul{list-style:none;margin:0 0 1rem;padding:0;display:grid;gap:.6rem}
+button,input{font:inherit;color:inherit;width:100%;min-height:2.75rem;padding:.7rem .9rem;border:1px solid var(--line);border-radius:.7rem;background:transparent}
 button{cursor:pointer;text-align:left}
-button:hover{border-color:currentColor}
-button:focus-visible,input:focus-visible{outline:3px solid #2f6fed;outline-offset:2px}
-button small{display:block}
-label{display:block;margin:.75rem 0}
-.quiet{text-align:center}
-footer{margin-top:1.5rem;font-size:.85rem}`
+button:hover{border-color:var(--act);background:var(--tint)}
+button:focus-visible,input:focus-visible{outline:3px solid var(--act);outline-offset:2px}
+.user{display:grid;grid-template-columns:2.75rem 1fr;column-gap:.9rem;align-items:center;font-weight:600}
+.user span{grid-row:span 2;display:grid;place-items:center;height:2.75rem;border-radius:50%;background:var(--act);color:var(--card);font-size:1.15rem}
+.user small{color:var(--soft);font-weight:400;overflow-wrap:anywhere}
+label{display:block;margin:.9rem 0;font-weight:600}
+label input{display:block;margin-top:.3rem;font-weight:400}
+.quiet{text-align:center;color:var(--act);font-weight:600}
+footer{margin-top:1.5rem;padding-top:1rem;border-top:1px solid var(--line);font-size:.85rem;color:var(--soft)}`
 
 const pages = `{{define "top"}}<!doctype html>
 <html lang="en">
@@ -34,19 +41,20 @@ const pages = `{{define "top"}}<!doctype html>
 </head>
 <body>
 <main>
+<div class="demo">Demo provider</div>
 <h1>{{.}}</h1>
 {{end}}
-{{define "bottom"}}<footer>A development provider. It asks nobody for a password.</footer>
+{{define "bottom"}}<footer>This is no real sign-in: a provider for development, where anybody can be anybody and nobody is asked for a password.</footer>
 </main>
 </body>
 </html>
 {{end}}
 {{define "users"}}{{template "top" "Sign in"}}
-<p>Who are you, for <strong>{{.Client}}</strong>?</p>
+<p>Who do you want to be, for <strong>{{.Client}}</strong>?</p>
 <form method="post" action="{{.Action}}">
 <input type="hidden" name="flow" value="{{.Flow}}">
 <ul>{{range .Users}}
-<li><button name="user" value="{{.Sub}}">{{.Name}}<small>{{.Email}}</small></button></li>{{end}}
+<li><button class="user" name="user" value="{{.Sub}}"><span aria-hidden="true">{{.Initial}}</span>{{.Name}} <small>{{.Email}}</small></button></li>{{end}}
 </ul>
 <button class="quiet" name="deny" value="1">Do not sign in</button>
 </form>

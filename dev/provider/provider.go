@@ -3,7 +3,7 @@
 // It knows OpenID Connect from the provider's side (discovery, keys, the authorization page, tokens, revocation, sign-out, logout
 // tokens) and how to misbehave on request. It knows nothing of the gateway and imports nothing of this module, so that it cannot share
 // a misunderstanding with the code that it is used to test. It is not a product: it holds passwords for nobody, keeps all state in
-// memory, makes new keys at each start, and refuses to listen on anything but a loopback address.
+// memory, makes new keys at each start, and refuses to listen on anything but a loopback address unless told that this is insecure.
 //
 // The journey: New makes a provider with clients and users, Start gives it an address and with that its issuer. A request enters in
 // serve (faults.go), is written to the log, meets the faults queued for its endpoint, and is worked on under one lock, by authorize.go
@@ -26,6 +26,11 @@ type Config struct {
 	// IssuerPath is appended to the origin to form the issuer, byte for byte: "" gives http://127.0.0.1:8090, "/dex" an issuer with a
 	// path, "/" one that ends in a slash. The endpoints stand below it.
 	IssuerPath string
+	// Origin begins the issuer instead of the address of Start: for a provider that is reached under another address than the one it
+	// listens on, as in a container. Scheme, host and port alone.
+	Origin string
+	// InsecureListen lets Start listen where other machines may come from. Whoever comes can sign in as anybody.
+	InsecureListen bool
 	// CookieName names the cookie of the provider's own browser session; "" means devprovider. Cookies do not know ports, so two
 	// providers on one host that one browser visits need two names.
 	CookieName string
@@ -47,10 +52,12 @@ type Config struct {
 
 // Provider is one OpenID provider. Its methods may be called at any time from any goroutine.
 type Provider struct {
-	path   string // of the issuer, as configured
-	cookie string
-	now    func() time.Time
-	http   *http.Client
+	path     string // of the issuer, as configured
+	origin   string // of the issuer, as configured; "" for where it listens
+	anywhere bool   // InsecureListen
+	cookie   string
+	now      func() time.Time
+	http     *http.Client
 
 	life   context.Context // ends with Close: frees whoever is held by a gate or a delay
 	finish context.CancelFunc
@@ -80,7 +87,7 @@ func New(cfg Config) (*Provider, error) {
 		return nil, err
 	}
 	p := &Provider{
-		path: cfg.IssuerPath, cookie: orElse(cfg.CookieName, "devprovider"), now: cfg.Now, http: cfg.HTTP,
+		path: cfg.IssuerPath, origin: cfg.Origin, anywhere: cfg.InsecureListen, cookie: orElse(cfg.CookieName, "devprovider"), now: cfg.Now, http: cfg.HTTP,
 		behaviour: cfg.Behaviour, keys: keys, users: cfg.Users,
 		clients: map[string]Client{}, sessions: map[string]*session{}, flows: map[string]authRequest{},
 		logouts: map[string]logoutRequest{}, codes: map[string]*code{},

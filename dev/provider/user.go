@@ -14,6 +14,14 @@ type User struct {
 	Claims      map[string]any // custom claims of access tokens
 }
 
+// Initial is the first letter of the name, for the page of users.
+func (u User) Initial() string {
+	for _, letter := range u.Name {
+		return string(letter)
+	}
+	return ""
+}
+
 // DefaultUsers are Ada and Grace, in two organizations.
 func DefaultUsers() []User {
 	return []User{

@@ -9,6 +9,8 @@ type App struct {
 	// Origin is where a browser app lives: scheme, host and port, nothing else.
 	// https, or http for loopback names. spa and web only, required there.
 	Origin string `yaml:"origin"`
+	// Name is what a person is told the app is called. Default the app's id.
+	Name string `yaml:"name"`
 	// Provider is the name of one of Config.Providers.
 	Provider string `yaml:"provider"`
 	// ClientID is the app's at the provider.
@@ -26,7 +28,8 @@ type App struct {
 	// Login is what a sign-in may be asked to do.
 	Login Login `yaml:"login"`
 	// PostLogout is the path a browser comes to after signing out. Default "/".
-	// spa and web only.
+	// Of a mobile or desktop app it is a URI of its own, by the rules of
+	// RedirectURIs; by default a page says that one can go back to the app.
 	PostLogout string `yaml:"post_logout"`
 	// AllowedOrigins are other origins of the same site whose pages may call
 	// this app's endpoints. Default none. spa and web only.
@@ -48,9 +51,11 @@ func (a *App) Native() bool { return a.Kind == "mobile" || a.Kind == "desktop" }
 
 // SessionRules are how long a session lasts and how its cookie travels.
 type SessionRules struct {
-	// Idle ends a session that was not used for so long. Default 30m.
+	// Idle ends a session that was not used for so long. Default 30m; for mobile
+	// and desktop 336h (two weeks).
 	Idle time.Duration `yaml:"idle"`
-	// Absolute ends any session so long after it began. Default 12h.
+	// Absolute ends any session so long after it began. Default 12h; for mobile
+	// and desktop 2160h (90 days).
 	Absolute time.Duration `yaml:"absolute"`
 	// SameSite is strict or lax; none is refused. Default strict for spa, lax
 	// for web. spa and web only.
@@ -97,8 +102,8 @@ type LoginParams struct {
 
 // Handle is how a native app's handle behaves.
 type Handle struct {
-	// DPoP says whether handles are bound to a key of the app (RFC 9449):
-	// required, optional (the default) or off.
+	// DPoP says whether handles are bound to a key of the app (RFC 9449): off
+	// (the default), allowed or required.
 	DPoP string `yaml:"dpop"`
 	// Grace is how long a replaced refresh handle is still answered with its
 	// successor. Default 30s.
@@ -114,4 +119,7 @@ type Static struct {
 	Dir string `yaml:"dir" path:"dir"`
 	// URL is a server to forward to, as a development server; loopback only.
 	URL string `yaml:"url"`
+	// Protected shows them to nobody but whoever is signed in; others are sent
+	// to sign in and come back to the very page. Default false.
+	Protected bool `yaml:"protected"`
 }

@@ -144,6 +144,9 @@ func TestBadApps(t *testing.T) {
 		{"a folder and a server", "kind: spa", "kind: spa\n    static: {dir: ., url: \"http://127.0.0.1:5173\"}", []string{
 			"cloakroom.yaml:14: apps.web.static.url: beside dir; serve a folder or another server, not both",
 		}},
+		{"nothing to protect", "kind: spa", "kind: spa\n    static: {protected: true}", []string{
+			"cloakroom.yaml:14: apps.web.static.protected: nothing to protect; name a folder with dir",
+		}},
 		{"a folder that is not there", "kind: spa", "kind: spa\n    static: {dir: dist}", []string{
 			"cloakroom.yaml:14: apps.web.static.dir: dist is no folder; name one that exists",
 		}},

@@ -54,7 +54,7 @@ func TestBadNativeApps(t *testing.T) {
 		}},
 		{"keys of a browser app", "kind: mobile", "kind: mobile\n    origin: https://phone.example.com\n    post_logout: /\n    static: {dir: .}\n    allowed_origins: []\n    session: {same_site: lax}\n    login: {initiate: true}", []string{
 			"cloakroom.yaml:20: apps.phone.origin: belongs to spa and web apps; delete it",
-			"cloakroom.yaml:21: apps.phone.post_logout: belongs to spa and web apps; delete it",
+			"cloakroom.yaml:21: apps.phone.post_logout: no scheme; write it in full, as com.example.app:/signed-in",
 			"cloakroom.yaml:22: apps.phone.static: belongs to spa and web apps; delete it",
 			"cloakroom.yaml:23: apps.phone.allowed_origins: belongs to spa and web apps; delete it",
 			"cloakroom.yaml:24: apps.phone.session.same_site: belongs to spa and web apps; delete it",
@@ -62,7 +62,7 @@ func TestBadNativeApps(t *testing.T) {
 		}},
 		{"a handle out of bounds", "kind: mobile", "kind: mobile\n    handle: {dpop: maybe, grace: 1h, access_life: 0s}", []string{
 			"cloakroom.yaml:20: apps.phone.handle.access_life: out of bounds; write something from 1s to 24h",
-			"cloakroom.yaml:20: apps.phone.handle.dpop: not one of the values known here; write one of required, optional, off",
+			"cloakroom.yaml:20: apps.phone.handle.dpop: not one of the values known here; write one of off, allowed, required",
 			"cloakroom.yaml:20: apps.phone.handle.grace: out of bounds; write something from 0s to 10m",
 		}},
 	})

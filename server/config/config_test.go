@@ -154,7 +154,7 @@ func TestLoadGivesTypedValuesAndDefaults(t *testing.T) {
 	if diff := cmp.Diff([]*config.Route{wantRoute}, c.Routes); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)
 	}
-	if got := c.Apps["phone"].Handle; got != (config.Handle{DPoP: "optional", Grace: 30 * time.Second, AccessLife: 15 * time.Minute}) {
+	if got := c.Apps["phone"].Handle; got != (config.Handle{DPoP: "off", Grace: 30 * time.Second, AccessLife: 15 * time.Minute}) {
 		t.Errorf("apps.phone.handle = %+v", got)
 	}
 	if c.Apps["web"].Native() || !c.Apps["phone"].Native() {

@@ -81,7 +81,9 @@ login: {initiate: false, default_return: /}
 post_logout: /
 `
 	nativeDefaults = `
-handle: {dpop: optional, grace: 30s, access_life: 15m}
+session: {idle: 336h, absolute: 2160h}    # two weeks in a drawer, and a sign-in each quarter
+handle: {dpop: off, grace: 30s, access_life: 15m}
+post_logout: ""
 `
 )
 
@@ -136,7 +138,6 @@ func fillDefaults(tree *value, env []string) {
 }
 
 func fillApp(tree, app *value, here source) {
-	app.fill(layerOf(appDefaults), here)
 	switch kind := app.word("kind"); kind {
 	case "spa", "web":
 		app.fill(layerOf(browserDefaults), here)
@@ -144,6 +145,7 @@ func fillApp(tree, app *value, here source) {
 	case "mobile", "desktop":
 		app.fill(layerOf(nativeDefaults), here)
 	}
+	app.fill(layerOf(appDefaults), here)
 	provider := tree.get("providers").get(app.word("provider"))
 	inherit(app, "scopes", provider.get("scopes"))
 	inherit(app.get("login").get("params"), "prompt", provider.get("prompts"))

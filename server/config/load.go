@@ -27,17 +27,27 @@ func Load(path string, env []string) (*Config, error) {
 // Parse is [Load] with the file's bytes at hand. The name is where they came
 // from: problems show it, and relative file names start at its folder.
 func Parse(name string, data []byte, env []string) (*Config, error) {
-	r := &report{file: name, sources: map[string]source{}, broken: map[string]bool{}}
+	r := newReport(name)
 	tree := r.parse(data)
 	if tree == nil { // all that could follow is that everything is missing
 		return nil, r.err()
 	}
 	r.overlay(tree, env)
+	return r.finish(tree, env)
+}
+
+func newReport(name string) *report {
+	return &report{file: name, sources: map[string]source{}, broken: map[string]bool{}}
+}
+
+// finish fills the tree with what presets and defaults say, and makes the checked
+// configuration of it.
+func (r *report) finish(tree *value, env []string) (*Config, error) {
 	fillPresets(tree)
 	fillDefaults(tree, env)
 
 	c := &Config{}
-	d := decoder{report: r, dir: filepath.Dir(name)}
+	d := decoder{report: r, dir: filepath.Dir(r.file)}
 	d.decode(tree, reflect.ValueOf(c).Elem(), "")
 	r.validate(c)
 	if err := r.err(); err != nil {

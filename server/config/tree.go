@@ -15,6 +15,7 @@ const (
 	unknownLayer layer = iota
 	fromEnv
 	fromFile
+	fromBase
 	fromPreset
 	fromDefault
 )
@@ -22,7 +23,7 @@ const (
 // source is where a value came from.
 type source struct {
 	layer layer
-	name  string // the file, the variable or the preset
+	name  string // the file, the variable, the base or the preset
 	line  int    // in the file, from 1
 	held  string // the file that holds the secret itself, if one does
 
@@ -40,6 +41,8 @@ func (s source) String() string {
 		return "env " + s.name
 	case s.layer == fromFile:
 		return fmt.Sprintf("%s:%d", s.name, s.line)
+	case s.layer == fromBase:
+		return s.name
 	case s.layer == fromPreset:
 		return "preset " + s.name
 	}

@@ -40,7 +40,7 @@ func (r *report) validateApp(path string, a *App, c *Config) {
 		r.otherKind(path, "belongs to mobile and desktop apps; delete it", "redirect_uris", "handle")
 		r.validateBrowser(path, a)
 	case "mobile", "desktop":
-		r.otherKind(path, "belongs to spa and web apps; delete it", "origin", "allowed_origins", "static", "post_logout",
+		r.otherKind(path, "belongs to spa and web apps; delete it", "origin", "allowed_origins", "static",
 			"session.same_site", "login.start_origins", "login.initiate", "login.default_return")
 		r.validateNative(path, a)
 	}
@@ -115,6 +115,9 @@ func (r *report) validateBrowser(path string, a *App) {
 	if a.Static.Dir != "" && a.Static.URL != "" {
 		r.add(join(path, "static.url"), "beside dir; serve a folder or another server, not both")
 	}
+	if a.Static.Protected && a.Static.Dir == "" && a.Static.URL == "" {
+		r.add(join(path, "static.protected"), "nothing to protect; name a folder with dir")
+	}
 	if a.Static.URL != "" {
 		r.staticURL(join(path, "static.url"), a.Static.URL)
 	}
@@ -165,7 +168,7 @@ func (r *report) localPath(path, text string) {
 
 func (r *report) validateNative(path string, a *App) {
 	h := join(path, "handle")
-	r.oneOf(join(h, "dpop"), a.Handle.DPoP, "required", "optional", "off")
+	r.oneOf(join(h, "dpop"), a.Handle.DPoP, "off", "allowed", "required")
 	r.within(join(h, "grace"), a.Handle.Grace, 0, 10*time.Minute) // longer, and a stolen handle lives beside its successor
 	r.within(join(h, "access_life"), a.Handle.AccessLife, time.Second, 24*time.Hour)
 	here := join(path, "redirect_uris")
@@ -178,4 +181,7 @@ func (r *report) validateNative(path string, a *App) {
 		}
 	}
 	r.unique(here, a.RedirectURIs)
+	if wrong := redirectURI(a.PostLogout); a.PostLogout != "" && wrong != "" {
+		r.add(join(path, "post_logout"), "%s", wrong)
+	}
 }

@@ -1,0 +1,114 @@
+package bff
+
+import (
+	"context"
+	"errors"
+)
+
+// RotateHandles trades a refresh handle for the next turn of both. Reuse ends the session (RFC 9700 section 4.14.2). All
+// refusals are CodeGrantRejected, for nobody is to learn which it was; only an outage is told as one.
+func (e *Engine) RotateHandles(ctx context.Context, app *App, h Handle) (*Session, error) {
+	s, err := e.grantOf(ctx, app, h)
+	if err != nil {
+		return nil, asGrant(err)
+	}
+	t, err := e.ports.Turns.Rotate(ctx, s, h.turn, app.Grace)
+	switch {
+	case errors.Is(err, ErrReused):
+		return nil, e.reused(ctx, app, s)
+	case errors.Is(err, ErrUsed):
+		return nil, grantRejected(err) // a late duplicate: refused, and no proof of theft
+	case err != nil && errors.Is(context.Cause(ctx), context.Canceled):
+		return nil, &Error{Code: CodeClientGone, Err: err} // whether it moved or not, the next try gets the same answer
+	case err != nil:
+		return nil, asGrant(e.refused(ctx, app, s.Lookup, err))
+	}
+	s.Turn = t
+	e.Touch(s) // a rotation is the user's activity
+	return s, nil
+}
+
+// grantOf returns the live session of a refresh handle of app.
+func (e *Engine) grantOf(ctx context.Context, app *App, h Handle) (*Session, error) {
+	if h.kind != HandleRefresh {
+		e.trace.refusedCredential(ctx, app, "access handle as refresh handle")
+		return nil, grantRejected(nil)
+	}
+	s, err := e.read(ctx, app, h.root)
+	if err != nil {
+		return nil, err
+	}
+	if rule := e.misused(app, s, h); rule != "" {
+		e.trace.refusedCredential(ctx, app, rule)
+		return nil, grantRejected(nil)
+	}
+	if err := e.overdue(ctx, s); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// reused ends a session whose refresh handle two hold: which of them is the thief cannot be told (RFC 9700 section
+// 4.14.2). It is not on the time of whoever presented it, who may hang up at once.
+func (e *Engine) reused(ctx context.Context, app *App, s *Session) error {
+	e.trace.refusedCredential(ctx, app, "refresh handle reused")
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callbackDeadline)
+	defer cancel()
+	if err := e.endOne(ctx, s, ReasonHandleReused); err != nil {
+		return err
+	}
+	return grantRejected(ErrReused)
+}
+
+// endOne ends one session, no other of its SSO session, and revokes its tokens beside.
+func (e *Engine) endOne(ctx context.Context, s *Session, reason Reason) error {
+	s = e.newest(ctx, s)
+	ended, err := e.ports.Records.Delete(ctx, s.Lookup, nil, reason)
+	if err != nil {
+		return storeError("ending the session", err)
+	}
+	if ended != nil {
+		e.trace.sessionEnded(ctx, *ended, reason)
+	}
+	e.beside(revokeDeadline, func(ctx context.Context) { e.revoke(ctx, s) })
+	return nil
+}
+
+// RevokeHandle ends the session of a handle of either kind (RFC 7009). A handle that opens nothing is success (section
+// 2.2), and so is one that a rotation has made worthless. One whose own time is over still ends its session: whoever signs
+// out after a pause means it. Errors are outages, and tell that it must be asked again.
+func (e *Engine) RevokeHandle(ctx context.Context, app *App, h Handle) error {
+	s, err := e.read(ctx, app, h.root)
+	if err != nil {
+		if CodeOf(asGrant(err)) == CodeGrantRejected {
+			return nil
+		}
+		return err
+	}
+	if rule := e.misused(app, s, h); rule != "" {
+		e.trace.refusedCredential(ctx, app, rule)
+		return nil
+	}
+	// The app of the turn before may not have got its successor: what it holds is all it can sign out with.
+	lost := h.turn == s.Turn.N-1 && (s.Turn.Seen.IsZero() || !e.now().After(s.Turn.Seen.Add(app.Grace)))
+	if h.turn < s.Turn.N && !lost {
+		return nil
+	}
+	return e.endOne(ctx, s, ReasonSignedOut)
+}
+
+// grantRejected is the one answer to a code or refresh handle that is not good.
+func grantRejected(cause error) error {
+	return &Error{Code: CodeGrantRejected, Message: "This sign-in is not valid, or is over. Sign in again.", Err: cause}
+}
+
+// asGrant tells the holder of a refresh handle what the holder of a cookie is told in more words: that there is no session
+// for it. Outages stay what they are.
+func asGrant(err error) error {
+	switch CodeOf(err) {
+	case CodeSessionRequired, CodeSessionEnded, CodeSessionExpired:
+		return grantRejected(err)
+	default:
+		return err
+	}
+}

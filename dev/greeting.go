@@ -1,0 +1,146 @@
+package dev
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"cloakroom/dev/provider"
+)
+
+// greeting is what whoever started the world reads first.
+func (w *world) greeting() string {
+	var b strings.Builder
+	b.WriteString("\nCloakroom is running, on this machine alone. Ctrl-C stops it.\n\n")
+	columns(&b, w.places())
+	if w.hasDevApp() {
+		b.WriteString("\nWho can sign in (nobody is asked for a password):\n")
+		var users [][2]string
+		for _, u := range provider.DefaultUsers() {
+			users = append(users, [2]string{u.Name, u.Email})
+		}
+		columns(&b, users)
+	}
+	w.writeNotes(&b)
+	if w.Config == "" {
+		b.WriteString("\nTry this:\n")
+		for i, step := range w.steps() {
+			fmt.Fprintf(&b, "  %d. %s\n", i+1, step)
+		}
+	} else {
+		w.writeRegistrations(&b)
+	}
+	fmt.Fprintf(&b, "\nA restart forgets everybody: sessions, keys, orders and who is signed in at the provider.\n")
+	if w.Redis != "" {
+		fmt.Fprintf(&b, "That is so with --redis, too: keys are new at each start, so what an earlier run left could not be opened and is\n"+
+			"not looked at. This run's keys in Redis begin with %s and go by themselves when their time is over.\n", w.redis.prefix)
+	}
+	b.WriteString("\n")
+	return b.String()
+}
+
+// columns writes pairs under each other.
+func columns(b *strings.Builder, lines [][2]string) {
+	width := 0
+	for _, l := range lines {
+		width = max(width, len(l[0]))
+	}
+	for _, l := range lines {
+		fmt.Fprintf(b, "  %-*s  %s\n", width, l[0], l[1])
+	}
+}
+
+// places are what listens where.
+func (w *world) places() (lines [][2]string) {
+	kinds := map[string]string{
+		"spa": "a single-page app", "web": "a site behind sign-in", "mobile": "a mobile app", "desktop": "a desktop app",
+	}
+	for _, id := range appIDs(w.cfg) {
+		app := w.cfg.Apps[id]
+		where := app.Origin
+		if app.Native() {
+			where = w.cfg.Public.URL + "/mobile"
+		}
+		lines = append(lines, [2]string{id + ", " + kinds[app.Kind], where})
+	}
+	if w.hasDevApp() {
+		lines = append(lines, [2]string{"the provider", w.issuer()})
+	}
+	return append(lines,
+		[2]string{"the demo API", "http://" + at(w.Ports.API)},
+		[2]string{"metrics and probes", "http://" + at(w.Ports.Ops) + "/metrics"})
+}
+
+// hasDevApp reports whether any app signs in at the dev provider.
+func (w *world) hasDevApp() bool { return clientsOf(w.cfg, w.issuer()) != nil }
+
+// steps are what to try in the demo.
+func (w *world) steps() []string {
+	demo, docs := w.cfg.Apps["demo"].Origin, w.cfg.Apps["docs"].Origin
+	gateway := ""
+	if w.Ports.Gateway != 8080 { // the example's default
+		gateway = " --gateway " + w.cfg.Public.URL
+	}
+	return []string{
+		"Open " + demo + " (Chrome, Edge or Firefox: Safari refuses Secure cookies on http) and sign in as Ada.",
+		"Watch her access token: it lives for " + strconv.Itoa(int(w.TokenLife.Seconds())) + " seconds and is renewed behind the counter, never in the browser.",
+		"Open " + docs + ": it lets you in without asking, for the provider knows you.",
+		"Sign out in one of the two, and go on in the other: it has signed you out as well.",
+		"Look at what the browser holds in its developer tools: one cookie that no script can read, and no token.",
+		"A desktop app at the same gateway: go run ./mobile-api/examples/desktop" + gateway,
+		"What the gateway counts: curl -s http://" + at(w.Ports.Ops) + "/metrics | grep cloakroom_",
+	}
+}
+
+// writeNotes tells what of the user's file is otherwise here.
+func (w *world) writeNotes(b *strings.Builder) {
+	var notes []string
+	for _, what := range w.away {
+		notes = append(notes, what+" is not used: cloakroom-dev brings its own")
+	}
+	for _, id := range appIDs(w.cfg) {
+		if app := w.cfg.Apps[id]; !app.Native() && !w.leadsHere(app.Origin) {
+			notes = append(notes, fmt.Sprintf("apps.%s.origin %s does not lead to this gateway: for trying, write http://%s.localhost:%d",
+				id, app.Origin, id, w.Ports.Gateway))
+		}
+	}
+	if notes == nil {
+		return
+	}
+	b.WriteString("\nPlease note:\n")
+	for _, n := range notes {
+		b.WriteString("  - " + n + "\n")
+	}
+}
+
+// leadsHere reports whether a browser that opens the origin comes to the gateway of this world.
+func (w *world) leadsHere(origin string) bool {
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme != "http" || u.Port() != strconv.Itoa(w.Ports.Gateway) {
+		return false
+	}
+	host := u.Hostname()
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || net.ParseIP(host).IsLoopback()
+}
+
+// writeRegistrations tells what the user's own providers have to know.
+func (w *world) writeRegistrations(b *strings.Builder) {
+	told := false
+	for _, id := range appIDs(w.cfg) {
+		app := w.cfg.Apps[id]
+		if w.cfg.Providers[app.Provider].Issuer == w.issuer() {
+			continue
+		}
+		if !told {
+			told = true
+			b.WriteString("\nTo be registered, letter by letter:\n")
+		}
+		to := addressesOf(w.cfg, id)
+		fmt.Fprintf(b, "  %s (client %s at %s)\n", id, app.ClientID, app.Provider)
+		fmt.Fprintf(b, "    redirect (post-login)    %s\n", to.redirect)
+		fmt.Fprintf(b, "    post-logout redirect     %s\n", to.postLogout)
+		fmt.Fprintf(b, "    back-channel logout      %s\n", to.backchannel)
+	}
+}

@@ -1,0 +1,170 @@
+package mobileapi
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cloakroom/bff"
+	"cloakroom/surface"
+)
+
+// backgroundHeader marks a request that an app makes on its own: it does not move the idle end.
+const backgroundHeader = "X-Background"
+
+// b64token is what follows "Bearer " (RFC 6750 section 2.1).
+var b64token = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)
+
+// errNothing says that a request presents no handle.
+var errNothing = errors.New("no handle presented")
+
+// Admit returns app and live session of a request with an access handle, and notes that the user was active unless the
+// request says X-Background: 1. Its refusals carry the challenge of RFC 6750 section 3: without an error code where
+// nothing was presented, invalid_token where the handle opens nothing, invalid_request where it is not clear what was
+// meant. It needs no CSRF header: no page can make a browser send what it does not know.
+func (s *Surface) Admit(_ http.ResponseWriter, r *http.Request) (*bff.App, *bff.Session, error) {
+	app, session, err := s.admit(r)
+	if errors.Is(err, errNothing) {
+		return nil, nil, s.nothing(r)
+	}
+	return s.touched(r, app, session, err)
+}
+
+// AdmitOptional is Admit for routes that anybody may use: who presents nothing is nobody (nil). A handle that is not good
+// is an error all the same: its app must refresh it, not go on as nobody.
+func (s *Surface) AdmitOptional(_ http.ResponseWriter, r *http.Request) (*bff.App, *bff.Session, error) {
+	app, session, err := s.admit(r)
+	if errors.Is(err, errNothing) {
+		return nil, nil, nil
+	}
+	return s.touched(r, app, session, err)
+}
+
+// Ended gives an error that was met after Admit its challenge, if it says that the session is over.
+func (s *Surface) Ended(err error) error {
+	if _, done := errors.AsType[*surface.ChallengeError](err); done || !surface.IsOver(err) {
+		return err
+	}
+	return &surface.ChallengeError{Code: surface.OAuthInvalidToken, Err: err}
+}
+
+// touched moves the idle end of an admitted request.
+func (s *Surface) touched(r *http.Request, app *bff.App, session *bff.Session, err error) (*bff.App, *bff.Session, error) {
+	if err != nil {
+		return nil, nil, err
+	}
+	if r.Header.Get(backgroundHeader) != "1" {
+		s.engine.Touch(session)
+	}
+	return app, session, nil
+}
+
+// admit is Admit without activity; errNothing where no handle is presented.
+func (s *Surface) admit(r *http.Request) (*bff.App, *bff.Session, error) {
+	credential, err := s.presented(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	h, err := bff.ParseHandle(credential)
+	if err != nil {
+		surface.CredentialRefused(r.Context(), s.trace, "", "malformed handle")
+		return nil, nil, invalidToken()
+	}
+	// From here on the record decides, on every request anew (ASVS 7.4.1): kind, turn, app, idle and absolute end.
+	app, session, err := s.engine.HandleSession(r.Context(), s.app, h)
+	switch {
+	case err != nil:
+		return nil, nil, s.Ended(err)
+	case app.RequireDPoP: // what must be bound is not taken unbound (RFC 9449 section 7.2)
+		return nil, nil, invalidToken()
+	}
+	return app, session, nil
+}
+
+// presented returns the credential of the one Authorization header field, after everything that contradicts it was
+// refused: RFC 6750 section 2 allows one way per request, and section 5.3 only this one is safe.
+func (s *Surface) presented(r *http.Request) (string, error) {
+	if query, err := url.ParseQuery(r.URL.RawQuery); query.Has("access_token") {
+		// A handle in an address stands in logs and histories (RFC 9700 section 4.3.2).
+		return "", s.invalidRequest(r, "handle in the query", err)
+	}
+	scheme, credential := "", ""
+	switch fields := r.Header.Values("Authorization"); len(fields) {
+	case 0:
+	case 1:
+		scheme, credential, _ = strings.Cut(strings.TrimLeft(fields[0], " \t"), " ")
+	default:
+		return "", s.invalidRequest(r, "two Authorization fields", nil)
+	}
+	bearer, dpop := strings.EqualFold(scheme, "Bearer"), strings.EqualFold(scheme, "DPoP")
+	switch {
+	case !bearer && !dpop: // any other scheme is none of ours (RFC 6750 section 3.1)
+		return "", errNothing
+	case dpop: // not served yet: a proof that nobody checks must not look checked
+		return "", invalidToken()
+	}
+	credential = strings.TrimLeft(credential, " ")
+	if !b64token.MatchString(credential) {
+		return "", s.invalidRequest(r, "malformed Authorization field", nil)
+	}
+	return credential, s.alone(r)
+}
+
+// alone refuses what must not stand beside a handle: a page's origin, or a browser's session, for which of two sessions
+// is meant nobody knows.
+func (s *Surface) alone(r *http.Request) error {
+	if err := s.notFromAPage(r); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(surface.ReadJar(r), func(c surface.Cookie) bool { return s.sessionCookie(c.Name) }) {
+		return s.invalidRequest(r, "a cookie and a handle", nil)
+	}
+	return nil
+}
+
+// nothing is the answer to a request without a handle; one that has it in a form is told what is wrong with that. The
+// request is refused anyway, so its body may be read.
+func (s *Surface) nothing(r *http.Request) error {
+	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media == "application/x-www-form-urlencoded" {
+		body, _ := io.ReadAll(io.LimitReader(r.Body, maxForm)) // what cannot be read holds nothing
+		for part := range strings.SplitSeq(string(body), "&") {
+			name, _, _ := strings.Cut(part, "=")
+			if name, err := url.QueryUnescape(name); err == nil && name == "access_token" {
+				return s.invalidRequest(r, "handle in a form", nil)
+			}
+		}
+	}
+	return &surface.ChallengeError{Err: &bff.Error{Code: bff.CodeSessionRequired, Message: "Sign in to continue."}}
+}
+
+// invalidToken is the one answer to every handle that opens nothing: it says nothing of why.
+func invalidToken() error {
+	return &surface.ChallengeError{
+		Code: surface.OAuthInvalidToken, Err: &bff.Error{Code: bff.CodeSessionRequired, Message: "Sign in to continue."},
+	}
+}
+
+// invalidRequest is the answer where it is not clear what was presented.
+func (s *Surface) invalidRequest(r *http.Request, rule string, err error) error {
+	surface.CredentialRefused(r.Context(), s.trace, "", rule)
+	return &surface.ChallengeError{Code: surface.OAuthInvalidRequest, Err: &bff.Error{
+		Code: bff.CodeBadRequest, Message: "A request carries one handle, in its Authorization header alone.", Err: err,
+	}}
+}
+
+// session tells who is signed in. It never moves the idle end, and an outage is never told as signed out.
+func (s *Surface) session(w http.ResponseWriter, r *http.Request) error {
+	app, session, err := s.admit(r)
+	if errors.Is(err, errNothing) {
+		return s.nothing(r)
+	}
+	if err != nil {
+		return err
+	}
+	return surface.WriteJSON(w, r, http.StatusOK, surface.SessionAnswer(app, session, s.engine.Now(), ""))
+}

@@ -1,0 +1,129 @@
+package mobileapi
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+
+	"cloakroom/bff"
+	"cloakroom/surface"
+)
+
+// callback redeems the provider's answer. What it says is believed only together with the transaction cookie that this
+// browser was given for this very state (RFC 9700 section 4.7.1): the address of the provider, passed on to another
+// browser, ends here. All the rest is the engine's: use once, issuer, code, verifier, nonce.
+func (s *Surface) callback(w http.ResponseWriter, r *http.Request) error {
+	if err := s.limit(r.Context(), "callback", r); err != nil {
+		return err
+	}
+	app := s.app(r.PathValue("app"))
+	if app == nil {
+		return notFound()
+	}
+	answer, err := surface.ReadCallback(r.URL.RawQuery)
+	if err != nil {
+		return err
+	}
+	j := surface.ReadJar(r)
+	flows := j.Flows(flowOwner)
+	// Not found is not the end here: the engine refuses an answer without its transaction, and reports it as the failed
+	// login it is (RFC 6749 section 10.12).
+	mine, found := flows.Of(answer.State)
+	answer.Sealed = mine.Value
+	login, err := s.engine.CompleteNativeLogin(r.Context(), app, answer)
+	// Used once, also when it failed (RFC 9700 section 4.2.4): but for an outage that shows a page to be opened again.
+	if _, told := nativeRequest(err); found && (told || !surface.MayRepeat(err)) {
+		mine.Clear(w)
+	}
+	if err != nil {
+		return s.loginFailed(w, r, app, err, len(flows) > 0)
+	}
+	if name := surface.CookieName(app.ID, surface.PartNotice); j.Has(name) {
+		surface.ClearCookie(w, name, http.SameSiteLaxMode) // it has done its work: the login passed
+	}
+	if login.Code.IsZero() {
+		return s.askPerson(w, r, app, login)
+	}
+	s.sendCode(w, login)
+	return nil
+}
+
+// sendCode sends the browser to the app with our own code, never the provider's (303: RFC 9700 section 4.12).
+func (s *Surface) sendCode(w http.ResponseWriter, login *bff.NativeLogin) {
+	surface.Redirect(w, s.answerURL(login.Request, url.Values{"code": {login.Code.Reveal()}}))
+}
+
+// loginFailed tells a failed login: to the app where its request is known, otherwise to the person.
+func (s *Surface) loginFailed(w http.ResponseWriter, r *http.Request, app *bff.App, err error, anyFlow bool) error {
+	if bff.CodeOf(surface.ExplainRefusal(err)) == surface.CodeLoginMisconfigured {
+		s.alarm(r.Context(), "provider refuses the app's sign-in request", err)
+	}
+	asked, known := nativeRequest(err)
+	switch {
+	case !known:
+		offer := &surface.Offer{Err: err, Text: "Go back to the app and sign in from there."}
+		if !anyFlow {
+			offer.Text = "If you did start it here, your browser may be blocking cookies, or the link was opened in another browser. Go back to the app and try again."
+		}
+		return offer
+	case bff.CodeOf(err) == bff.CodeLoginSignedOut && !isSilent(err):
+		return &surface.Offer{Err: err, Spent: true, Actions: []surface.Action{{Label: "Sign in", URL: startURL(app, asked)}}}
+	default:
+		s.tellApp(w, asked, errorCode(err), describeError(err))
+		return nil
+	}
+}
+
+// startURL starts the same sign-in anew: the app still waits for it.
+func startURL(app *bff.App, asked bff.NativeRequest) string {
+	return pathAuthorize + "?" + url.Values{
+		"client_id": {app.ID}, "redirect_uri": {asked.RedirectURI}, "response_type": {"code"}, "state": {asked.State},
+		"code_challenge": {asked.Challenge}, "code_challenge_method": {"S256"},
+	}.Encode()
+}
+
+// nativeRequest returns what the app asked for, if the login's transaction was known.
+func nativeRequest(err error) (bff.NativeRequest, bool) {
+	le, ok := errors.AsType[*bff.LoginError](err)
+	if !ok || le.Native == nil {
+		return bff.NativeRequest{}, false
+	}
+	return *le.Native, true
+}
+
+// isSilent reports whether nothing may be shown of a login.
+func isSilent(err error) bool {
+	le, ok := errors.AsType[*bff.LoginError](err)
+	return ok && le.Silent
+}
+
+// passedOn are the provider's error codes that an app can act on, or that say whose fault it is: RFC 6749 section
+// 4.1.2.1, OpenID Connect Core section 3.1.2.6. All others are the operator's business.
+var passedOn = []string{
+	"access_denied", "login_required", "interaction_required", "consent_required", "account_selection_required",
+	"temporarily_unavailable",
+}
+
+// errorCode is what a failed login is told to the app as: no text of a provider gets into an address.
+func errorCode(err error) string {
+	if bff.CodeOf(err) == bff.CodeLoginRefused {
+		le, _ := errors.AsType[*bff.LoginError](err)
+		if le != nil && slices.Contains(passedOn, le.ProviderCode) {
+			return le.ProviderCode
+		}
+	}
+	if isSilent(err) && bff.CodeOf(err) == bff.CodeLoginSignedOut {
+		return "login_required"
+	}
+	return surface.OAuthCode(bff.CodeOf(err))
+}
+
+// describeError is one sentence of ours for the app's developer.
+func describeError(err error) string {
+	e, ok := errors.AsType[*bff.Error](err)
+	if !ok || e.Code == bff.CodeInternal {
+		return "Something went wrong here."
+	}
+	return e.Message
+}

@@ -1,0 +1,116 @@
+package mobileapi
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+
+	"cloakroom/bff"
+	"cloakroom/surface"
+)
+
+// maxForm is the longest form that is read, in bytes: code, verifier and redirect URI take some 300.
+const maxForm = 16 << 10
+
+// oauth guards an endpoint that apps post to, and gives its errors the shape that their libraries read. A browser has no
+// business here: pages have the browser surface, and there is no CORS.
+func (s *Surface) oauth(h surface.Handler) surface.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := s.notFromAPage(r); err != nil {
+			return err
+		}
+		if err := s.limit(r.Context(), "token", r); err != nil {
+			return surface.AsOAuth(err)
+		}
+		return surface.AsOAuth(h(w, r))
+	}
+}
+
+// notFromAPage refuses what a page of another origin sends: only browsers send Origin, and apps are none.
+func (s *Surface) notFromAPage(r *http.Request) error {
+	if surface.IsServiceWorker(r) {
+		return s.guardRefused(r.Context(), "service worker script")
+	}
+	if len(r.Header.Values("Origin")) > 0 && surface.Field(r, "Origin") != s.origin {
+		return s.guardRefused(r.Context(), "origin")
+	}
+	return nil
+}
+
+// readForm reads a form in which each parameter stands once (RFC 6749 section 3.2). Nothing of the query is taken: what
+// stands there stands in logs too.
+func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/x-www-form-urlencoded" || len(r.Header.Values("Content-Type")) > 1 {
+		return nil, badForm("The body must be application/x-www-form-urlencoded.")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
+	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
+		return nil, badForm("The body is too long.")
+	}
+	if err != nil {
+		return nil, &bff.Error{Code: bff.CodeClientGone, Err: err}
+	}
+	form, err := surface.ReadOnce(string(body))
+	if err != nil {
+		return nil, badForm("The body cannot be read, or a parameter stands twice.")
+	}
+	return form, nil
+}
+
+func badForm(why string) error { return &bff.Error{Code: bff.CodeBadRequest, Message: why} }
+
+// readClient reads form and client of a request to an OAuth endpoint.
+func (s *Surface) readClient(w http.ResponseWriter, r *http.Request) (*bff.App, url.Values, error) {
+	switch {
+	case r.URL.RawQuery != "":
+		return nil, nil, surface.RefuseOAuth(surface.OAuthInvalidRequest, "Parameters belong in the body.")
+	case len(r.Header.Values("Dpop")) > 0: // never without a word less than what was asked for
+		return nil, nil, surface.RefuseOAuth(surface.OAuthInvalidRequest, "DPoP is not served here.")
+	}
+	form, err := readForm(w, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	app, err := s.client(r, form)
+	return app, form, err
+}
+
+// client finds the app that a request comes from, by its name alone: a public client has nothing to prove it by (RFC 8252
+// section 8.4), and what claims to prove it is refused rather than not looked at, so that no app ships a secret and
+// believes in it (section 8.5).
+func (s *Surface) client(r *http.Request, form url.Values) (*bff.App, error) {
+	id, basic := form.Get("client_id"), false
+	refuse := func(why string) (*bff.App, error) {
+		e := surface.RefuseOAuth(surface.OAuthInvalidClient, why)
+		e.Basic = basic
+		return nil, e
+	}
+	if fields := r.Header.Values("Authorization"); len(fields) > 0 {
+		basic = true
+		user, secret, ok := r.BasicAuth()
+		// RFC 6749 section 2.3.1: both are encoded as a form's values first.
+		named, err := url.QueryUnescape(user)
+		switch {
+		case len(fields) > 1 || !ok || err != nil:
+			return refuse("A client names itself by client_id, or by Basic with an empty password.")
+		case secret != "":
+			return refuse("A native app has no secret here: PKCE protects its code.")
+		case id != "" && id != named:
+			return refuse("client_id and the Authorization header name two clients.")
+		}
+		id = named
+	}
+	for _, proof := range []string{"client_secret", "client_assertion", "client_assertion_type"} {
+		if form.Get(proof) != "" {
+			return refuse("A native app has no secret here: PKCE protects its code.")
+		}
+	}
+	app := s.app(id)
+	if app == nil || app.RequireDPoP { // what must be bound is not given out unbound
+		return refuse("No app of this client_id is served here.")
+	}
+	return app, nil
+}

@@ -1,0 +1,106 @@
+package mobileapi
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"net/url"
+
+	"cloakroom/bff"
+	"cloakroom/surface"
+)
+
+// partConfirm begins the part of a confirm page's cookie: the ticket, Strict, as long as the ticket is good. Pages that are
+// open side by side have a cookie each.
+const partConfirm = ".ok."
+
+// checkOf derives the value of the page's form from the ticket: a page of another origin can neither read nor make it,
+// and it does not open the ticket.
+func checkOf(ticket string) string {
+	sum := sha256.Sum256([]byte("cloakroom confirm v1" + ticket))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// confirmCookie names the cookie of a page by its form's value; 64 bits of it are enough to tell pages apart.
+func confirmCookie(app *bff.App, check string) string {
+	return surface.CookieName(app.ID, partConfirm+check[:min(len(check), 11)])
+}
+
+// askPerson answers with the page on which a person lets the app in, who sees which app, as whom, and where the answer
+// goes: any program may have claimed the scheme or listen on the port, and the provider's session alone would finish
+// without a word (RFC 8252 section 8.6). There is no code yet, and none in the page.
+func (s *Surface) askPerson(w http.ResponseWriter, r *http.Request, app *bff.App, login *bff.NativeLogin) error {
+	ticket := login.Ticket.Reveal()
+	check := checkOf(ticket)
+	surface.SetCookie(w, confirmCookie(app, check), ticket, http.SameSiteStrictMode, bff.ConfirmLife)
+	return surface.WritePage(w, r, surface.ConfirmAppPage(app, who(&login.Identity), login.Request.RedirectURI, pathCallback+app.ID, check))
+}
+
+// who is the user as the user knows it: the name with the address, as far as there is either, else the subject.
+func who(id *bff.Identity) string {
+	var claims struct {
+		Name  string `json:"name"`
+		Email string `json:"email"`
+	}
+	if err := json.Unmarshal(id.Claims, &claims); err != nil {
+		return id.Subject // nothing kept, or claims of other types
+	}
+	if claims.Name != "" && claims.Email != "" {
+		return claims.Name + " (" + claims.Email + ")"
+	}
+	return cmp.Or(claims.Name, claims.Email, id.Subject)
+}
+
+// confirm takes the person's answer. That it comes from our own page is shown three times: by its origin, by a Strict
+// cookie, and by a value that only that page was given.
+func (s *Surface) confirm(w http.ResponseWriter, r *http.Request) error {
+	if err := s.limit(r.Context(), "callback", r); err != nil {
+		return err
+	}
+	app := s.app(r.PathValue("app"))
+	if app == nil {
+		return notFound()
+	}
+	form, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	check := form.Get("confirm")
+	name := confirmCookie(app, check)
+	ticket := surface.ReadJar(r).Only(name)
+	if subtle.ConstantTimeCompare([]byte(checkOf(ticket)), []byte(check)) != 1 {
+		return s.guardRefused(r.Context(), "confirmation without its cookie")
+	}
+	root, err := bff.ParseRoot(ticket)
+	if err != nil {
+		return s.guardRefused(r.Context(), "confirmation with a malformed cookie")
+	}
+	return s.decide(w, r, app, root, name, form)
+}
+
+// decide lets the app in, or tells it that the person did not.
+func (s *Surface) decide(w http.ResponseWriter, r *http.Request, app *bff.App, ticket bff.Root, cookie string, form url.Values) error {
+	cancelled := form.Get("cancel") != ""
+	finish := s.engine.ConfirmNativeLogin
+	if cancelled {
+		finish = s.engine.CancelNativeLogin
+	}
+	login, err := finish(r.Context(), app, ticket)
+	if !surface.MayRepeat(err) {
+		surface.ClearCookie(w, cookie, http.SameSiteStrictMode)
+	}
+	switch {
+	case surface.MayRepeat(err): // the ticket may be good in a moment: the person can go back to the page
+		return err
+	case err != nil:
+		return s.loginFailed(w, r, app, err, true)
+	case cancelled:
+		s.tellApp(w, login.Request, surface.OAuthAccessDenied, "The person at the browser did not let the app in.")
+	default:
+		s.sendCode(w, login)
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+// Package mobileapi is the native surface: to apps on phones and desktops the gateway looks like a small OAuth 2.0
+// authorization server of public clients with PKCE, so that any library for such apps works with it. What the apps get are
+// handles, opaque and ours; the provider's tokens stay where they are. The package knows HTTP, OAuth's front and package
+// bff. It does not know the store, the provider or how requests are routed.
+//
+// The journey through it: an app finds the endpoints by their metadata (metadata.go) and opens /mobile/authorize in the
+// system's browser, never in a window of its own. The app's redirect URI is matched exactly (redirect.go), the request is
+// sealed into a transaction cookie, and the browser goes on to the provider (authorize.go). /mobile/callback/{app} has the
+// engine redeem the provider's answer (callback.go). Where the app's redirect proves nothing of who receives it, a page
+// asks the person first (confirm.go); then the browser goes to the app with a code of ours, the app's own state and our
+// issuer.
+//
+// At /mobile/token the app trades code and verifier for an access handle and a refresh handle, and later each refresh
+// handle for the next two (token.go, client.go). Each call then carries the access handle in its Authorization header,
+// which Admit judges (admit.go). Last the sign-out: /mobile/revoke ends one session, /mobile/logout the SSO session, and
+// hands out a one-time address for the system's browser, which ends the provider's own (logout.go).
+//
+// No endpoint here takes a password or a code of the provider from an app (RFC 8252 section 8.12), and no cookie but those
+// of a sign-in or sign-out on its way is looked at. No handler writes an error: the server's one error writer tells it by
+// surface.WriteError.
+package mobileapi
+
+import (
+	"context"
+	"net/http"
+
+	"cloakroom/bff"
+	"cloakroom/surface"
+)
+
+// The paths of the surface.
+const (
+	pathIssuer    = "/mobile"
+	pathMetadata  = "/.well-known/oauth-authorization-server" + pathIssuer // RFC 8414 section 3.1
+	pathDiscovery = pathIssuer + "/.well-known/openid-configuration"
+	pathKeys      = pathIssuer + "/jwks"
+	pathAuthorize = pathIssuer + "/authorize"
+	pathCallback  = pathIssuer + "/callback/"
+	pathToken     = pathIssuer + "/token"
+	pathRevoke    = pathIssuer + "/revoke"
+	pathSession   = pathIssuer + "/session"
+	pathLogout    = pathIssuer + "/logout"
+	pathLoggedOut = pathIssuer + "/logged-out"
+)
+
+// Options is what the surface is made of.
+type Options struct {
+	PublicURL string                         // the gateway's own origin, without a slash at its end
+	Apps      map[string]*bff.App            // the native apps, by id
+	Login     map[string]surface.LoginPolicy // what each may ask of a login; an app without one may ask nothing
+	Engine    *bff.Engine
+	Trace     *bff.Trace // nil: nobody listens
+	// Limit is asked before a login starts (rule "login"), a callback or its confirmation is looked at ("callback") and a
+	// code or handle is traded ("token"). It returns nil, or a *bff.Error of bff.CodeRateLimited. nil: no limits.
+	Limit func(ctx context.Context, rule string, r *http.Request) error
+	// SessionCookie reports whether a cookie name is that of a browser app's session: such a cookie beside a handle is
+	// refused. nil: there are no browser apps.
+	SessionCookie func(name string) bool
+}
+
+// Surface is the native surface of all native apps.
+type Surface struct {
+	origin        string
+	issuer        string
+	apps          map[string]*bff.App
+	login         map[string]surface.LoginPolicy
+	engine        *bff.Engine
+	trace         *bff.Trace
+	limit         func(ctx context.Context, rule string, r *http.Request) error
+	sessionCookie func(name string) bool
+}
+
+// New makes the surface.
+func New(o Options) *Surface {
+	s := &Surface{
+		origin: o.PublicURL, issuer: o.PublicURL + pathIssuer, apps: o.Apps, login: o.Login, engine: o.Engine,
+		trace: o.Trace, limit: o.Limit, sessionCookie: o.SessionCookie,
+	}
+	if s.trace == nil {
+		s.trace = &bff.Trace{}
+	}
+	if s.limit == nil {
+		s.limit = func(context.Context, string, *http.Request) error { return nil }
+	}
+	if s.sessionCookie == nil {
+		s.sessionCookie = func(string) bool { return false }
+	}
+	return s
+}
+
+// StartURL is where a page of ours starts a sign-in: nowhere, for only the app itself can (its verifier is its own).
+func (s *Surface) StartURL() string { return "" }
+
+// LoginURL is where a sign-in starts after an error at a request: nowhere, as for StartURL.
+func (s *Surface) LoginURL(*http.Request) string { return "" }
+
+// HomeURL is where a page may lead when nothing else helps: nowhere, for the app is no page.
+func (s *Surface) HomeURL() string { return "" }
+
+// Endpoints lists what the surface answers. Every other method at one of these paths, HEAD included, is refused.
+func (s *Surface) Endpoints() []surface.Endpoint {
+	endpoints := []surface.Endpoint{
+		s.page(pathAuthorize, s.authorize, "state and PKCE of the app; a person confirms where the redirect proves nothing"),
+		s.page(pathCallback+"{app}", s.callback, "state, bound to a cookie of this browser, used once"),
+		s.page(pathLogout+"/{ticket}", s.leavePage, "changes nothing: its form does"),
+		s.page(pathLoggedOut, s.loggedOut, "changes no session; state, bound to a cookie of this browser"),
+		s.form(pathCallback+"{app}", s.confirm, "same-origin, else exact Origin; a value of the form that belongs to a Strict cookie"),
+		s.form(pathLogout+"/{ticket}", s.leave, "same-origin, else exact Origin; a one-time ticket of 256 bits"),
+		get(pathMetadata, s.metadata), get(pathDiscovery, s.discovery), get(pathKeys, s.keys),
+		get(pathSession, s.session),
+		post(pathToken, s.oauth(s.token), "code and verifier, or refresh handle: no cookie is looked at"),
+		post(pathRevoke, s.oauth(s.revoke), "the handle itself: no cookie is looked at"),
+		post(pathLogout, s.logout, "the handle, in a header that no form can set"),
+	}
+	return append(endpoints, s.missedLinks()...)
+}
+
+func get(at string, h surface.Handler) surface.Endpoint {
+	return surface.Endpoint{Method: http.MethodGet, Path: at, Handle: surface.Only(http.MethodGet, h)}
+}
+
+func post(at string, h surface.Handler, defence string) surface.Endpoint {
+	return surface.Endpoint{Method: http.MethodPost, Path: at, Handle: surface.Only(http.MethodPost, h), Defence: defence}
+}
+
+// page is an endpoint that a browser opens.
+func (s *Surface) page(at string, h surface.Handler, defence string) surface.Endpoint {
+	e := get(at, surface.TopLevel(s.guardRefused, h))
+	e.Defence = defence
+	return e
+}
+
+// form is an endpoint that a form of a page of ours posts to.
+func (s *Surface) form(at string, h surface.Handler, defence string) surface.Endpoint {
+	return post(at, surface.TopLevel(s.guardRefused, func(w http.ResponseWriter, r *http.Request) error {
+		if !surface.FromOrigin(r, s.origin) {
+			return s.guardRefused(r.Context(), "form of another origin")
+		}
+		return h(w, r)
+	}), defence)
+}
+
+// app finds a native app by its id, which is its client_id too; nil if there is none.
+func (s *Surface) app(id string) *bff.App { return s.apps[id] }
+
+// guardRefused is the one refusal of all guards. Which app is meant is not known, or not proven.
+func (s *Surface) guardRefused(ctx context.Context, rule string) error {
+	return surface.GuardRefused(ctx, s.trace, "", rule)
+}
+
+// alarm tells an operator.
+func (s *Surface) alarm(ctx context.Context, what string, err error) {
+	if s.trace.Alarm != nil {
+		s.trace.Alarm(ctx, bff.AlarmEvent{What: what, Err: err})
+	}
+}
+
+// notFound is the answer where no app is.
+func notFound() error {
+	return &bff.Error{Code: bff.CodeNotFound, Message: "There is nothing at this address."}
+}

@@ -1,0 +1,174 @@
+package server
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cloakroom/bff"
+	"cloakroom/idp"
+	mobileapi "cloakroom/mobile-api"
+	"cloakroom/server/config"
+	"cloakroom/spa"
+	"cloakroom/spa/static"
+	"cloakroom/surface"
+)
+
+// wireApps makes a site of each browser app, and one of all native apps together.
+func (s *Server) wireApps() error {
+	native := make(map[string]*bff.App)
+	policies := make(map[string]surface.LoginPolicy)
+	for id, a := range s.cfg.Apps {
+		app := s.app(id, a)
+		p := s.idps[a.Provider]
+		p.clients[id] = p.issuer.Client(idp.ClientSettings{
+			ClientID: a.ClientID, Secret: secret(a.ClientSecret), RedirectURI: app.RedirectURI,
+			Scopes: a.Scopes, StoredClaims: app.StoredClaims,
+		})
+		policies[id] = loginPolicy(a, s.cfg.Providers[a.Provider])
+		if a.Native() {
+			native[id] = app
+			continue
+		}
+		if err := s.addBrowser(app, a.Static, policies[id]); err != nil {
+			return fmt.Errorf("apps.%s: %w", id, err)
+		}
+	}
+	if len(native) > 0 {
+		return s.addNative(native, policies)
+	}
+	return nil
+}
+
+// addBrowser makes the site of a browser app.
+func (s *Server) addBrowser(app *bff.App, files config.Static, policy surface.LoginPolicy) error {
+	st, err := s.addSite(app.Origin)
+	if err != nil {
+		return err
+	}
+	front := spa.New(spa.Options{App: app, Engine: s.engine, Trace: s.trace, Login: policy, Limit: s.limit})
+	st.app, st.face = app, browser{front, app}
+	if files.Dir == "" && files.URL == "" {
+		return nil
+	}
+	served, err := static.New(static.Options{
+		Dir: files.Dir, URL: files.URL, Protected: files.Protected,
+		Origin: app.Origin, ReservedCookie: s.reservedCookie, Log: s.log,
+	})
+	if err != nil {
+		return fmt.Errorf("static: %w", err)
+	}
+	st.static = served.Serve
+	if files.Protected {
+		st.static = front.Protect(served.Serve)
+	}
+	return nil
+}
+
+// addNative makes the site of the native apps: the gateway's own origin.
+func (s *Server) addNative(apps map[string]*bff.App, policies map[string]surface.LoginPolicy) error {
+	base := s.publicURL()
+	st, err := s.addSite(base)
+	if err != nil {
+		return fmt.Errorf("public.url: %w", err)
+	}
+	st.face = native{
+		Surface: mobileapi.New(mobileapi.Options{
+			PublicURL: base, Apps: apps, Login: policies, Engine: s.engine, Trace: s.trace, Limit: s.limit,
+			SessionCookie: s.sessionCookie,
+		}),
+		ids: slices.Sorted(maps.Keys(apps)),
+	}
+	return nil
+}
+
+// addSite makes room for a surface at an origin.
+func (s *Server) addSite(origin string) (*site, error) {
+	u, err := url.Parse(origin)
+	if err != nil {
+		return nil, err
+	}
+	st := &site{origin: origin, host: canonicalHost(u.Host)}
+	s.sites[st.host] = st
+	return st, nil
+}
+
+// publicURL is the gateway's own origin.
+func (s *Server) publicURL() string { return strings.TrimSuffix(s.cfg.Public.URL, "/") }
+
+func (s *Server) app(id string, a *config.App) *bff.App {
+	app := &bff.App{
+		ID: id, Name: cmp.Or(a.Name, id), Kind: bff.Kind(a.Kind), Origin: a.Origin,
+		Provider: s.idps[a.Provider].policy, ClientID: a.ClientID,
+		RedirectURI: a.Origin + "/bff/callback", PostLogoutURI: a.Origin + "/bff/logged-out",
+		Claims: a.Claims, StoredClaims: storedClaims(id, a, s.cfg.Routes),
+		Idle: a.Session.Idle, Absolute: a.Session.Absolute, LaxCookie: a.Session.SameSite == "lax",
+		DefaultReturn: a.Login.DefaultReturn, PostLogoutReturn: a.PostLogout,
+	}
+	if a.Native() {
+		base := s.publicURL() + "/mobile"
+		app.RedirectURI, app.PostLogoutURI = base+"/callback/"+id, base+"/logged-out"
+		app.RedirectURIs, app.AccessLife, app.Grace = a.RedirectURIs, a.Handle.AccessLife, a.Handle.Grace
+		app.RequireDPoP = a.Handle.DPoP == "required"
+	}
+	return app
+}
+
+// storedClaims are those the frontend is shown and those that a route of the app asks for: nothing else is kept.
+func storedClaims(id string, a *config.App, routes []*config.Route) []string {
+	names := slices.Clone(a.Claims)
+	for _, rt := range routes {
+		if len(rt.Apps) > 0 && !slices.Contains(rt.Apps, id) {
+			continue
+		}
+		names = slices.AppendSeq(names, maps.Keys(rt.Require.Claims))
+		names = slices.AppendSeq(names, maps.Values(rt.IdentityHeaders))
+		names = append(names, placeholderClaims(rt.Upstream)...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// orgClaims are what {org} stands for in an upstream: the first that the provider gives.
+var orgClaims = [...]string{"org_id", "oid"}
+
+// placeholder finds the claims that an upstream's path asks for.
+var placeholder = regexp.MustCompile(`\{(?:(org)|claim:([^}]+))\}`)
+
+func placeholderClaims(upstream string) (names []string) {
+	for _, m := range placeholder.FindAllStringSubmatch(upstream, -1) {
+		if m[1] != "" {
+			names = append(names, orgClaims[:]...)
+		} else {
+			names = append(names, m[2])
+		}
+	}
+	return names
+}
+
+// loginPolicy is what a sign-in of the app may be asked to do, where its provider knows it too.
+func loginPolicy(a *config.App, p *config.Provider) surface.LoginPolicy {
+	knows := func(param string, allowed bool) bool { return allowed && slices.Contains(p.LoginParams, param) }
+	l := a.Login.Params
+	policy := surface.LoginPolicy{
+		Prompts: l.Prompt, ACRValues: l.ACRValues, MaxAge: knows("max_age", l.MaxAge),
+		LoginHint: knows("login_hint", l.LoginHint), UILocales: knows("ui_locales", l.UILocales),
+		StartOrigins: a.Login.StartOrigins, Extra: make(map[string]surface.Param),
+	}
+	for param, allowed := range map[string]bool{
+		"organization_id": l.OrganizationID, "connection_id": l.ConnectionID,
+		"social_provider": l.SocialProvider, "domain_hint": l.DomainHint,
+	} {
+		if knows(param, allowed) {
+			policy.Extra[param] = surface.Param{Pattern: selector}
+		}
+	}
+	return policy
+}
+
+// selector is what an organization, connection, social provider or domain may look like: a name, never a URL.
+var selector = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$`)

@@ -1,0 +1,118 @@
+package server
+
+import (
+	"net/http"
+
+	"cloakroom/bff"
+	"cloakroom/bff/proxy"
+	mobileapi "cloakroom/mobile-api"
+	"cloakroom/spa"
+	"cloakroom/surface"
+)
+
+// site is one host and the surface that answers there.
+type site struct {
+	face
+	app     *bff.App // the browser app that lives here; nil on the gateway's own origin, where native apps call
+	origin  string
+	host    string
+	static  surface.Handler     // what is served where no route matches; nil: nothing
+	methods map[string][]string // of the own paths, as path.Match takes them, for a 405
+}
+
+// face is a surface as requests on routes and errors need it.
+type face interface {
+	Endpoints() []surface.Endpoint
+	// match finds the route of a request, for whichever app may turn out to call.
+	match(routes *proxy.Table, method, path string) (*proxy.Match, error)
+	// admit passes the route's guard and tells who calls. The match may narrow to that app's own.
+	admit(w http.ResponseWriter, r *http.Request, routes *proxy.Table, m *proxy.Match) (*proxy.Match, caller, error)
+	// ended tells the end of a session that was still there when the request was admitted.
+	ended(w http.ResponseWriter, err error) error
+	// ways tells where an error may lead.
+	ways(r *http.Request) surface.Info
+}
+
+// caller is who a request on a route comes from.
+type caller struct {
+	app     *bff.App     // nil: the route takes no token, and nobody was looked at
+	session *bff.Session // nil: nobody is signed in
+}
+
+// browser is the face of a browser app: the host says which app calls.
+type browser struct {
+	*spa.Surface
+	app *bff.App
+}
+
+func (b browser) match(routes *proxy.Table, method, path string) (*proxy.Match, error) {
+	return routes.Match(method, path, b.app.ID)
+}
+
+func (b browser) admit(w http.ResponseWriter, r *http.Request, _ *proxy.Table, m *proxy.Match) (*proxy.Match, caller, error) {
+	rt := m.Route()
+	guard := spa.GuardHeader
+	if rt.Guard == proxy.GuardOrigin {
+		guard = spa.GuardOrigin
+	}
+	c := caller{app: b.app}
+	var err error
+	switch rt.Token {
+	case proxy.TokenNone: // the cookie is not looked at
+	case proxy.TokenUserOrNone:
+		c.session, err = b.AdmitOptional(w, r, guard)
+	default:
+		c.session, err = b.Admit(w, r, guard)
+	}
+	return m, c, b.wayOn(rt, err)
+}
+
+// wayOn has a refusal lead to where a sign-in makes sense: it never comes back to a route whose guard a navigation cannot
+// pass, only to the app.
+func (b browser) wayOn(rt proxy.Route, err error) error {
+	if err == nil || rt.Guard == proxy.GuardOrigin {
+		return err
+	}
+	return &surface.Offer{Err: err, LoginURL: b.StartURL()}
+}
+
+func (b browser) ended(w http.ResponseWriter, err error) error { return b.Ended(w, err) }
+
+func (b browser) ways(r *http.Request) surface.Info {
+	return surface.Info{LoginURL: b.LoginURL(r), HomeURL: b.app.DefaultReturn}
+}
+
+// native is the face of all native apps: the handle says which app calls.
+type native struct {
+	*mobileapi.Surface
+	ids []string
+}
+
+func (n native) match(routes *proxy.Table, method, path string) (*proxy.Match, error) {
+	return routes.Match(method, path, n.ids...)
+}
+
+func (n native) admit(w http.ResponseWriter, r *http.Request, routes *proxy.Table, m *proxy.Match) (*proxy.Match, caller, error) {
+	var c caller
+	var err error
+	switch m.Route().Token {
+	case proxy.TokenNone: // no handle is looked at
+		return m, c, nil
+	case proxy.TokenUserOrNone:
+		c.app, c.session, err = n.AdmitOptional(w, r)
+	default:
+		c.app, c.session, err = n.Admit(w, r)
+	}
+	if err != nil || c.app == nil {
+		return m, c, err
+	}
+	own, err := routes.Match(r.Method, m.Path(), c.app.ID)
+	if err != nil {
+		return m, c, err
+	}
+	return own, c, nil
+}
+
+func (n native) ended(_ http.ResponseWriter, err error) error { return n.Ended(err) }
+
+func (n native) ways(*http.Request) surface.Info { return surface.Info{} }

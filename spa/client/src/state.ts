@@ -1,0 +1,82 @@
+import type { CloakroomError } from "./error.ts";
+import { count, isRecord, text } from "./error.ts";
+
+/** The claims that the app's configuration lists. There is no token among them: no answer of the gateway has one. */
+export interface User {
+  sub: string;
+  name?: string;
+  email?: string;
+  picture?: string;
+  [claim: string]: unknown;
+}
+
+/** What a frontend may know of its session. */
+export interface Session {
+  /** A public name: for a list or a report, worth nothing as a credential. */
+  id: string;
+  /** When the user signed in. */
+  createdAt: Date;
+  /**
+   * When the session ends, however much it is used, and when it ends unless it is used before: milliseconds on the clock of
+   * `performance.now()`, which nobody can set. Read them through {@link Client.remaining}.
+   */
+  endsAt: number;
+  idleEndsAt: number;
+  /** How the user was authenticated, as the provider tells it. */
+  acr?: string;
+  /** When the user last gave a credential, as the provider tells it. */
+  authTime?: Date;
+}
+
+/** Who is signed in, as far as it is known. */
+export type State =
+  /** Nothing is known yet. */
+  | { status: "loading" }
+  /**
+   * Nobody is signed in, and that is certain. `reason` says why a session that was there is over: a reason of the gateway, or
+   * `idle`/`absolute` when its end passed while this page was open. Without it there was none, or why is not known.
+   */
+  | { status: "signed-out"; reason?: string }
+  | { status: "signed-in"; user: User; session: Session }
+  /**
+   * The gateway cannot tell now: it cannot reach its store, restarts, or cannot be reached itself. Whoever was signed in still
+   * is, so `user` and `session` are the last that were known. The client asks again by itself, next at `retryAt` (on the clock
+   * of `performance.now()`).
+   */
+  | { status: "unavailable"; error: CloakroomError; retryAt: number; user?: User; session?: Session };
+
+/**
+ * Reads the answer of the session endpoint. Ends come as durations and count from when the request was sent: the browser's
+ * clock may be wrong by hours, and an end that is a moment early is better than one that is late. Anything else is null.
+ */
+export function readState(body: unknown, sentAt: number): State | null {
+  if (!isRecord(body) || typeof body.authenticated !== "boolean") {
+    return null;
+  }
+  if (!body.authenticated) {
+    return { status: "signed-out" };
+  }
+  const session = isRecord(body.session) ? readSession(body.session, sentAt) : null;
+  if (session === null || !isRecord(body.user)) {
+    return null;
+  }
+  return { status: "signed-in", user: { ...body.user, sub: text(body.user.sub) ?? "" }, session };
+}
+
+function readSession(body: Record<string, unknown>, sentAt: number): Session | null {
+  const id = text(body.id);
+  const expiresIn = count(body.expires_in);
+  const idleExpiresIn = count(body.idle_expires_in);
+  if (id === undefined || expiresIn === undefined || idleExpiresIn === undefined) {
+    return null;
+  }
+  const authTime = count(body.auth_time);
+  return {
+    id,
+    createdAt: new Date(text(body.created_at) ?? 0),
+    endsAt: sentAt + expiresIn * 1000,
+    idleEndsAt: sentAt + idleExpiresIn * 1000,
+    acr: text(body.acr),
+    authTime: authTime === undefined ? undefined : new Date(authTime * 1000),
+  };
+}

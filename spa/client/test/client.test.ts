@@ -1,0 +1,359 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { type Client, CloakroomError, createClient, type State } from "../src/index.ts";
+
+const origin = "https://app.example.com";
+
+/** A gateway that answers what a test lines up, in that order, and keeps what it was asked. */
+class Gateway {
+  readonly asked: { path: string; method: string; headers: Headers; init: RequestInit }[] = [];
+  private readonly answers: (Response | Error | Promise<Response>)[] = [];
+
+  will(...answers: (Response | Error | Promise<Response>)[]): this {
+    this.answers.push(...answers);
+    return this;
+  }
+
+  readonly fetch = async (input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> => {
+    const { pathname, search } = new URL(input instanceof Request ? input.url : input);
+    this.asked.push({ path: pathname + search, method: init.method ?? "GET", headers: new Headers(init.headers), init });
+    const answer = await this.answers.shift();
+    if (answer === undefined) {
+      throw new Error(`asked for ${pathname}, which the test does not expect`);
+    }
+    if (answer instanceof Error) {
+      throw answer;
+    }
+    return answer;
+  };
+}
+
+function json(body: unknown, status = 200): Response {
+  return new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/json" } });
+}
+
+function signedIn({ id = "s1", expiresIn = 43_200, idle = 1_800 } = {}): Response {
+  return json({
+    authenticated: true,
+    user: { sub: "usr_1", name: "Ada" },
+    session: { id, created_at: "2026-11-22T00:00:00Z", expires_in: expiresIn, idle_expires_in: idle },
+    logout_url: "/bff/logout?token=t",
+  });
+}
+
+const signedOut = (): Response => json({ authenticated: false });
+
+function problem(status: number, code: string, more: Record<string, unknown> = {}): Response {
+  const body = { type: `urn:cloakroom:problem:${code}`, title: code, status, code, request_id: "r1", ...more };
+  return new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/problem+json" } });
+}
+
+/** An answer that the test gives when it likes. */
+function later(): { answer: Promise<Response>; give: (r: Response) => void } {
+  let give!: (r: Response) => void;
+  const answer = new Promise<Response>((resolve) => {
+    give = resolve;
+  });
+  return { answer, give };
+}
+
+const page = Object.assign(new EventTarget(), { visibilityState: "visible" });
+const gone: string[] = [];
+let gateway: Gateway;
+let client: Client;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  gone.length = 0;
+  vi.stubGlobal("location", { origin, href: `${origin}/orders/7?tab=a`, pathname: "/orders/7", search: "?tab=a", assign: (to: string) => gone.push(to) });
+  vi.stubGlobal("window", new EventTarget());
+  vi.stubGlobal("document", page);
+  gateway = new Gateway();
+  client = createClient({ fetch: gateway.fetch });
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+/** Brings the client to a session. */
+async function enter(): Promise<void> {
+  gateway.will(signedIn());
+  await client.check();
+}
+
+const failing = async (call: Promise<unknown>): Promise<CloakroomError> => {
+  const error: unknown = await call.then(
+    () => undefined,
+    (cause: unknown) => cause,
+  );
+  expect(error).toBeInstanceOf(CloakroomError);
+  return error as CloakroomError;
+};
+
+describe("check", () => {
+  test("tells who is signed in, asked with the header and once for all who ask at the same time", async () => {
+    gateway.will(signedIn());
+    const [a, b] = await Promise.all([client.check(), client.check()]);
+    expect(a).toBe(b);
+    expect(a).toMatchObject({ status: "signed-in", user: { sub: "usr_1", name: "Ada" }, session: { id: "s1" } });
+    expect(gateway.asked).toHaveLength(1);
+    expect(gateway.asked[0]).toMatchObject({ path: "/bff/session", init: { mode: "same-origin", credentials: "same-origin" } });
+    expect(gateway.asked[0]?.headers.get("X-CSRF")).toBe("1");
+  });
+
+  test("keeps nothing of an answer but what is known: a token that should never be there has no place", async () => {
+    gateway.will(json({ authenticated: true, access_token: "at", user: { sub: "u" }, session: { id: "s", expires_in: 9, idle_expires_in: 9, refresh_token: "rt" } }));
+    expect(JSON.stringify(await client.check())).not.toMatch(/token|"at"|"rt"/);
+  });
+
+  test.each<[string, Response | Error]>([
+    ["503", problem(503, "store_unavailable", { retry_after: 2 })],
+    ["no answer", new TypeError("Failed to fetch")],
+    ["a page of something else", new Response("<html>", { status: 200, headers: { "Content-Type": "text/html" } })],
+    ["an answer of another shape", json({ authenticated: "yes" })],
+    ["a session without ends", json({ authenticated: true, user: {}, session: { id: "s" } })],
+  ])("with %s is an outage that keeps the user, never a sign-out", async (_, answer) => {
+    await enter();
+    gateway.will(answer);
+    expect(await client.check()).toMatchObject({ status: "unavailable", user: { name: "Ada" }, session: { id: "s1" } });
+  });
+
+  test("after an outage asks again by itself, later each time, and no sooner than the gateway says", async () => {
+    gateway.will(problem(503, "store_unavailable"), problem(503, "store_unavailable"), problem(503, "store_unavailable", { retry_after: 9 }), signedIn());
+    const seen: State["status"][] = [];
+    client.subscribe(() => seen.push(client.getState().status));
+    await vi.advanceTimersByTimeAsync(0);
+    const waits: number[] = [];
+    while (gateway.asked.length < 4) {
+      const before = gateway.asked.length;
+      const began = performance.now();
+      while (gateway.asked.length === before) {
+        await vi.advanceTimersByTimeAsync(100);
+      }
+      waits.push(Math.round((performance.now() - began) / 1000));
+    }
+    expect(waits).toEqual([1, 2, 9]);
+    expect(seen.at(-1)).toBe("signed-in");
+  });
+
+  test("does not take an answer that a sign-out has overtaken", async () => {
+    await enter();
+    const slow = later();
+    gateway.will(slow.answer, problem(401, "session_ended", { reason: "signed_out" }), signedOut());
+    const checked = client.check();
+    await failing(client.fetch("/api/orders"));
+    slow.give(signedIn());
+    expect(await checked).toEqual({ status: "signed-out", reason: "signed_out" });
+  });
+});
+
+describe("ends", () => {
+  test("count as durations, whatever somebody does to the wall clock", async () => {
+    gateway.will(signedIn({ expiresIn: 100, idle: 60 }));
+    await client.check();
+    vi.setSystemTime(new Date("2000-01-01"));
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(client.remaining()).toEqual({ session: 90, idle: 50 });
+    await vi.advanceTimersByTimeAsync(1_000_000);
+    expect(client.remaining()).toEqual({ session: 0, idle: 0 });
+  });
+
+  test("count from when the question was sent", async () => {
+    const slow = later();
+    gateway.will(slow.answer);
+    const checked = client.check();
+    await vi.advanceTimersByTimeAsync(3_000);
+    slow.give(signedIn({ expiresIn: 100, idle: 60 }));
+    await checked;
+    expect(client.remaining()).toEqual({ session: 97, idle: 57 });
+  });
+
+  test.each([
+    ["idle", { expiresIn: 100, idle: 5 }],
+    ["absolute", { expiresIn: 5, idle: 5 }],
+  ])("that pass are asked about, and then told: %s", async (reason, ends) => {
+    gateway.will(signedIn(ends), signedOut());
+    client.subscribe(() => {});
+    await vi.advanceTimersByTimeAsync(5_900);
+    expect(client.getState().status).toBe("signed-in");
+    await vi.advanceTimersByTimeAsync(200);
+    expect(client.getState()).toEqual({ status: "signed-out", reason });
+  });
+
+  test("that another tab has moved do not sign this one out", async () => {
+    gateway.will(signedIn({ idle: 5 }), signedIn({ idle: 1_800 }));
+    client.subscribe(() => {});
+    await vi.advanceTimersByTimeAsync(6_100);
+    expect(client.getState().status).toBe("signed-in");
+  });
+
+  test("beyond what a timer takes do not end at once", async () => {
+    gateway.will(signedIn({ expiresIn: 90 * 86_400, idle: 90 * 86_400 }));
+    client.subscribe(() => {});
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(gateway.asked).toHaveLength(1);
+  });
+
+  test("are moved by extend", async () => {
+    gateway.will(signedIn({ idle: 10 }), signedIn({ idle: 1_800 }));
+    await client.check();
+    await client.extend();
+    expect(gateway.asked[1]).toMatchObject({ path: "/bff/session/extend", method: "POST" });
+    expect(client.remaining()?.idle).toBe(1_800);
+  });
+});
+
+describe("fetch", () => {
+  test.each(["https://evil.example/api", "//evil.example/api", "http://app.example.com/api", new URL("https://app.example.com:8443/"), new Request("https://evil.example/")])(
+    "to %s is refused, and nothing is sent",
+    async (input) => {
+      expect((await failing(client.fetch(input))).code).toBe("foreign_url");
+      expect(gateway.asked).toHaveLength(0);
+    },
+  );
+
+  test("adds the header and keeps the app's own", async () => {
+    gateway.will(json({ orders: [] }), json({}));
+    await client.fetch("/api/orders?x=1", { headers: { "X-Background": "1" } });
+    await client.fetch(new Request(`${origin}/api/orders`, { method: "POST", headers: { "X-Mine": "2" } }));
+    expect(gateway.asked[0]?.path).toBe("/api/orders?x=1");
+    expect(Object.fromEntries(gateway.asked[0]!.headers)).toMatchObject({ "x-csrf": "1", "x-background": "1" });
+    expect(Object.fromEntries(gateway.asked[1]!.headers)).toMatchObject({ "x-csrf": "1", "x-mine": "2" });
+  });
+
+  test.each(["session_required", "session_expired", "session_ended"])("with 401 %s signs the page out, and says why", async (code) => {
+    await enter();
+    gateway.will(problem(401, code, { reason: "idle" }));
+    expect(await failing(client.fetch("/api/orders"))).toMatchObject({ code, status: 401, reason: "idle", requestId: "r1" });
+    expect(client.getState()).toEqual({ status: "signed-out", reason: "idle" });
+  });
+
+  test("with the API's own refusal of the token leaves the session alone", async () => {
+    await enter();
+    gateway.will(problem(401, "upstream_unauthorized"));
+    expect((await failing(client.fetch("/api/orders"))).code).toBe("upstream_unauthorized");
+    expect(client.getState().status).toBe("signed-in");
+    expect(gateway.asked).toHaveLength(2);
+  });
+
+  test.each([
+    ["a 401 in JSON", () => json({ code: "session_ended" }, 401)],
+    ["a problem of its own", () => new Response('{"type":"about:blank","code":"session_ended"}', { status: 401, headers: { "Content-Type": "application/problem+json" } })],
+    ["a problem that is no JSON", () => new Response("<", { status: 401, headers: { "Content-Type": "application/problem+json" } })],
+    ["a 503", () => json({}, 503)],
+  ])("gives the app an answer of the API's own as it is: %s", async (_, answer) => {
+    await enter();
+    const expected = await answer().text();
+    gateway.will(answer());
+    const got = await client.fetch("/api/orders");
+    expect(await got.text()).toBe(expected);
+    expect(client.getState().status).toBe("signed-in");
+  });
+
+  test("with 503 of ours has the session asked for, and keeps the user through the outage", async () => {
+    await enter();
+    gateway.will(problem(503, "store_unavailable", { retry_after: 2 }), problem(503, "store_unavailable", { retry_after: 2 }));
+    expect((await failing(client.fetch("/api/orders"))).retryAfter).toBe(2);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(client.getState()).toMatchObject({ status: "unavailable", user: { name: "Ada" } });
+  });
+
+  test("with a provider that is down leaves the session alone", async () => {
+    await enter();
+    gateway.will(problem(503, "idp_unavailable"));
+    await failing(client.fetch("/api/orders"));
+    expect(client.getState().status).toBe("signed-in");
+  });
+
+  test("with a session that a new sign-in replaced asks who is signed in now", async () => {
+    await enter();
+    gateway.will(problem(401, "session_ended", { reason: "replaced" }), signedIn({ id: "s2" }));
+    await failing(client.fetch("/api/orders"));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(client.getState()).toMatchObject({ status: "signed-in", session: { id: "s2" } });
+  });
+
+  test("does not sign out a new session by a late answer to the one before", async () => {
+    await enter();
+    const slow = later();
+    gateway.will(slow.answer, signedIn({ id: "s2" }), signedIn({ id: "s2" }));
+    const call = failing(client.fetch("/api/orders"));
+    await client.check();
+    slow.give(problem(401, "session_required"));
+    await call;
+    await vi.advanceTimersByTimeAsync(0);
+    expect(client.getState()).toMatchObject({ status: "signed-in", session: { id: "s2" } });
+  });
+
+  test("tells why where the check that came first could not", async () => {
+    await enter();
+    const slow = later();
+    gateway.will(slow.answer, signedOut());
+    const call = failing(client.fetch("/api/orders"));
+    await client.check();
+    expect(client.getState()).toEqual({ status: "signed-out", reason: undefined });
+    slow.give(problem(401, "session_ended", { reason: "signed_out" }));
+    await call;
+    expect(client.getState()).toEqual({ status: "signed-out", reason: "signed_out" });
+  });
+
+  test("that the app aborts rejects with the app's own reason", async () => {
+    const stop = new AbortController();
+    const reason = new Error("left the page");
+    stop.abort(reason);
+    gateway.will(reason);
+    await expect(client.fetch("/api/orders", { signal: stop.signal })).rejects.toBe(reason);
+  });
+});
+
+describe("login and logout", () => {
+  test("login comes back to the address that the browser shows, or where it is told", async () => {
+    await client.login();
+    await client.login({ returnTo: "/?a=b&c", prompt: "login" });
+    expect(gone).toEqual(["/bff/login?return_to=%2Forders%2F7%3Ftab%3Da", "/bff/login?return_to=%2F%3Fa%3Db%26c&prompt=login"]);
+  });
+
+  test("logout posts, then leaves by the gateway's one-time address", async () => {
+    await enter();
+    gateway.will(json({ redirect_to: `${origin}/bff/logout/t1` }));
+    await client.logout();
+    expect(gateway.asked[1]).toMatchObject({ path: "/bff/logout", method: "POST" });
+    expect(gone).toEqual([`${origin}/bff/logout/t1`]);
+    expect(client.getState()).toEqual({ status: "signed-out", reason: "signed_out" });
+  });
+
+  test.each(["https://evil.example/", "javascript:alert(1)", 7, undefined])("logout never leaves for %s", async (to) => {
+    await enter();
+    gateway.will(json({ redirect_to: to }));
+    expect((await failing(client.logout())).code).toBe("bad_answer");
+    expect(gone).toEqual([]);
+  });
+
+  test("logout during an outage says so and stays signed in", async () => {
+    await enter();
+    gateway.will(problem(503, "store_unavailable"), problem(503, "store_unavailable"));
+    expect((await failing(client.logout())).code).toBe("store_unavailable");
+    await vi.advanceTimersByTimeAsync(0);
+    expect(client.getState()).toMatchObject({ status: "unavailable", user: { sub: "usr_1" } });
+  });
+});
+
+describe("a page that is looked at again", () => {
+  test("asks, but not at every glance, and not when nobody listens any more", async () => {
+    gateway.will(signedIn(), signedIn());
+    const leave = client.subscribe(() => {});
+    await vi.advanceTimersByTimeAsync(4_000);
+    window.dispatchEvent(new Event("focus"));
+    expect(gateway.asked).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(2_000);
+    page.dispatchEvent(new Event("visibilitychange"));
+    window.dispatchEvent(new Event("focus"));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(gateway.asked).toHaveLength(2);
+    leave();
+    await vi.advanceTimersByTimeAsync(10_000);
+    window.dispatchEvent(new Event("focus"));
+    expect(gateway.asked).toHaveLength(2);
+  });
+});

@@ -1,0 +1,79 @@
+import { type AnchorHTMLAttributes, type MouseEvent, useSyncExternalStore } from "react";
+
+/** What the address asks for. */
+export type Place = { page: "overview" } | { page: "orders" } | { page: "order"; id: string } | { page: "unknown" };
+
+/** Reads a path. Everything that is not ours is unknown: the server answers any path with this app. */
+export function placeOf(path: string): Place {
+  const [, first, id, ...rest] = path.replace(/\/+$/, "").split("/");
+  if (first === undefined || first === "") {
+    return { page: "overview" };
+  }
+  if (first !== "orders" || rest.length > 0) {
+    return { page: "unknown" };
+  }
+  return id === undefined ? { page: "orders" } : { page: "order", id: decoded(id) };
+}
+
+/** A segment as it was before it was escaped; one that is escaped wrongly stays as it is. */
+function decoded(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch {
+    return segment;
+  }
+}
+
+const moved = "cloakroom-demo:moved"; // pushState tells nobody, so this event does
+
+function subscribe(listener: () => void): () => void {
+  window.addEventListener("popstate", listener);
+  window.addEventListener(moved, listener);
+  return () => {
+    window.removeEventListener("popstate", listener);
+    window.removeEventListener(moved, listener);
+  };
+}
+
+/** The path that the browser shows. */
+export function usePath(): string {
+  return useSyncExternalStore(subscribe, () => location.pathname);
+}
+
+/** Goes to a path of this app. */
+export function go(path: string): void {
+  history.pushState(null, "", path);
+  window.dispatchEvent(new Event(moved));
+  window.scrollTo(0, 0);
+}
+
+/** A link within the app. What the user opens in a new tab or window is left to the browser. */
+export function Link({ href, ...rest }: AnchorHTMLAttributes<HTMLAnchorElement> & { href: string }) {
+  const follow = (event: MouseEvent): void => {
+    if (event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey) {
+      event.preventDefault();
+      go(href);
+    }
+  };
+  return <a href={href} onClick={follow} {...rest} />;
+}
+
+/**
+ * Takes the code of a sign-in that failed out of the address, so that a reload does not tell it again; null without one. The
+ * empty fragment that a redirect may leave goes too.
+ */
+export function takeLoginError(): string | null {
+  const url = new URL(location.href);
+  const code = url.searchParams.get("login_error");
+  url.searchParams.delete("login_error");
+  const tidy = url.pathname + url.search + url.hash;
+  if (code !== null || location.href.endsWith("#")) {
+    history.replaceState(history.state, "", tidy);
+  }
+  return code;
+}
+
+/** The handbook: another app of the same sign-in, beside this one; null where this world has none. */
+export function handbookURL(): string | null {
+  return location.hostname === "localhost" ? `http://docs.localhost:${location.port || "80"}/` : null;
+}

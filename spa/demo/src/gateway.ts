@@ -1,0 +1,35 @@
+import { useEffect, useState, useSyncExternalStore } from "react";
+import { createClient, type Remaining, type State } from "../../client/src/index.ts";
+
+/** The one client of this page. */
+export const client = createClient();
+
+/** Who is signed in. */
+export function useSession(): State {
+  return useSyncExternalStore(client.subscribe, client.getState);
+}
+
+/** The monotonic clock in milliseconds, once a second while somebody looks. */
+export function useClock(): number {
+  const [now, setNow] = useState(() => performance.now());
+  useEffect(() => {
+    const tick = (): void => {
+      if (document.visibilityState === "visible") {
+        setNow(performance.now());
+      }
+    };
+    const timer = setInterval(tick, 1000);
+    document.addEventListener("visibilitychange", tick);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", tick);
+    };
+  }, []);
+  return now;
+}
+
+/** The seconds until the session's ends, counted down. */
+export function useRemaining(): Remaining {
+  useClock();
+  return client.remaining() ?? { session: 0, idle: 0 };
+}

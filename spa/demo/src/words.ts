@@ -1,0 +1,83 @@
+import type { CloakroomError } from "../../client/src/index.ts";
+
+/** What to tell a person: what happened, and what that means to them. */
+export interface Words {
+  title: string;
+  text: string;
+}
+
+const ended: Record<string, Words> = {
+  signed_out: {
+    title: "You have signed out",
+    text: "It happened in another app or on another page of the same sign-in, so this page is signed out as well.",
+  },
+  replaced: { title: "Somebody signed in anew", text: "A new sign-in in this browser took the place of this one." },
+  idle: { title: "You were away for a while", text: "Nobody used this session for so long that it ended. Nothing of yours is lost." },
+  absolute: { title: "Your session is over", text: "It has reached its longest life, however much it is used. Sign in to go on." },
+  refresh_rejected: { title: "Your sign-in was withdrawn", text: "The sign-in service does not renew it any more. Sign in to go on." },
+};
+
+/** Why a session that was there is over. */
+export function sessionOver(reason: string | undefined): Words {
+  return (
+    ended[reason ?? ""] ?? {
+      title: "You are signed out",
+      text: "The session of this browser has ended: you signed out in another tab, or it ran out. Sign in to go on where you were.",
+    }
+  );
+}
+
+const refused: Record<string, Words> = {
+  access_denied: { title: "You did not sign in", text: "The sign-in was cancelled or not allowed. Nothing has changed; try again whenever you like." },
+  login_required: { title: "You are not signed in there", text: "The sign-in service wants to see you first." },
+  interaction_required: { title: "There is a question to answer", text: "The sign-in service could not let you in without asking you something." },
+  consent_required: { title: "Your consent is missing", text: "The sign-in service could not let you in without asking for it." },
+  account_selection_required: { title: "Which account is it?", text: "The sign-in service knows more than one of yours and has to ask." },
+};
+
+/** Why a sign-in failed, by the code in the address. A code nobody knows is told without it: the address is anybody's to write. */
+export function loginFailed(code: string): Words {
+  return refused[code] ?? { title: "The sign-in did not work", text: "Try again; if it happens again, tell whoever runs this service." };
+}
+
+const outages: Record<string, string> = {
+  network: "We cannot reach the gateway.",
+  bad_answer: "Something else answers in the gateway's place.",
+  draining: "The gateway is restarting.",
+};
+
+/** What is out of order, in one sentence. */
+export function outage(error: CloakroomError): string {
+  return outages[error.code] ?? "We cannot reach the session store.";
+}
+
+const failures: Record<string, Words> = {
+  network: { title: "No answer", text: "The gateway cannot be reached. Are you offline?" },
+  store_unavailable: { title: "Not possible at the moment", text: "The gateway cannot reach its session store. You are still signed in." },
+  idp_unavailable: { title: "Not possible at the moment", text: "The sign-in service does not answer, and the token has to be renewed. You are still signed in." },
+  upstream_unavailable: { title: "The API does not answer", text: "You are still signed in. It is the service behind the gateway that cannot be reached." },
+  upstream_timeout: { title: "The API took too long", text: "You are still signed in. Whether it did what was asked is not known." },
+  upstream_unauthorized: { title: "The API refuses the token", text: "The gateway renewed it, and the API still says no. Your session lives on." },
+  app_not_allowed: { title: "Not open to this app", text: "The gateway's configuration gives this route to other apps." },
+};
+
+/** What went wrong with a call to the API. */
+export function callFailed(error: CloakroomError): Words {
+  return failures[error.code] ?? { title: error.title, text: error.detail };
+}
+
+/** A duration for a glance: `11 h 59 min`, which no line break tears apart, or `29:41`. */
+export function span(seconds: number): string {
+  const s = Math.max(0, Math.floor(seconds));
+  if (s >= 3600) {
+    return `${Math.floor(s / 3600)}\u00a0h\u00a0${Math.floor((s % 3600) / 60)}\u00a0min`;
+  }
+  return `${Math.floor(s / 60)}:${String(s % 60).padStart(2, "0")}`;
+}
+
+/** The letters of an avatar: of the first and the last name, else of what there is. */
+export function initials(name: string): string {
+  const words = name.split(/[\s@.]+/u).filter((word) => word !== "");
+  const letters = words.length > 1 && !name.includes("@") ? [words[0], words.at(-1)] : [words[0]];
+  return letters.map((word) => [...(word ?? "?")][0]).join("").toUpperCase();
+}

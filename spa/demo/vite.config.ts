@@ -1,0 +1,22 @@
+import { defineConfig } from "vitest/config";
+
+/** Where the gateway listens while `npm run dev` serves the frontend on http://localhost:5173, its app's origin then. */
+const gateway = "http://127.0.0.1:8080";
+
+export default defineConfig({
+  build: {
+    target: "es2023",
+    assetsInlineLimit: 0, // a data: URL in a style sheet would need more than 'self' in the policy
+    modulePreload: { polyfill: false }, // every browser of the target has it
+    reportCompressedSize: false,
+  },
+  server: {
+    port: 5173,
+    strictPort: true, // another port would be another origin than the app's
+    proxy: { "/bff": gateway, "/api": gateway }, // the Host stays as it came: it names the app
+  },
+  test: {
+    dir: "..", // the client's tests stand beside the client
+    include: ["client/test/**/*.test.ts", "demo/test/**/*.test.ts"],
+  },
+});

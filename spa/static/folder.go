@@ -1,0 +1,172 @@
+package static
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+	"time"
+
+	"cloakroom/bff"
+	"cloakroom/surface"
+)
+
+const (
+	indexFile    = "index.html"
+	notFoundFile = "404.html"
+)
+
+// folder serves the files below one folder.
+type folder struct {
+	dir   string
+	rules rules
+	log   *slog.Logger
+	tags  tags
+}
+
+// found is what answers a path.
+type found struct {
+	name       string // of a file that is there
+	info       fs.FileInfo
+	status     int  // 200, or 404 with the folder's own page
+	moved      bool // the folder's page is at the path with a slash behind it
+	negotiated bool // another kind of request would have got another answer
+}
+
+// serve answers from the folder. It is opened anew each time, so that a new build may take its place while we run, also
+// by a symbolic link that is moved.
+func (f *folder) serve(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD") // RFC 9110 section 15.5.6
+		return &bff.Error{Code: bff.CodeMethodNotAllowed, Message: "This address can only be read."}
+	}
+	root, err := os.OpenRoot(f.dir)
+	if err != nil {
+		return fmt.Errorf("opening the folder of static files: %w", err)
+	}
+	defer root.Close() // reading only: nothing can be lost
+	file, ok := f.find(root, r)
+	switch {
+	case !ok:
+		return &bff.Error{Code: bff.CodeNotFound, Message: "There is nothing at this address."}
+	case file.moved:
+		f.move(w, r)
+		return nil
+	default:
+		return f.send(w, r, root, file)
+	}
+}
+
+// find looks for what answers a path: a file, a folder's index, or what stands for a page that is not there.
+func (f *folder) find(root *os.Root, r *http.Request) (found, bool) {
+	name, ok := nameOf(r.URL)
+	if !ok {
+		return found{}, false
+	}
+	if name == "" || strings.HasSuffix(name, "/") {
+		if info, ok := f.stat(root, name+indexFile); ok {
+			return found{name: name + indexFile, info: info, status: http.StatusOK}, true
+		}
+		return f.missing(root, r, name)
+	}
+	if info, ok := f.stat(root, name); ok {
+		return found{name: name, info: info, status: http.StatusOK}, true
+	}
+	if _, ok := f.stat(root, name+"/"+indexFile); ok {
+		return found{moved: true}, true
+	}
+	return f.missing(root, r, name)
+}
+
+// missing finds what stands for a page that is not there. Whoever is not about to show a page is told the truth: a
+// script or an image that is gone must not come as HTML, with status 200, into a cache.
+func (f *folder) missing(root *os.Root, r *http.Request, name string) (found, bool) {
+	if !surface.WantsPage(r) {
+		return found{}, false
+	}
+	if info, ok := f.stat(root, notFoundFile); ok {
+		return found{name: notFoundFile, info: info, status: http.StatusNotFound, negotiated: true}, true
+	}
+	if path.Ext(name) != "" {
+		return found{}, false
+	}
+	info, ok := f.stat(root, indexFile)
+	return found{name: indexFile, info: info, status: http.StatusOK, negotiated: true}, ok
+}
+
+// stat finds a regular file. A pipe or a device is none: to open one could wait for ever.
+func (f *folder) stat(root *os.Root, name string) (fs.FileInfo, bool) {
+	info, err := root.Stat(name)
+	if err != nil {
+		if !isAbsent(err) { // among others a link that leads out of the folder: the operator may want to know
+			f.log.Warn("static file not served", "name", name, "error", err)
+		}
+		return nil, false
+	}
+	return info, info.Mode().IsRegular()
+}
+
+// isAbsent reports errors that say no more than that there is no such file.
+func isAbsent(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) ||
+		errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ENAMETOOLONG)
+}
+
+// move sends on to the path with a slash, so that relative addresses in the folder's page lead into the folder. The path
+// has no empty segment, so it cannot begin with two slashes and name another host.
+func (f *folder) move(w http.ResponseWriter, r *http.Request) {
+	to := r.URL.EscapedPath() + "/"
+	if r.URL.RawQuery != "" {
+		to += "?" + r.URL.RawQuery
+	}
+	f.rules.describeMove(w.Header())
+	w.Header().Set("Location", to)
+	w.WriteHeader(http.StatusPermanentRedirect)
+}
+
+// send answers with a file.
+func (f *folder) send(w http.ResponseWriter, r *http.Request, root *os.Root, file found) error {
+	h, body := w.Header(), form{name: file.name, info: file.info}
+	if file.status == http.StatusOK {
+		body = f.smallest(root, file, r.Header, h)
+	}
+	content, err := root.Open(body.name)
+	if err != nil {
+		return fmt.Errorf("opening a static file: %w", err) // it was there a moment ago
+	}
+	defer content.Close()
+	tag, err := f.tags.of(body, content)
+	if err != nil {
+		return fmt.Errorf("reading a static file: %w", err)
+	}
+	f.rules.describe(h, file)
+	if body.coding != "" {
+		h.Set("Content-Encoding", body.coding)
+	}
+	if file.status != http.StatusOK {
+		return sendWhole(w, r, file, content)
+	}
+	h.Set("Etag", tag)
+	if body.coding != "" && r.Header.Get("Range") == "" {
+		h["Content-Length"] = length(body.info) // which net/http leaves out where there is a coding
+	}
+	// Without a time: builds that can be repeated give all their files the same one, and an old page would pass for the new.
+	http.ServeContent(w, r, body.name, time.Time{}, content)
+	return nil
+}
+
+// sendWhole answers with a file and a status of its own: net/http's way has none.
+func sendWhole(w http.ResponseWriter, r *http.Request, file found, content io.Reader) error {
+	w.Header()["Content-Length"] = length(file.info)
+	w.WriteHeader(file.status)
+	if r.Method != http.MethodHead {
+		_, _ = io.CopyN(w, content, file.info.Size()) // a client that is gone reads no error either
+	}
+	return nil
+}

@@ -1,0 +1,120 @@
+package static
+
+import (
+	"cmp"
+	"net/http"
+	"path"
+	"regexp"
+	"strings"
+)
+
+// DefaultPolicy lets a document load from its own origin alone, run no inline script or style, and be framed by nobody
+// (ASVS 3.4.3, 3.4.6). Pictures may also be data URLs, as builds inline small ones. There is no form-action on purpose:
+// the form that signs out is redirected on to the provider, and Chromium holds form-action against every redirect after a
+// submission, so that naming 'self' would break the sign-out without a word.
+const DefaultPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
+	"media-src 'self'; connect-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// rules say how the files of a site are kept and run.
+type rules struct {
+	protected bool
+	policy    string
+}
+
+func newRules(o Options) rules { return rules{o.Protected, cmp.Or(o.Policy, DefaultPolicy)} }
+
+// describe sets the header fields of a file's answer.
+func (u rules) describe(h http.Header, file found) {
+	media := mediaType(file.name)
+	h.Set("Content-Type", media)
+	h.Set("Cache-Control", u.caching(file.name, media))
+	u.protect(h)
+	if file.negotiated {
+		h.Add("Vary", "Accept, Sec-Fetch-Mode")
+	}
+	if !isDocument(media) {
+		return
+	}
+	h.Set("Content-Security-Policy", u.policy)
+	h.Set("X-Frame-Options", "DENY")                   // for what is too old for frame-ancestors
+	h.Set("Cross-Origin-Opener-Policy", "same-origin") // no window that opened it, or that it opened, holds it (ASVS 3.4.8)
+	// The origin is told to others, the path never: by the origin a login knows the apps whose links may start one.
+	h.Set("Referrer-Policy", "strict-origin-when-cross-origin")
+}
+
+// describeMove sets those of a redirect inside the folder. It is permanent, but asked for again: the next build may have
+// a file there.
+func (u rules) describeMove(h http.Header) {
+	h.Set("Cache-Control", u.caching("", ""))
+	u.protect(h)
+}
+
+// protect sets what every answer has: it is what it says it is, and is embedded by no other site (ASVS 3.5.8, 4.1.1).
+func (u rules) protect(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	if u.protected {
+		h.Add("Vary", "Cookie")
+	}
+}
+
+// caching decides for how long an answer may be taken without asking:
+//
+//	                        open to all                            protected
+//	documents               no-cache                               no-store
+//	named by their content  public, max-age=31536000, immutable    private, no-cache
+//	all others              public, max-age=0, must-revalidate     private, no-cache
+//
+// A document is asked for each time, since it names the others of its build. A page that only its user may see is kept
+// nowhere, so that it is not shown by the back button after a sign-out (ASVS 14.3.2).
+func (u rules) caching(name, media string) string {
+	switch document := isDocument(media); {
+	case u.protected && document:
+		return "no-store"
+	case u.protected:
+		return "private, no-cache" // shared caches never (RFC 9111 section 5.2.2.7), and the browser's only after asking
+	case document:
+		return "no-cache"
+	case isHashed(name):
+		return "public, max-age=31536000, immutable" // a year; RFC 8246
+	default:
+		return "public, max-age=0, must-revalidate"
+	}
+}
+
+// isDocument reports types that a browser opens as a document that can run scripts in the app's origin.
+func isDocument(media string) bool {
+	kind, _, _ := strings.Cut(media, ";")
+	switch kind {
+	case "text/html", "application/xhtml+xml", "image/svg+xml", "application/xml":
+		return true
+	default:
+		return false
+	}
+}
+
+// How builds write a content's hash into a name: behind a dash or a dot, before the extension.
+var (
+	digestHex    = regexp.MustCompile(`[-.]([0-9a-f]{8,64})\.[A-Za-z0-9.]+$`) // webpack, Parcel, Next.js
+	digestBase32 = regexp.MustCompile(`-([A-Z0-9]{8})\.[A-Za-z0-9.]+$`)       // esbuild, Angular
+	digestBase64 = regexp.MustCompile(`-([A-Za-z0-9_-]{8})\.[A-Za-z0-9.]+$`)  // Vite, Rollup
+	words        = regexp.MustCompile(`^[A-Z]?[a-z]+([A-Z][a-z]+)*[0-9]*$`)   // DarkMode, photo2024
+	mixed        = regexp.MustCompile(`[A-Z].*[a-z]|[a-z].*[A-Z]`)            // of both cases
+	figure       = regexp.MustCompile(`[0-9].*[A-Za-z]|[A-Za-z].*[0-9]`)      // of letters and digits
+)
+
+// isHashed reports whether a name changes with the content, so that a copy of it never grows old. A hash of Vite's
+// alphabet could be a word, so it counts only where Vite puts its files, in a folder called assets, and only if it does
+// not read like one: the few real hashes that do are asked for again each time, which costs a round trip, while a word
+// taken for a hash would keep an old picture for a year.
+func isHashed(name string) bool {
+	folder, base := path.Split(name)
+	if m := digestHex.FindStringSubmatch(base); m != nil && figure.MatchString(m[1]) {
+		return true
+	}
+	if m := digestBase32.FindStringSubmatch(base); m != nil && figure.MatchString(m[1]) {
+		return true
+	}
+	m := digestBase64.FindStringSubmatch(base)
+	return m != nil && strings.Contains("/"+folder, "/assets/") && mixed.MatchString(m[1]) && !words.MatchString(m[1])
+}

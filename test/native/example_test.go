@@ -1,0 +1,291 @@
+//go:build integration
+
+package native_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"cloakroom/test/browser"
+)
+
+// patience is for a step of the example on a loaded machine; an idle one needs milliseconds.
+const patience = 60 * time.Second
+
+// example is the desktop example as its users have it: a program with a home of its own.
+type example struct {
+	n    *nativeWorld
+	bin  string
+	home string
+	who  string
+	b    *browser.Browser // the system browser
+}
+
+func newExample(t *testing.T, n *nativeWorld) *example {
+	t.Helper()
+	e := &example{n: n, bin: filepath.Join(t.TempDir(), "desktop"), home: t.TempDir(), who: n.someone(), b: browser.New(browser.Options{})}
+	t.Cleanup(e.b.Close)
+	if out, err := exec.Command("go", "build", "-race", "-o", e.bin, "cloakroom/mobile-api/examples/desktop").CombinedOutput(); err != nil {
+		t.Fatalf("building the example: %v\n%s", err, out)
+	}
+	return e
+}
+
+// run runs a command to its end. Whatever address the program prints is opened in the system browser.
+func (e *example) run(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.Command(e.bin, append([]string{"--no-browser", "--gateway", e.n.front.URL}, args...)...)
+	cmd.Env = append(os.Environ(), "HOME="+e.home, "XDG_CONFIG_HOME="+filepath.Join(e.home, ".config"))
+	var problems bytes.Buffer
+	cmd.Stderr = &problems
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	defer late.Stop()
+	var out strings.Builder
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
+		out.WriteString(lines.Text() + "\n")
+		if address := strings.TrimSpace(lines.Text()); strings.HasPrefix(address, e.n.front.URL) {
+			e.visit(t, address)
+		}
+	}
+	err = cmd.Wait()
+	e.n.Scan.Observe("example", "stdout", []byte(out.String()))
+	e.n.Scan.Observe("example", "stderr", problems.Bytes())
+	return out.String() + problems.String(), err
+}
+
+// good is run for a command that must succeed.
+func (e *example) good(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := e.run(t, args...)
+	if err != nil {
+		t.Fatalf("desktop %v: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+// visit is what a person does with the address that the program shows.
+func (e *example) visit(t *testing.T, address string) {
+	t.Helper()
+	p, err := e.b.Navigate(address)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	if strings.Contains(address, "/mobile/logout/") {
+		e.signOut(t, p)
+		return
+	}
+	p = e.n.atProvider(t, e.b, p, e.who)
+	if !strings.Contains(p.Text(), "Ada") || !strings.Contains(p.Text(), "cli") {
+		t.Errorf("the confirm page does not say who is let into what: %s", p.Text())
+	}
+	p = press(t, e.b, p, "Continue")
+	if p.Status != 200 || !strings.Contains(p.Text(), "You can close this window") {
+		t.Errorf("back at the program: %d %s", p.Status, p.Text())
+	}
+	for header, want := range map[string]string{"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"} {
+		if got := p.Header.Get(header); got != want {
+			t.Errorf("the program's page has %s %q, want %q", header, got, want)
+		}
+	}
+}
+
+// signOut goes from the one-time address through the provider's sign-out.
+func (e *example) signOut(t *testing.T, p *browser.Page) {
+	t.Helper()
+	for range 4 { // our page, the one that goes on to the provider, the provider's question
+		form, err := p.Form("")
+		if err != nil {
+			break
+		}
+		if strings.HasPrefix(p.URL, e.n.op.Issuer) {
+			form.Fields.Set("logout", "yes")
+		}
+		if p, err = e.b.SubmitForm(p, form, form.Fields); err != nil {
+			t.Error(err)
+			return
+		}
+	}
+	if !strings.HasPrefix(p.URL, e.n.front.URL+"/mobile/logged-out") || p.Status != 200 {
+		t.Errorf("signed out and at %s: %d %s", p.URL, p.Status, p.Text())
+	}
+}
+
+func (e *example) file() string {
+	return filepath.Join(e.home, ".config", "cloakroom-desktop-example", "handles.json")
+}
+
+// holds reads what the program keeps.
+func (e *example) holds(t *testing.T) oauth2.Token {
+	t.Helper()
+	text, err := os.ReadFile(e.file())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kept struct{ Token oauth2.Token }
+	if err := json.Unmarshal(text, &kept); err != nil {
+		t.Fatal(err)
+	}
+	return kept.Token
+}
+
+// The tour of the example: sign-in through the system browser, calls, rotation, sign-out at the gateway and at the
+// provider, over two instances; afterwards its handle is nothing at either, and nowhere a secret.
+//
+// shows NAT-8.12, NAT-TOKEN, RPL-NATIVE
+func TestTour(t *testing.T) {
+	n := newWorld(t)
+	e := newExample(t, n)
+	out := e.good(t)
+	for _, want := range []string{
+		`Signed in as Ada \d`, `access handle +clk_…\S{4} `, `refresh handle +clr_…\S{4} `, `"name": "Ada \d"`,
+		`Placed \S+: 2 × Darjeeling`, `(?m)^  \S+  2 × Darjeeling`, `access handle +clk_…\S{4} → clk_…\S{4}`,
+		`Signed out\.`, `The old handle is refused: 401 session_ended`, `That was all`,
+	} {
+		if !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("the tour never says %s\n%s", want, out)
+		}
+	}
+	if _, err := os.Stat(e.file()); !os.IsNotExist(err) {
+		t.Errorf("the handles are still kept after signing out: %v", err)
+	}
+	p, err := e.b.Navigate(n.address(n.complete(ask{})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if form, err := p.Form("Sign in"); err != nil || !form.Fields.Has("login") {
+		t.Errorf("after signing out the provider asks for nothing: %s %s", p.URL, p.Text())
+	}
+	n.finish(t)
+}
+
+// The example command by command, as somebody uses it from a shell.
+//
+// shows NAT-ROT
+func TestExampleBetweenRuns(t *testing.T) {
+	n := newWorld(t)
+	e := newExample(t, n)
+	if out, err := e.run(t, "orders"); err == nil || !strings.Contains(out, "not signed in") {
+		t.Errorf("orders before signing in: %v %s", err, out)
+	}
+	e.good(t, "login")
+	if info, err := os.Stat(e.file()); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file of the handles: %v %v", info, err)
+	}
+	first := e.holds(t)
+	e.good(t, "order", "Assam", "3")
+	if out := e.good(t, "orders"); !strings.Contains(out, "3 × Assam") {
+		t.Errorf("orders: %s", out)
+	}
+	e.good(t, "rotate")
+	second := e.holds(t)
+	if second.AccessToken == first.AccessToken || second.RefreshToken == first.RefreshToken {
+		t.Error("rotate kept a handle")
+	}
+	n.front.loseNext("/mobile/token")
+	if out, err := e.run(t, "rotate"); err == nil || !strings.Contains(out, "they are kept; try again") {
+		t.Errorf("a rotation whose answer is lost: %v %s", err, out)
+	}
+	if kept := e.holds(t); kept.RefreshToken != second.RefreshToken {
+		t.Error("a lost answer changed what is kept")
+	}
+	e.good(t, "rotate")
+	third := e.holds(t)
+	n.wantAlive(t, third.AccessToken, 200)
+	if out, err := e.run(t, "--app", "other", "orders"); err == nil || !strings.Contains(out, "not signed in") {
+		t.Errorf("another app with these handles: %v %s", err, out)
+	}
+	if out := e.good(t, "whoami"); strings.Contains(out, "token") || !strings.Contains(out, e.who) {
+		t.Errorf("whoami: %s", out)
+	}
+	e.good(t, "logout")
+	n.wantAlive(t, third.AccessToken, 401)
+	n.finish(t)
+}
+
+// A sign-in that is refused, and a stray visitor at the program's port, through the example itself.
+//
+// shows NAT-8.9
+func TestExampleRefused(t *testing.T) {
+	n := newWorld(t)
+	e := newExample(t, n)
+	cmd := exec.Command(e.bin, "--no-browser", "--gateway", n.front.URL, "login")
+	cmd.Env = append(os.Environ(), "HOME="+e.home, "XDG_CONFIG_HOME="+filepath.Join(e.home, ".config"))
+	var problems bytes.Buffer
+	cmd.Stderr = &problems
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+	defer late.Stop()
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
+		address := strings.TrimSpace(lines.Text())
+		if !strings.HasPrefix(address, n.front.URL) {
+			continue
+		}
+		p, err := e.b.Navigate(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.stray(t, address)
+		if p = press(t, e.b, p, "Cancel"); p.Status != 200 || !strings.Contains(p.Text(), "Not signed in") {
+			t.Errorf("back at the program: %d %s", p.Status, p.Text())
+		}
+	}
+	if err := cmd.Wait(); err == nil || !strings.Contains(problems.String(), "access_denied") {
+		t.Errorf("the program says %v: %s", err, problems.String())
+	}
+}
+
+// stray visits the program's port without the state.
+func (e *example) stray(t *testing.T, address string) {
+	t.Helper()
+	p := browser.At(address)
+	to := regexp.MustCompile(`redirect_uri=([^&]+)`).FindStringSubmatch(address)
+	if to == nil {
+		t.Fatalf("no redirect_uri in %s", address)
+	}
+	target := strings.NewReplacer("%3A", ":", "%2F", "/").Replace(to[1])
+	got, err := e.b.Click(p, target+"?code=foreign&state=guessed&iss="+e.n.front.URL+"/mobile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Status != 404 {
+		t.Errorf("a stray visitor gets %d", got.Status)
+	}
+}
+
+// finish is the end of every journey: no secret where it must not be, and nothing kept for ever.
+func (n *nativeWorld) finish(t *testing.T) {
+	t.Helper()
+	n.Leaks()
+	if keys := n.Redis.KeysWithoutTTL(); len(keys) > 0 {
+		t.Errorf("keys without a TTL: %v", keys)
+	}
+	if faults := n.op.Errors(); len(faults) > 0 {
+		t.Errorf("the provider's own faults: %v", faults)
+	}
+}
