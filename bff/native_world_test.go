@@ -175,7 +175,7 @@ func (in *instance) refusals() string {
 	return strings.Join(rules, "; ")
 }
 
-// revocations drains the instance and returns whether the provider was told to revoke the token.
+// revocations drains the instance (whatever runs beside is done then) and returns whether the provider was told to revoke the token.
 func (w *world) revocations(in *instance, token string) bool {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -321,6 +321,9 @@ func TestALogoutTicketIsOfOneKindOfApp(t *testing.T) {
 	wantCode(t, "at a browser app", err, bff.CodeGone)
 	_, err = a.RedeemNativeTicket(context.Background(), func(string) *bff.App { return nil }, ticket(), "state")
 	wantCode(t, "where there is no such native app", err, bff.CodeGone)
+	browser.ID, browser.Kind = w.app.ID, bff.KindSPA
+	_, err = a.RedeemNativeTicket(context.Background(), func(string) *bff.App { return &browser }, ticket(), "state")
+	wantCode(t, "where the app is a browser app by now", err, bff.CodeGone)
 	if to, err := a.RedeemNativeTicket(context.Background(), w.apps, ticket(), "state"); err != nil || to.To != nil {
 		t.Errorf("of a provider without end_session: %+v, %v", to, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"hash/crc32"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -220,27 +221,90 @@ func lookupBytes(s *bff.Session) []byte {
 	return b
 }
 
-// A cookie's session is none for handles, not even for whoever has ring and root, and is not touched.
+// A cookie's session is none for handles, not even for whoever has ring and root, and is not touched; also where the app
+// has become a native one since.
 //
 // shows NAT-TYPE
 func TestACookieSessionHasNoHandles(t *testing.T) {
-	w := newWorld(t)
-	a := w.instance()
-	s := w.session(a, w.login(a))
-	if _, err := a.Handles(w.app, s); err == nil {
-		t.Error("handles were made of a cookie's session")
+	for _, kind := range []bff.Kind{bff.KindSPA, bff.KindMobile} {
+		w := newWorld(t)
+		a := w.instance()
+		s := w.session(a, w.login(a))
+		w.app.Kind = kind
+		if _, err := a.Handles(w.app, s); err == nil {
+			t.Error("handles were made of a cookie's session")
+		}
+		with := *s
+		with.Turn.N = 1
+		p := w.pair(a, &with)
+		_, err := w.call(a, p.access)
+		wantCode(t, "a call", err, bff.CodeSessionRequired)
+		_, err = w.rotate(a, p.refresh)
+		wantCode(t, "a rotation", err, bff.CodeGrantRejected)
+		if err := a.RevokeHandle(context.Background(), w.app, w.parse(p.refresh)); err != nil {
+			t.Errorf("a revocation: %v", err)
+		}
+		w.session(a, s.Root)
 	}
-	with := *s
-	with.Turn.N = 1
-	p := w.pair(a, &with)
-	_, err := w.call(a, p.access)
-	wantCode(t, "a call", err, bff.CodeSessionRequired)
-	_, err = w.rotate(a, p.refresh)
-	wantCode(t, "a rotation", err, bff.CodeGrantRejected)
-	if err := a.RevokeHandle(context.Background(), w.app, w.parse(p.refresh)); err != nil {
-		t.Errorf("a revocation: %v", err)
+}
+
+// shows NAT-ROT
+func TestAnAccessHandleEndsWithItsSession(t *testing.T) {
+	for reason, change := range map[bff.Reason]func(*bff.App){
+		bff.ReasonIdle:     func(a *bff.App) { a.Idle = 10 * time.Minute },
+		bff.ReasonAbsolute: func(a *bff.App) { a.Absolute = 10 * time.Minute },
+	} {
+		w := newNativeWorld(t)
+		change(w.app)
+		a := w.instance()
+		p := w.pair(a, w.nativeLogin(a))
+		w.clock.move(10*time.Minute - time.Second)
+		if _, err := w.call(a, p.access); err != nil {
+			t.Errorf("a call before the end: %v", err)
+		}
+		w.clock.move(time.Second)
+		_, err := w.call(a, p.access)
+		wantCode(t, "a call after the end", err, bff.CodeSessionExpired)
+		a.endedFor(t, reason)
 	}
-	w.session(a, s.Root)
+}
+
+// countingTurns counts the notes that a turn was seen.
+type countingTurns struct {
+	bff.Turns
+	notes atomic.Int64
+}
+
+func (c *countingTurns) TurnSeen(ctx context.Context, s *bff.Session, n int64) error {
+	c.notes.Add(1)
+	return c.Turns.TurnSeen(ctx, s, n)
+}
+
+// The hot path writes once in a turn, not at each call.
+func TestATurnIsNotedOnce(t *testing.T) {
+	w := newNativeWorld(t)
+	turns := &countingTurns{}
+	counted := func(p *bff.Ports) { turns.Turns = p.Turns; p.Turns = turns }
+	a, b, c := w.instance(counted), w.instance(counted), w.instance(counted)
+	first := w.pair(a, w.nativeLogin(a))
+	next := w.mustRotate(a, first.refresh)
+	noted := func(in *instance, access string) int64 {
+		before := turns.notes.Load()
+		if _, err := w.call(in, access); err != nil {
+			t.Fatal(err)
+		}
+		w.revocations(in, "") // whatever runs beside is done
+		return turns.notes.Load() - before
+	}
+	if n := noted(a, first.access); n != 0 { // of the turn before, and so no sign of the successor
+		t.Errorf("a handle of the turn before was noted %d times", n)
+	}
+	if n := noted(b, next.access); n != 1 {
+		t.Errorf("the first use was noted %d times", n)
+	}
+	if n := noted(c, next.access); n != 0 {
+		t.Errorf("the second use was noted %d times", n)
+	}
 }
 
 // shows NAT-TOKEN

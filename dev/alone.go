@@ -71,6 +71,9 @@ func (c *providerCommand) origin() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("--listen: %w", err)
 	}
+	if port == "0" || port == "" {
+		return "", errors.New("--listen: name the port, for it is part of the issuer")
+	}
 	if ip := net.ParseIP(host); host == "" || ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}

@@ -43,6 +43,7 @@ func TestAPartAloneIsRefusedWithout(t *testing.T) {
 		"the word, for the API":                       {"api", "--listen", "127.0.0.1:0", "--issuer", "http://127.0.0.1:1"},
 		"an issuer, for the API":                      {"api", "--insecure-demo"},
 		"a port, for the provider":                    {"provider", "--insecure-demo", "--listen", "127.0.0.1"},
+		"a port that is known, for the provider":      {"provider", "--insecure-demo", "--listen", "127.0.0.1:0"},
 		"an issuer that is an origin":                 {"provider", "--insecure-demo", "--issuer", "http://127.0.0.1:1/"},
 		"a part: there is none of the name 'gateway'": {"gateway"},
 	} {

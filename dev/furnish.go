@@ -102,7 +102,7 @@ func (w *world) furnish(context.Context) error {
 			return fmt.Errorf("writing the files of %s: %w", name, err)
 		}
 	}
-	w.cfg, w.away, err = config.LoadOver(config.Base{Name: baseName, Text: []byte(text), Own: decidedHere(), App: clientOf}, w.Config, w.Env)
+	w.cfg, w.away, err = config.LoadOver(config.Base{Name: baseName, Text: []byte(text), Own: decidedHere(), App: w.clientOf}, w.Config, w.Env)
 	return err
 }
 
@@ -114,8 +114,8 @@ func newSecret() string {
 }
 
 // clientOf makes a client of an app of the user's at the dev provider. An app elsewhere says itself who it is.
-func clientOf(id, named string) []byte {
-	if named != "dev" {
+func (w *world) clientOf(id, issuer string) []byte {
+	if issuer != w.issuer() {
 		return nil
 	}
 	return fmt.Appendf(nil, "{client_id: %q, client_secret: %q}\n", id, newSecret())

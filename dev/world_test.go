@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -57,17 +58,17 @@ type running struct {
 	stop  func() error // ends the world and returns what Run did
 }
 
-// freePorts are four that nobody listened on a moment ago.
+// freePorts are four that nobody listened on a moment ago, below those that systems give to connections.
 func freePorts(t *testing.T) dev.Ports {
 	t.Helper()
-	var ports [4]int
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	var ports []int
+	for len(ports) < 4 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000)))
 		if err != nil {
-			t.Fatal(err)
+			continue // in use
 		}
 		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
 	}
 	return dev.Ports{Gateway: ports[0], Provider: ports[1], API: ports[2], Ops: ports[3]}
 }
@@ -185,6 +186,47 @@ func TestTheDemoIsAJourneyThroughTwoAppsAndBack(t *testing.T) {
 	}
 }
 
+func TestAPageBehindSignInComesAfterIt(t *testing.T) {
+	w := launch(t, dev.WorldConfig{})
+	b := w.browser()
+	p, err := b.Navigate(w.docs() + "/signing-in.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	form, err := p.Form("grace@example.com")
+	if err != nil {
+		t.Fatalf("%v: %s %s", err, p.URL, p.Text())
+	}
+	if p, err = b.SubmitForm(p, form, url.Values{"user": {"usr_1002"}}); err != nil {
+		t.Fatal(err)
+	}
+	demo, err := p.Link("demo app")
+	if p.URL != w.docs()+"/signing-in.html" || err != nil || demo != w.demo()+"/" {
+		t.Errorf("came to %s, which leads to %q: %v", p.URL, demo, err)
+	}
+	for _, file := range []string{"/handbook.css", "/ticket.svg"} {
+		if p := w.fetch(b, w.docs(), "GET", file, ""); p.Status != 200 {
+			t.Errorf("%s: %d", file, p.Status)
+		}
+	}
+}
+
+func TestTheDemoAndTheNativeSurfaceAreServedToAnybody(t *testing.T) {
+	w := launch(t, dev.WorldConfig{})
+	b := w.browser()
+	native := fmt.Sprintf("http://127.0.0.1:%d", w.ports.Gateway)
+	for address, want := range map[string]string{
+		w.demo() + "/": "<title>Cloakroom demo</title>", w.demo() + "/orders": "<title>Cloakroom demo</title>",
+		native + "/.well-known/oauth-authorization-server/mobile": `"issuer":"` + native + `/mobile"`,
+		fmt.Sprintf("http://127.0.0.1:%d/metrics", w.ports.Ops):   "\nbff_",
+		w.demo() + "/api/public":                                  "Anyone may read this.",
+	} {
+		if p, err := b.Navigate(address); err != nil || p.Status != 200 || !strings.Contains(string(p.Body), want) {
+			t.Errorf("%s: %v %d\n%.300s", address, err, p.Status, p.Body)
+		}
+	}
+}
+
 // An answer of 401 has the gateway renew once, so that nobody need wait for a token to end.
 func TestTheNumberOfTheTokenGrowsWhenItIsRenewed(t *testing.T) {
 	w := launch(t, dev.WorldConfig{})
@@ -226,10 +268,12 @@ func TestAStreamNeedsNoHeaderAndEndsWithTheWorld(t *testing.T) {
 	if _, err := io.ReadFull(stream.Body, start); err != nil || string(start) != "id: 1\n" {
 		t.Errorf("got %q: %v", start, err)
 	}
-	go func() { _, _ = io.Copy(io.Discard, stream.Body) }() // ends with the stream
+	ended := make(chan struct{})
+	go func() { _, _ = io.Copy(io.Discard, stream.Body); close(ended) }()
 	if err := w.stop(); err != nil {
 		t.Errorf("stopping with a stream open: %v", err)
 	}
+	<-ended
 }
 
 func TestAWorldLeavesNothingBehind(t *testing.T) {
@@ -400,7 +444,7 @@ func TestAnAppAtAProviderOfItsOwnIsToldWhatToRegister(t *testing.T) {
 	}
 	t.Cleanup(other.Close)
 	file := ownFile(t, "generic.yaml", p, "http://127.0.0.1:9999", other.Issuer())
-	w := launch(t, dev.WorldConfig{Ports: p, Config: file})
+	w := launch(t, dev.WorldConfig{Ports: p, Config: file, Env: []string{"CLOAKROOM_OPS__LISTEN=0.0.0.0:0"}})
 	out := w.out.String()
 	lines := map[string]string{}
 	for line := range strings.Lines(out) {
@@ -410,6 +454,7 @@ func TestAnAppAtAProviderOfItsOwnIsToldWhatToRegister(t *testing.T) {
 	}
 	for _, want := range []string{
 		"redis (" + file + ":3) is not used", "public.listen (" + file + ":2) is not used", "sealing_keys (" + file + ":4) is not used",
+		"ops (env CLOAKROOM_OPS__LISTEN) is not used",
 		"shop (client shop_1 at main)", "apps.office.origin https://office.example.com does not lead to this gateway",
 	} {
 		if !strings.Contains(out, want) {

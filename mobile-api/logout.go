@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"cloakroom/bff"
 	"cloakroom/surface"
@@ -63,8 +64,11 @@ func (s *Surface) leave(w http.ResponseWriter, r *http.Request) error {
 		return err
 	case err != nil:
 		s.alarm(r.Context(), "provider's sign-out not reached", err)
-		return surface.WritePage(w, r, surface.ProviderUnreachablePage("", ""))
+		page := surface.ProviderUnreachablePage("", "")
+		page.Actions = nil // the app is no page
+		return surface.WritePage(w, r, page)
 	}
+	s.forget(w, r)
 	// By it this browser may sign in again at once.
 	surface.SetCookie(w, surface.CookieName(t.App.ID, surface.PartNotice), t.Notice, http.SameSiteLaxMode, bff.NoticeLife)
 	// Lax: the provider's way back is a foreign navigation, which a Strict cookie would not be sent with.
@@ -74,6 +78,21 @@ func (s *Surface) leave(w http.ResponseWriter, r *http.Request) error {
 	}
 	// A page, and a form on it: a redirect would have to be among what the page before may lead to (CSP Level 3, form-action).
 	return surface.WritePage(w, r, surface.LogoutPage(t.To, t.App.PostLogoutReturn))
+}
+
+// forget clears the sign-ins on their way in this browser: an old tab's answer, or click, must not sign in again.
+func (s *Surface) forget(w http.ResponseWriter, r *http.Request) {
+	j := surface.ReadJar(r)
+	for _, f := range j.Flows(flowOwner) {
+		f.Clear(w)
+	}
+	for _, c := range j {
+		for _, app := range s.apps {
+			if strings.HasPrefix(c.Name, surface.CookieName(app.ID, partConfirm)) {
+				surface.ClearCookie(w, c.Name, http.SameSiteStrictMode)
+			}
+		}
+	}
 }
 
 // loggedOut is where the provider sends the browser after its sign-out. A state that equals the cookie of this browser's

@@ -43,6 +43,7 @@ type world struct {
 	apps     map[string]*bff.App
 	policies map[string]surface.LoginPolicy
 	store    *store.Store
+	touched  chan bff.Lookup
 	surface  *mobileapi.Surface
 	handler  http.Handler
 	server   *httptest.Server
@@ -54,11 +55,23 @@ type world struct {
 	seen    []string         // every Location and body that was answered
 }
 
+// records is the store's, telling of each touch that was carried out.
+type records struct {
+	*store.Store
+	touched chan bff.Lookup
+}
+
+func (r records) Touch(ctx context.Context, s *bff.Session, at time.Time) error {
+	err := r.Store.Touch(ctx, s, at)
+	r.touched <- s.Lookup
+	return err
+}
+
 // newWorld makes a world; change may alter it before it starts.
 func newWorld(t testing.TB, change ...func(*world)) *world {
 	t.Helper()
 	w := &world{
-		t: t, redis: miniredis.RunT(t), provider: newProvider(), now: start,
+		t: t, redis: miniredis.RunT(t), provider: newProvider(), now: start, touched: make(chan bff.Lookup, 64),
 		limited: map[string]error{}, apps: map[string]*bff.App{}, policies: map[string]surface.LoginPolicy{},
 	}
 	w.addApp("phone", bff.KindMobile, scheme, claimed, gateway+"/open/phone", "com.example.app:/with?own=query")
@@ -115,7 +128,7 @@ func (w *world) engine() *bff.Engine {
 		w.t.Fatal(err)
 	}
 	return bff.NewEngine(bff.Ports{
-		Records: w.store, Leases: w.store, Markers: w.store, OneTime: w.store, Events: w.store, Turns: w.store, Codes: w.store,
+		Records: records{w.store, w.touched}, Leases: w.store, Markers: w.store, OneTime: w.store, Events: w.store, Turns: w.store, Codes: w.store,
 		Providers: func(string) bff.Provider { return w.provider },
 	}, ring, w.clock, w.trace(), bff.Limits{})
 }

@@ -71,7 +71,7 @@ func (s *Surface) askToSignIn(w http.ResponseWriter, r *http.Request, at visit, 
 	held := j.Has(s.cookieName(""))
 	login := s.loginFor(at)
 	switch site := surface.Field(r, "Sec-Fetch-Site"); {
-	case site == "cross-site" && !s.app.LaxCookie && !held && at.step != stepAgain && at.mayReturn(stepAgain):
+	case site == "cross-site" && !s.app.LaxCookie && at.step != stepAgain && at.mayReturn(stepAgain):
 		return surface.WritePage(w, r, passingPage(withStep(at.whole, stepAgain)))
 	case j.Has(s.cookieName(surface.PartNotice)):
 		// Where the provider kept its own session, a sign-in would undo the sign-out before anybody saw it.
@@ -85,7 +85,7 @@ func (s *Surface) askToSignIn(w http.ResponseWriter, r *http.Request, at visit, 
 			Err:      &bff.Error{Code: surface.CodeCookiesBlocked, Message: "The browser did not keep the session cookie."},
 			LoginURL: login,
 		}
-	case at.step != stepAgain && site != "" && site != "same-origin" && site != "none":
+	case site != "" && site != "same-origin" && site != "none":
 		return surface.WritePage(w, r, passingPage(login))
 	default:
 		surface.Redirect(w, login)

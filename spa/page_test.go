@@ -198,6 +198,9 @@ func TestNoVisitGoesRound(t *testing.T) {
 					if strings.Contains(a.body, "page /orders") || row.tells != "" && !strings.Contains(a.body, row.tells) {
 						t.Errorf("lax %v, from %q, %s: ends with %d %s\n%s", lax, from, row.with, a.status, a.body, strings.Join(v.came, "\n"))
 					}
+					if strings.Contains(a.body, "login_error") {
+						t.Errorf("lax %v, from %q, %s: signing in again would tell of the old refusal: %s", lax, from, row.with, a.body)
+					}
 					if n := strings.Count(strings.Join(v.came, "\n"), "/bff/callback"); n > row.logins {
 						t.Errorf("lax %v, from %q, %s: %d sign-ins\n%s", lax, from, row.with, n, strings.Join(v.came, "\n"))
 					}
@@ -349,7 +352,10 @@ func TestAddressesThatLieToAVisit(t *testing.T) {
 						}
 					}
 				}
-				v.visit(strings.NewReplacer(`"`, "%22", "<", "%3C", ">", "%3E").Replace(path), from)
+				a := v.visit(strings.NewReplacer(`"`, "%22", "<", "%3C", ">", "%3E").Replace(path), from)
+				if strings.HasPrefix(path, "/aaaa") && !strings.HasPrefix(a.body, "page /") {
+					t.Errorf("%.20q from %q: %s", path, from, a.body)
+				}
 			}
 		}
 	}
@@ -366,5 +372,8 @@ func TestAStepIsNeverSeenByThePage(t *testing.T) {
 		if a := v.visit(path, "same-origin"); a.body != "page "+want {
 			t.Errorf("%s: %s", path, a.body)
 		}
+	}
+	if a := v.open("//evil.example/x?bff_step=again", "same-origin"); a.location() != "/" {
+		t.Errorf("sent to %q", a.location())
 	}
 }

@@ -70,8 +70,8 @@ func withoutQuery(to *bff.EndSessionRequest) (action string, values url.Values) 
 func ConfirmAppPage(app *bff.App, who, redirectURI, at, check string) Page {
 	name := cmp.Or(app.Name, app.ID)
 	return Page{
-		Title: "Open the app?",
-		Text:  []string{"You are about to sign in to an app on this device. Continue only if you have just started this there."},
+		Title: "Sign in to " + name + "?",
+		Text:  []string{"An app on this device asks to be signed in. Continue only if you have just started this there yourself."},
 		Facts: []Fact{{"App", name}, {"Signed in as", who}, {"Answer goes to", redirectURI}},
 		Form: &Form{
 			Label: "Continue", Cancel: "Cancel", Here: true, Action: at, Values: url.Values{"confirm": {check}}, Waits: true, LeadsTo: redirectURI,

@@ -21,14 +21,15 @@ type Base struct {
 	// apps.*.static.
 	Own []string
 	// App says, as YAML of the app's group, what else an app gets that neither
-	// file nor environment give it; the provider is the name that the app uses.
-	// May be nil.
-	App func(id, provider string) []byte
+	// file nor environment give it; the issuer is that of the app's provider, empty
+	// if it has none. May be nil.
+	App func(id, issuer string) []byte
 }
 
 // LoadOver is [Load] over a base; without a path there is no file. A file with
 // apps of its own replaces the base's apps, and the base's routes with them, as
-// those name the apps; of the base's providers it gets those that its apps name.
+// those name the apps; of the base's providers it gets those that its apps name
+// and that it does not have itself, under another issuer.
 //
 // The second result names what was put away because the base alone decides, each
 // path with its origin: whoever wrote it should be told.
@@ -78,7 +79,8 @@ func (r *report) treeOf(path string) (*value, error) {
 	return nil, r.err()
 }
 
-// fillNamed adds those of the base's providers that an app names.
+// fillNamed adds those of the base's providers that an app names. One of the file
+// with the same name and another issuer is another provider.
 func fillNamed(tree, providers *value, from source) {
 	var named []string
 	eachGroup(tree.get("apps"), func(app *value) { named = append(named, app.word("provider")) })
@@ -87,8 +89,10 @@ func fillNamed(tree, providers *value, from source) {
 	}
 	wanted := newMapping(from)
 	for _, name := range providers.keys {
-		if slices.Contains(named, name) {
-			wanted.set(name, providers.fields[name])
+		base := providers.fields[name]
+		issuer := tree.get("providers").get(name).word("issuer")
+		if slices.Contains(named, name) && (issuer == "" || issuer == base.word("issuer")) {
+			wanted.set(name, base)
 		}
 	}
 	if len(wanted.keys) == 0 {
@@ -108,7 +112,8 @@ func (b Base) fillApps(tree *value, from source) {
 	}
 	for _, id := range apps.keys {
 		app := apps.fields[id]
-		rest := layerOf(string(b.App(id, app.word("provider"))))
+		issuer := tree.get("providers").get(app.word("provider")).word("issuer")
+		rest := layerOf(string(b.App(id, issuer)))
 		if app.form != mapping || rest == nil {
 			continue
 		}

@@ -32,8 +32,8 @@ routes:
   - {path: /demo/, upstream: http://127.0.0.1:8091, methods: [GET], apps: [demo]}
 `, keyText("k1"), keyText("i1")),
 		Own: []string{"public.listen", "public.tls", "redis", "sealing_keys", "retired_keys", "admin", "apps.*.static"},
-		App: func(id, provider string) []byte {
-			if provider != "dev" {
+		App: func(id, issuer string) []byte {
+			if issuer != "http://127.0.0.1:8090" {
 				return nil
 			}
 			return fmt.Appendf(nil, "{client_id: %s, client_secret: secret-of-%s}", id, id)
@@ -98,6 +98,24 @@ func TestABaseStandsBelowTheFile(t *testing.T) {
 			origins: map[string]string{
 				"providers.main.issuer": "{file}:1", "providers.dev.issuer": "", "apps.shop.client_id": "{file}:3",
 			},
+		},
+		{
+			name: "a provider of its own that has the same name", apps: "shop",
+			file: "providers: {dev: {issuer: https://id.example.com}}\napps:\n  shop: {kind: spa, origin: http://localhost:8080, provider: dev, client_id: s, client_secret: of-its-own-kind}\n",
+			origins: map[string]string{
+				"providers.dev.issuer": "{file}:1", "providers.dev.preset": "default", "providers.dev.token_auth": "",
+			},
+		},
+		{
+			name: "the same provider, otherwise", apps: "shop",
+			file: "providers: {dev: {clock_skew: 5s}}\n" + shop,
+			origins: map[string]string{
+				"providers.dev.issuer": "default of the world", "providers.dev.clock_skew": "{file}:1", "apps.shop.client_id": "default of the world",
+			},
+		},
+		{
+			name: "a port from the platform", env: []string{"PORT=1"}, apps: "demo", routes: 1,
+			origins: map[string]string{"public.listen": "default of the world"},
 		},
 		{
 			name: "what the base alone decides", apps: "shop",

@@ -20,6 +20,7 @@ import (
 func npm(t *testing.T, args ...string) {
 	t.Helper()
 	cmd := exec.Command("npm", args...)
+	cmd.Env = append(os.Environ(), "NODE_ENV=") // set, it would leave packages out or build for development
 	out, err := cmd.CombinedOutput()
 	if errors.Is(err, exec.ErrNotFound) {
 		t.Fatal("this test needs npm, with Node 20.19 or later: make tools")

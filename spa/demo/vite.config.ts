@@ -11,6 +11,7 @@ export default defineConfig({
     reportCompressedSize: false,
   },
   server: {
+    host: "127.0.0.1", // "localhost" may mean ::1 alone, where the gateway's static.url would not find it
     port: 5173,
     strictPort: true, // another port would be another origin than the app's
     proxy: { "/bff": gateway, "/api": gateway }, // the Host stays as it came: it names the app

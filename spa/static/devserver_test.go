@@ -57,6 +57,7 @@ func (v *vite) serve(w http.ResponseWriter, r *http.Request) {
 	case r.Header.Get("Upgrade") == "websocket":
 		v.socket(w, r)
 	case r.URL.Path == "/slow":
+		w.Header().Set("Content-Length", "12") // a body whose length is known is what a proxy may hold back
 		fmt.Fprint(w, "first")
 		_ = http.NewResponseController(w).Flush()
 		<-v.resume

@@ -225,6 +225,9 @@ func TestPathsThatAttackAFolder(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	write(t, dir, map[string]string{ // what other systems take for another name
+		"index.html.": "SECRET=1", "index.html ": "SECRET=1", "index.html::$DATA": "SECRET=1", `guide\step.html`: "SECRET=1", "a\tb": "SECRET=1",
+	})
 	h := serve(t, static.Options{Dir: dir})
 	if a := h.ask("GET", "/in.txt"); a.body != "User-agent: *" {
 		t.Errorf("a link inside the folder: %d %s", a.status, a.body)
@@ -436,6 +439,9 @@ func TestCompressedSiblings(t *testing.T) {
 		if media := a.header.Get("Content-Type"); row.path == "/"+hashed && media != "text/javascript; charset=utf-8" {
 			t.Errorf("%s with %q: %s", row.path, row.accept, media)
 		}
+	}
+	if a := h.ask("HEAD", "/"+hashed, "Accept-Encoding", "br"); a.header.Get("Content-Length") != "6" {
+		t.Errorf("HEAD of a form: %v", a.header)
 	}
 	plain, small := h.ask("GET", "/"+hashed), h.ask("GET", "/"+hashed, "Accept-Encoding", "br")
 	if plain.header.Get("Etag") == small.header.Get("Etag") {

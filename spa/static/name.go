@@ -11,15 +11,14 @@ import (
 // name stays inside is also os.Root's to hold, symbolic links included; what is refused here is never even asked for:
 //
 //   - dot segments and empty segments, which somebody in front may have read as another path (RFC 3986 section 5.2.4);
-//   - slashes and backslashes under an escape, which split a segment for some and not for others;
+//   - slashes under an escape and backslashes, which split a segment for some and not for others;
 //   - names that begin with a dot: .git, .env and their kin lie in many a folder, and nobody means to serve them
 //     (ASVS 13.4.1); /.well-known is the gateway's own;
 //   - control characters and bad UTF-8, colons (streams and drives of Windows), and a dot or space at the end, which
 //     Windows drops: "index.html." would be a second name of a file, past every rule that goes by its extension.
 func nameOf(u *url.URL) (name string, ok bool) {
 	name, ok = strings.CutPrefix(u.Path, "/")
-	escaped := strings.ToLower(u.EscapedPath())
-	if !ok || !utf8.ValidString(name) || strings.Contains(escaped, "%2f") || strings.Contains(escaped, "%5c") {
+	if !ok || !utf8.ValidString(name) || strings.Contains(strings.ToLower(u.EscapedPath()), "%2f") {
 		return "", false
 	}
 	for rest := name; rest != ""; {

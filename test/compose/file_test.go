@@ -3,11 +3,13 @@
 // What is shown: the file has the Compose specification's form as far as we use it (a strict reading: an unknown key, a
 // service or volume that is not there, a health check that cannot be waited for are refused); images, stages and binaries
 // that it names exist in deploy/Dockerfile; every command is one of our programs with flags that it really has; the build's
-// context holds what the programs are made of, and no secret that lies beside them. With the tag integration every service
-// is also run by hand, in compose's order, and somebody signs in.
+// context holds what the programs are made of, and no secret that lies beside them. With the tag integration the
+// Dockerfile's own commands build both programs from a copy of that context, every service is run by hand, in compose's order,
+// with its health check asked as compose would, and somebody signs in.
 //
-// What is NOT shown: that the images build, that the base images and Valkey's image are there, and what a container engine
-// does: networks, volumes' owners, read-only roots, dropped capabilities.
+// What is NOT shown: that an engine builds the images (the base images, COPY, owners of files), that Valkey's image takes the
+// arguments that redis-server takes here, and what an engine does at run time: networks, the owners of volumes, read-only
+// roots, dropped capabilities.
 package compose_test
 
 import (

@@ -209,6 +209,17 @@ func program(t *testing.T, pkg string) string {
 	return filepath.Join(dir, path.Base(pkg))
 }
 
+// patterns are the lines of .dockerignore that say something.
+func patterns(t *testing.T) (all []string) {
+	t.Helper()
+	for line := range strings.SplitSeq(read(t, "deploy/Dockerfile.dockerignore"), "\n") {
+		if line != "" && !strings.HasPrefix(line, "#") {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
 // ignored tells whether .dockerignore keeps a file out: the last pattern that matches it or a folder above it decides.
 func ignored(patterns []string, name string) (out bool) {
 	for _, p := range patterns {
@@ -230,12 +241,7 @@ func matches(pattern, name string) bool {
 
 // What the programs are made of goes into the build, and nothing that a first try leaves beside it.
 func TestBuildContext(t *testing.T) {
-	var patterns []string
-	for line := range strings.SplitSeq(read(t, "deploy/Dockerfile.dockerignore"), "\n") {
-		if line != "" && !strings.HasPrefix(line, "#") {
-			patterns = append(patterns, line)
-		}
-	}
+	patterns := patterns(t)
 	list := exec.Command("go", "list", "-deps", "-f",
 		`{{if .Module}}{{if .Module.Main}}{{$dir := .Dir}}{{range .GoFiles}}{{$dir}}/{{.}}{{"\n"}}{{end}}{{range .EmbedFiles}}{{$dir}}/{{.}}{{"\n"}}{{end}}{{end}}{{end}}`,
 		"./cmd/cloakroom", "./cmd/cloakroom-dev")

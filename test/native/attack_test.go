@@ -25,11 +25,12 @@ func TestAttacks(t *testing.T) {
 	for name, attack := range map[string]func(*testing.T, *nativeWorld){
 		"the start": start, "bindings": bindings, "a replay at two instances": replay, "a code that is too old": expired,
 		"reuse of a refresh handle": reuse, "a lost answer": lostAnswer, "the confirm page": confirm, "swapped browsers": swap,
-		"the way back": wayBack, "credentials mixed up": mixed, "RFC 6750": bearer, "sign-out": signOut, "revocation": revocation,
+		"the way back": wayBack, "credentials mixed up": mixed, "RFC 6750": bearer, "sign-out": signOut, "the way back from a sign-out": goodBye, "revocation": revocation,
 		"x/oauth2 that probes": probing, "what stands about it": metadata,
 	} {
 		t.Run(name, func(t *testing.T) { n.T = t; attack(t, n) })
 	}
+	n.T = t
 	n.finish(t)
 }
 
@@ -180,8 +181,8 @@ func reuse(t *testing.T, n *nativeWorld) {
 	if again := n.rotate(t, 0, first.Refresh); again.Access != second.Access || again.Refresh != second.Refresh {
 		t.Error("within the grace the old handle gets another successor than before")
 	}
-	<-time.After(1200 * time.Millisecond) // the grace is one second
-	n.wantAlive(t, first.Access, 401)     // older than the grace: refused, and no alarm
+	<-time.After(pastGrace)
+	n.wantAlive(t, first.Access, 401) // older than the grace: refused, and no alarm
 	n.wantAlive(t, second.Access, 200)
 	refused(t, n.token(t, n.All[0], refreshing("cli", first.Refresh)), "invalid_grant")
 	n.wantAlive(t, second.Access, 401)
@@ -231,7 +232,7 @@ func (n *nativeWorld) awaitRevoked(t *testing.T) {
 func lostAnswer(t *testing.T, n *nativeWorld) {
 	first := n.redeem(t, n.signIn(t, n.browser(t), ask{}))
 	lost := n.rotate(t, 0, first.Refresh)
-	<-time.After(1200 * time.Millisecond) // past the grace
+	<-time.After(pastGrace)
 	again := n.rotate(t, 1, first.Refresh)
 	if again.Access != lost.Access || again.Refresh != lost.Refresh {
 		t.Error("the repeated question gets another successor")
@@ -348,6 +349,9 @@ func mixed(t *testing.T, n *nativeWorld) {
 		{"nothing", 401, nil},
 		{"the handle", 200, []string{"Authorization", "Bearer " + got.Access}},
 	}
+	if resp := n.call(t, n.All[0], http.MethodGet, "/others/orders", "Authorization", "Bearer "+got.Access); resp.StatusCode != 403 {
+		t.Errorf("a route of another app: %d", resp.StatusCode)
+	}
 	for _, tt := range tests {
 		for _, in := range n.All {
 			if resp := n.call(t, in, http.MethodGet, "/api/orders", tt.fields...); resp.StatusCode != tt.want {
@@ -394,8 +398,10 @@ func bearer(t *testing.T, n *nativeWorld) {
 // shows RPL-NATIVE, RPL-PENDING
 func signOut(t *testing.T, n *nativeWorld) {
 	b, who := n.browser(t), n.someone()
-	got := n.redeem(t, n.signInAs(t, b, ask{}, who))
-	pending := n.signInAs(t, b, ask{}, who)
+	// Asked for an age, this provider tells when the person signed in: that is what ties the two sign-ins together here.
+	aged := ask{More: url.Values{"max_age": {"3600"}}}
+	got := n.redeem(t, n.signInAs(t, b, aged, who))
+	pending := n.signInAs(t, b, aged, who)
 	req, err := http.NewRequest(http.MethodPost, n.front.URL+"/mobile/logout", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -429,6 +435,35 @@ func signOut(t *testing.T, n *nativeWorld) {
 	}
 	if again, err := b.SubmitForm(p, form, nil); err != nil || again.Status != http.StatusGone {
 		t.Errorf("the sign-out a second time: %v %d", err, again.Status)
+	}
+}
+
+// The way back from the provider's sign-out leads to the address that is configured for the app, for this browser alone.
+//
+// shows RPL-NATIVE
+func goodBye(t *testing.T, n *nativeWorld) {
+	b := n.browser(t)
+	got := n.redeem(t, n.signIn(t, b, ask{App: "other", Redirect: private}))
+	req, err := http.NewRequest(http.MethodPost, n.front.URL+"/mobile/logout", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+got.Access)
+	p, err := b.Navigate(n.read(t, n.All[0], req).Logout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.HoldAt(func(u *url.URL) bool { return u.Path == "/mobile/logged-out" })
+	p = leave(t, n, b, p)
+	if !p.Unsent {
+		t.Fatalf("not on the way back: %s %s", p.URL, p.Text())
+	}
+	if other, err := n.browser(t).Navigate(p.URL); err != nil || other.Unsent || other.Status != 200 {
+		t.Errorf("another browser on this way back: %v, at %s: %d", err, other.URL, other.Status)
+	}
+	b.HoldAt(nil)
+	if p, err = b.Continue(p); err != nil || !p.Unsent || p.URL != goodbye {
+		t.Errorf("the way back: %v, at %s: %d %s", err, p.URL, p.Status, p.Text())
 	}
 }
 

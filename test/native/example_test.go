@@ -111,22 +111,28 @@ func (e *example) visit(t *testing.T, address string) {
 // signOut goes from the one-time address through the provider's sign-out.
 func (e *example) signOut(t *testing.T, p *browser.Page) {
 	t.Helper()
-	for range 4 { // our page, the one that goes on to the provider, the provider's question
-		form, err := p.Form("")
-		if err != nil {
-			break
-		}
-		if strings.HasPrefix(p.URL, e.n.op.Issuer) {
-			form.Fields.Set("logout", "yes")
-		}
-		if p, err = e.b.SubmitForm(p, form, form.Fields); err != nil {
-			t.Error(err)
-			return
-		}
-	}
+	p = leave(t, e.n, e.b, p)
 	if !strings.HasPrefix(p.URL, e.n.front.URL+"/mobile/logged-out") || p.Status != 200 {
 		t.Errorf("signed out and at %s: %d %s", p.URL, p.Status, p.Text())
 	}
+}
+
+// leave sends what stands on the pages of a sign-out: ours, the one that goes on to the provider, the provider's question.
+func leave(t *testing.T, n *nativeWorld, b *browser.Browser, p *browser.Page) *browser.Page {
+	t.Helper()
+	for range 3 {
+		form, err := p.Form("")
+		if err != nil {
+			t.Fatalf("%v: %d %s", err, p.Status, p.Text())
+		}
+		if strings.HasPrefix(p.URL, n.op.Issuer) {
+			form.Fields.Set("logout", "yes")
+		}
+		if p, err = b.SubmitForm(p, form, form.Fields); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return p
 }
 
 func (e *example) file() string {
@@ -258,6 +264,7 @@ func TestExampleRefused(t *testing.T) {
 	if err := cmd.Wait(); err == nil || !strings.Contains(problems.String(), "access_denied") {
 		t.Errorf("the program says %v: %s", err, problems.String())
 	}
+	n.finish(t)
 }
 
 // stray visits the program's port without the state.

@@ -107,6 +107,9 @@ func (f *front) learn(resp *http.Response, body []byte) {
 	}
 	for _, c := range resp.Cookies() {
 		f.scan.Secret("cookie", c.Value)
+		if strings.HasPrefix(resp.Request.URL.Path, "/mobile/logout/") {
+			f.scan.Secret("logout-state", c.Value)
+		}
 	}
 }
 
@@ -120,6 +123,8 @@ func (f *front) allow() {
 		{Kinds: []string{"logout-ticket"}, Place: "GET /mobile/logout/*", Field: "body"}, // the form that posts to its own address
 		{Kinds: []string{"logout-ticket"}, Place: "example", Field: "stdout"},            // --no-browser prints the address
 		{Kinds: []string{"id_token"}, Place: "POST /mobile/logout/*", Field: "body"},     // the form that goes on to the provider
+		// The state of the way to the provider and back: compared with the cookie at /mobile/logged-out.
+		{Kinds: []string{"logout-state"}, Place: "POST /mobile/logout/*", Field: "body"},
 		{Kinds: []string{"cookie"}, Place: "*", Field: "header Set-Cookie"},
 	} {
 		f.scan.Allow(r)

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/html"
 	"golang.org/x/oauth2"
@@ -28,6 +29,10 @@ const (
 	loopback = "http://127.0.0.1:9/callback" // RFC 863's port: nobody listens, and no request is sent
 	private  = "com.example.other:/signed-in"
 	claimed  = "https://app.example.com/signed-in"
+	goodbye  = "com.example.other:/signed-out"
+
+	// pastGrace is a moment longer than the grace of the app cli (2s), which is long enough for what a test does within it.
+	pastGrace = 2300 * time.Millisecond
 
 	cliSecret   = "the-cli-client-secret-at-the-provider"
 	otherSecret = "the-other-client-secret-at-the-provider"
@@ -54,15 +59,17 @@ func newWorld(t *testing.T) *nativeWorld {
     client_secret: %s
     claims: [sub, name, email]
     redirect_uris: ["http://127.0.0.1/callback"]
-    handle: {grace: 1s}
+    handle: {grace: 2s}
   other:
     kind: mobile
     provider: main
     client_id: nativec_2
     client_secret: %s
     redirect_uris: [%q, %q, "http://127.0.0.1/callback"]
-    handle: {grace: 1s}
-`, cliSecret, otherSecret, private, claimed)})
+    post_logout: %s
+`, cliSecret, otherSecret, private, claimed, goodbye), Routes: fmt.Sprintf(`
+  - {path: /others/, upstream: "%s/api", strip_prefix: true, methods: [GET], token: user, apps: [other]}
+`, "http://127.0.0.1:9")})
 	n.Scan.Secret("client_secret", cliSecret)
 	n.Scan.Secret("client_secret", otherSecret)
 	n.front.to = n.Start(2, "CLOAKROOM_PUBLIC__URL="+n.front.URL)
@@ -77,8 +84,10 @@ func newWorld(t *testing.T) *nativeWorld {
 func (n *nativeWorld) makeOP(t *testing.T, w *world.World, _ world.Options) {
 	n.front = newFront(t, w.Scan)
 	client := func(id, secret, base, suffix string) oidcprovider.Client {
-		return oidcprovider.Client{ID: id, Secret: secret,
-			RedirectURIs: []string{base + "/callback" + suffix}, PostLogoutRedirectURIs: []string{base + "/logged-out"}}
+		return oidcprovider.Client{
+			ID: id, Secret: secret,
+			RedirectURIs: []string{base + "/callback" + suffix}, PostLogoutRedirectURIs: []string{base + "/logged-out"},
+		}
 	}
 	var people []oidcprovider.Account
 	for i := range 100 { // a person for every test, so that no sign-out reaches another one's

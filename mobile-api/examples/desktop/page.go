@@ -41,11 +41,13 @@ func (a *app) open(ctx context.Context, address string) error {
 	case "windows":
 		name, args = "rundll32", []string{"url.dll,FileProtocolHandler", address}
 	}
-	if err := exec.CommandContext(ctx, name, args...).Run(); err != nil {
+	browser := exec.Command(name, args...) // not bound to ctx: it may be the browser itself, and stays when we go on
+	if err := browser.Start(); err != nil {
 		a.say("No browser could be opened (%v).", err)
 		return a.show(ctx, address)
 	}
-	a.say("The browser has been opened.")
+	go func() { _ = browser.Wait() }() // some openers end at once, some with the browser; neither tells whether a page was shown
+	a.say("A browser should open now. If none does, open this address on this machine:\n  %s", address)
 	return nil
 }
 

@@ -216,8 +216,10 @@ export function createClient(options: Options = {}): Client {
     }
   }
 
-  function lookedAt(): void {
-    if (globalThis.document.visibilityState === "visible" && now() - checkedAt >= recheckAfter) {
+  function lookedAt(event: Event): void {
+    // A page that Back brings out of the browser's memory, as it was, may be of a session that is over.
+    const restored = (event as PageTransitionEvent).persisted === true;
+    if (restored || (globalThis.document.visibilityState === "visible" && now() - checkedAt >= recheckAfter)) {
       void check();
     }
   }

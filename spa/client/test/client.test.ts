@@ -340,7 +340,7 @@ describe("login and logout", () => {
 });
 
 describe("a page that is looked at again", () => {
-  test("asks, but not at every glance, and not when nobody listens any more", async () => {
+  test("asks, but not at every glance unless it comes back from memory, and not when nobody listens any more", async () => {
     gateway.will(signedIn(), signedIn());
     const leave = client.subscribe(() => {});
     await vi.advanceTimersByTimeAsync(4_000);
@@ -351,9 +351,13 @@ describe("a page that is looked at again", () => {
     window.dispatchEvent(new Event("focus"));
     await vi.advanceTimersByTimeAsync(0);
     expect(gateway.asked).toHaveLength(2);
+    gateway.will(signedOut());
+    window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true }));
+    await vi.advanceTimersByTimeAsync(0);
+    expect(client.getState().status).toBe("signed-out");
     leave();
     await vi.advanceTimersByTimeAsync(10_000);
     window.dispatchEvent(new Event("focus"));
-    expect(gateway.asked).toHaveLength(2);
+    expect(gateway.asked).toHaveLength(3);
   });
 });

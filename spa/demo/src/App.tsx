@@ -1,8 +1,8 @@
 import { useEffect, useRef, useState } from "react";
-import type { State } from "../../client/src/index.ts";
+import { CloakroomError, type State } from "../../client/src/index.ts";
 import { Announcer } from "./Announcer.tsx";
 import { placeOf, takeLoginError, usePath } from "./address.tsx";
-import { useSession } from "./gateway.ts";
+import { client, useLeaving, useSession } from "./gateway.ts";
 import { Header } from "./Header.tsx";
 import { Notice } from "./Notice.tsx";
 import { OrderPage, OrdersPage } from "./OrdersPage.tsx";
@@ -10,7 +10,7 @@ import { Outage } from "./Outage.tsx";
 import { Overview } from "./Overview.tsx";
 import { Unknown } from "./Unknown.tsx";
 import { Welcome } from "./Welcome.tsx";
-import { loginFailed, sessionOver } from "./words.ts";
+import { callFailed, loginFailed, sessionOver } from "./words.ts";
 
 const loginError = takeLoginError(); // once, before anything is drawn: a reload must not tell it again
 
@@ -19,7 +19,7 @@ export function App() {
   const state = useSession();
   const path = usePath();
   const [refused, setRefused] = useState(loginError);
-  const [stayed, setStayed] = useState<string | null>(null);
+  const out = useSignOut();
   const main = useRef<HTMLElement>(null);
   const had = useHadSession(state);
   const known = state.status === "signed-in" || (state.status === "unavailable" && state.user !== undefined);
@@ -29,31 +29,48 @@ export function App() {
       <a className="skip" href="#main" onClick={(e) => (e.preventDefault(), main.current?.focus())}>
         Skip to the content
       </a>
-      <Header state={state} path={path} onStay={setStayed} />
+      <Header state={state} path={path} leaving={out.leaving} onLeave={out.leave} />
       <main id="main" ref={main} tabIndex={-1} aria-busy={state.status === "loading"}>
         {refused !== null && state.status !== "loading" && (
           <Notice tone="bad" title={loginFailed(refused).title} actions={<button onClick={() => setRefused(null)}>Dismiss</button>}>
             {loginFailed(refused).text}
           </Notice>
         )}
-        {stayed !== null && known && (
-          <Notice tone="bad" title="You are not signed out" actions={<button onClick={() => setStayed(null)}>Dismiss</button>}>
-            {stayed}
+        {out.failed !== null && known && (
+          <Notice tone="bad" title="You are not signed out" actions={<button onClick={out.dismiss}>Dismiss</button>}>
+            {out.failed}
           </Notice>
         )}
-        {state.status === "signed-out" && (had || state.reason !== undefined) && (
+        {state.status === "signed-out" && !out.leaving && (had || state.reason !== undefined) && (
           <Notice tone="warn" title={sessionOver(state.reason).title}>
             {sessionOver(state.reason).text}
           </Notice>
         )}
         {state.status === "unavailable" && <Outage error={state.error} retryAt={state.retryAt} signedIn={known} />}
-        <View state={state} path={path} />
+        {out.leaving && state.status === "signed-out" ? <p className="waiting">Signing you out…</p> : <View state={state} path={path} />}
       </main>
       <footer>
         <p>A demo of Cloakroom. The one cookie of this page is your session, and no script can read it.</p>
       </footer>
     </Announcer>
   );
+}
+
+/** Signing out: on the way, and why it did not work. */
+function useSignOut() {
+  const [leaving, setLeaving] = useLeaving();
+  const [failed, setFailed] = useState<string | null>(null);
+  const leave = async (): Promise<void> => {
+    setLeaving(true);
+    setFailed(null);
+    try {
+      await client.logout(); // the page is on its way out, and says no more
+    } catch (error) {
+      setLeaving(false);
+      setFailed(error instanceof CloakroomError ? callFailed(error).text : "That did not work.");
+    }
+  };
+  return { leaving, failed, leave: () => void leave(), dismiss: () => setFailed(null) };
 }
 
 function View({ state, path }: { state: State; path: string }) {

@@ -9,16 +9,16 @@ interface Row {
 }
 
 /** What the page puts on its call, and the cookie that the browser adds and the page cannot see. */
-const sent: Record<string, { value: string; note: string }> = {
-  cookie: { value: "the ticket, unreadable here", note: "stays at the gateway" },
-  "x-csrf": { value: "1", note: "shows that the app itself asks; checked, then dropped" },
-};
+const sent = new Map([
+  ["cookie", { value: "the ticket, unreadable here", note: "stays at the gateway" }],
+  ["x-csrf", { value: "1", note: "shows that the app itself asks; checked, then dropped" }],
+]);
 
 /** Fields that the gateway makes; those that stand in neither list come from the browser as they are. */
 const made = ["authorization", "x-request-id", "traceparent", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "forwarded", "via"];
 
 function rowsOf(received: Map<string, string>): Row[] {
-  const fromPage = Object.entries(sent).map(([name, { value, note }]) => ({ name, sent: value, received: received.get(name) ?? null, note }));
+  const fromPage = [...sent].map(([name, { value, note }]) => ({ name, sent: value, received: received.get(name) ?? null, note }));
   const fromGateway = made
     .filter((name) => received.has(name))
     .map((name) => ({ name, sent: null, received: received.get(name)!, note: "added by Cloakroom" }));
@@ -28,7 +28,7 @@ function rowsOf(received: Map<string, string>): Row[] {
 /** One call, seen from both ends: what the gateway took off and what it put on. */
 export function CallCard({ whoami }: { whoami: Asked }) {
   const received = new Map(Object.entries(whoami.answer?.headers ?? {}).map(([name, values]) => [name.toLowerCase(), values.join(", ")]));
-  const others = [...received].filter(([name]) => !(name in sent) && !made.includes(name)).sort(([a], [b]) => (a < b ? -1 : 1));
+  const others = [...received].filter(([name]) => !sent.has(name) && !made.includes(name)).sort(([a], [b]) => (a < b ? -1 : 1));
   return (
     <section className="card wide" aria-labelledby="call">
       <h2 id="call">One call, seen from both ends</h2>

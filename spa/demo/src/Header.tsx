@@ -1,11 +1,16 @@
-import { useState } from "react";
-import { CloakroomError, type State } from "../../client/src/index.ts";
+import type { State } from "../../client/src/index.ts";
 import { handbookURL, Link } from "./address.tsx";
-import { client } from "./gateway.ts";
-import { callFailed, initials } from "./words.ts";
+import { initials } from "./words.ts";
 
-/** Brand, places, and the way out. onStay is told why a sign-out did not work; null while one is tried. */
-export function Header({ state, path, onStay }: { state: State; path: string; onStay: (why: string | null) => void }) {
+interface Props {
+  state: State;
+  path: string;
+  leaving: boolean;
+  onLeave: () => void;
+}
+
+/** Brand, places, and the way out. */
+export function Header({ state, path, leaving, onLeave }: Props) {
   const user = state.status === "signed-in" || state.status === "unavailable" ? state.user : undefined;
   const handbook = handbookURL();
   const here = (at: boolean): "page" | undefined => (at ? "page" : undefined);
@@ -36,28 +41,11 @@ export function Header({ state, path, onStay }: { state: State; path: string; on
           <span className="avatar small" aria-hidden="true">
             {initials(user.name ?? user.email ?? user.sub)}
           </span>
-          <SignOut onStay={onStay} />
+          <button onClick={onLeave} disabled={leaving}>
+            {leaving ? "Signing out…" : "Sign out"}
+          </button>
         </div>
       )}
     </header>
-  );
-}
-
-function SignOut({ onStay }: { onStay: (why: string | null) => void }) {
-  const [leaving, setLeaving] = useState(false);
-  const leave = async (): Promise<void> => {
-    setLeaving(true);
-    onStay(null);
-    try {
-      await client.logout();
-    } catch (error) {
-      onStay(error instanceof CloakroomError ? callFailed(error).text : "That did not work.");
-    }
-    setLeaving(false);
-  };
-  return (
-    <button onClick={leave} disabled={leaving}>
-      {leaving ? "Signing out…" : "Sign out"}
-    </button>
   );
 }

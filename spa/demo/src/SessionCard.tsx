@@ -43,6 +43,10 @@ function StaySignedIn({ primary }: { primary: boolean }) {
   const [busy, setBusy] = useState(false);
   const [outcome, setOutcome] = useState("");
   const announce = useAnnounce();
+  useEffect(() => {
+    const timer = setTimeout(() => setOutcome(""), 5_000); // long enough to be read; it is true for a moment only
+    return () => clearTimeout(timer);
+  }, [outcome]);
   const extend = async (): Promise<void> => {
     setBusy(true);
     const said = await client.extend().then(

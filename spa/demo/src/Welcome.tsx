@@ -1,10 +1,9 @@
-import { useState } from "react";
 import type { Place } from "./address.tsx";
-import { client } from "./gateway.ts";
+import { client, useLeaving } from "./gateway.ts";
 
 /** What a visitor sees who is not signed in: what this is, and one way in. */
 export function Welcome({ place }: { place: Place }) {
-  const [leaving, setLeaving] = useState(false);
+  const [leaving, setLeaving] = useLeaving();
   const enter = (): void => {
     setLeaving(true);
     void client.login(); // back to the address that the browser shows now

@@ -28,6 +28,17 @@ export function useClock(): number {
   return now;
 }
 
+/** Whether this page is being left: true from set(true) on, until Back brings the page out of the browser's memory as it was. */
+export function useLeaving(): [boolean, (leaving: boolean) => void] {
+  const [leaving, setLeaving] = useState(false);
+  useEffect(() => {
+    const stay = (): void => setLeaving(false);
+    window.addEventListener("pageshow", stay);
+    return () => window.removeEventListener("pageshow", stay);
+  }, []);
+  return [leaving, setLeaving];
+}
+
 /** The seconds until the session's ends, counted down. */
 export function useRemaining(): Remaining {
   useClock();

@@ -75,10 +75,10 @@ export function useOrders(): Orders {
   return { list: list === null ? null : [...pending, ...list], error, reload, place };
 }
 
-const refusals: Record<string, string> = {
-  invalid_order: "The API does not take this order as it is.",
-  too_many_orders: "You have ordered all that fits. Restart the demo to begin anew.",
-};
+const refusals = new Map([
+  ["invalid_order", "The API does not take this order as it is."],
+  ["too_many_orders", "You have ordered all that fits. Restart the demo to begin anew."],
+]);
 
 /** Asks the API for JSON. Its own refusals become errors with the code that it gives. */
 async function api<T>(path: string, init?: RequestInit): Promise<T> {
@@ -86,7 +86,7 @@ async function api<T>(path: string, init?: RequestInit): Promise<T> {
   const body = (await answer.json().catch(() => ({}))) as T & { error?: string };
   if (!answer.ok) {
     const code = body.error ?? "api";
-    throw new CloakroomError({ code, title: "The API refuses", status: answer.status, detail: refusals[code] ?? `It answers ${answer.status}.` });
+    throw new CloakroomError({ code, title: "The API refuses", status: answer.status, detail: refusals.get(code) ?? `It answers ${answer.status}.` });
   }
   return body;
 }

@@ -6,7 +6,12 @@ export interface Words {
   text: string;
 }
 
-const ended: Record<string, Words> = {
+/** Texts by code. A Map, for a code comes from outside, and an object has an answer to "constructor". */
+function table<T>(texts: Record<string, T>): Map<string, T> {
+  return new Map(Object.entries(texts));
+}
+
+const ended = table<Words>({
   signed_out: {
     title: "You have signed out",
     text: "It happened in another app or on another page of the same sign-in, so this page is signed out as well.",
@@ -15,43 +20,43 @@ const ended: Record<string, Words> = {
   idle: { title: "You were away for a while", text: "Nobody used this session for so long that it ended. Nothing of yours is lost." },
   absolute: { title: "Your session is over", text: "It has reached its longest life, however much it is used. Sign in to go on." },
   refresh_rejected: { title: "Your sign-in was withdrawn", text: "The sign-in service does not renew it any more. Sign in to go on." },
-};
+});
 
 /** Why a session that was there is over. */
 export function sessionOver(reason: string | undefined): Words {
   return (
-    ended[reason ?? ""] ?? {
+    ended.get(reason ?? "") ?? {
       title: "You are signed out",
       text: "The session of this browser has ended: you signed out in another tab, or it ran out. Sign in to go on where you were.",
     }
   );
 }
 
-const refused: Record<string, Words> = {
+const refused = table<Words>({
   access_denied: { title: "You did not sign in", text: "The sign-in was cancelled or not allowed. Nothing has changed; try again whenever you like." },
   login_required: { title: "You are not signed in there", text: "The sign-in service wants to see you first." },
   interaction_required: { title: "There is a question to answer", text: "The sign-in service could not let you in without asking you something." },
   consent_required: { title: "Your consent is missing", text: "The sign-in service could not let you in without asking for it." },
   account_selection_required: { title: "Which account is it?", text: "The sign-in service knows more than one of yours and has to ask." },
-};
+});
 
 /** Why a sign-in failed, by the code in the address. A code nobody knows is told without it: the address is anybody's to write. */
 export function loginFailed(code: string): Words {
-  return refused[code] ?? { title: "The sign-in did not work", text: "Try again; if it happens again, tell whoever runs this service." };
+  return refused.get(code) ?? { title: "The sign-in did not work", text: "Try again; if it happens again, tell whoever runs this service." };
 }
 
-const outages: Record<string, string> = {
+const outages = table<string>({
   network: "We cannot reach the gateway.",
   bad_answer: "Something else answers in the gateway's place.",
   draining: "The gateway is restarting.",
-};
+});
 
 /** What is out of order, in one sentence. */
 export function outage(error: CloakroomError): string {
-  return outages[error.code] ?? "We cannot reach the session store.";
+  return outages.get(error.code) ?? "We cannot reach the session store.";
 }
 
-const failures: Record<string, Words> = {
+const failures = table<Words>({
   network: { title: "No answer", text: "The gateway cannot be reached. Are you offline?" },
   store_unavailable: { title: "Not possible at the moment", text: "The gateway cannot reach its session store. You are still signed in." },
   idp_unavailable: { title: "Not possible at the moment", text: "The sign-in service does not answer, and the token has to be renewed. You are still signed in." },
@@ -59,11 +64,11 @@ const failures: Record<string, Words> = {
   upstream_timeout: { title: "The API took too long", text: "You are still signed in. Whether it did what was asked is not known." },
   upstream_unauthorized: { title: "The API refuses the token", text: "The gateway renewed it, and the API still says no. Your session lives on." },
   app_not_allowed: { title: "Not open to this app", text: "The gateway's configuration gives this route to other apps." },
-};
+});
 
 /** What went wrong with a call to the API. */
 export function callFailed(error: CloakroomError): Words {
-  return failures[error.code] ?? { title: error.title, text: error.detail };
+  return failures.get(error.code) ?? { title: error.title, text: error.detail };
 }
 
 /** A duration for a glance: `11 h 59 min`, which no line break tears apart, or `29:41`. */

@@ -1,0 +1,73 @@
+import { describe, expect, test } from "vitest";
+import { CloakroomError } from "../../client/src/index.ts";
+import { placeOf } from "../src/address.tsx";
+import { mistakesIn } from "../src/orders.ts";
+import { callFailed, initials, loginFailed, outage, sessionOver, span } from "../src/words.ts";
+
+test.each([
+  ["/", { page: "overview" }],
+  ["/orders", { page: "orders" }],
+  ["/orders/", { page: "orders" }],
+  ["/orders/ord_0001", { page: "order", id: "ord_0001" }],
+  ["/orders/a%2Fb", { page: "order", id: "a/b" }],
+  ["/orders/%E0%A4%A", { page: "order", id: "%E0%A4%A" }],
+  ["/orders/1/items", { page: "unknown" }],
+  ["/elsewhere", { page: "unknown" }],
+])("the path %s", (path, place) => {
+  expect(placeOf(path)).toEqual(place);
+});
+
+describe("an order", () => {
+  test.each([
+    ["with all it takes", "Coat", "2", []],
+    ["of the most there may be", "x".repeat(80), "999", []],
+    ["without an item", "  ", "1", ["item"]],
+    ["with an item too long", "x".repeat(81), "1", ["item"]],
+    ["of nothing", "Coat", "0", ["quantity"]],
+    ["of a part", "Coat", "1.5", ["quantity"]],
+    ["of less than nothing", "Coat", "-1", ["quantity"]],
+    ["of too many", "Coat", "1000", ["quantity"]],
+    ["with nothing at all", "", "", ["item", "quantity"]],
+  ])("%s", (_, item, quantity, wrong) => {
+    expect(Object.keys(mistakesIn(item, quantity))).toEqual(wrong);
+  });
+});
+
+test.each([
+  [43_199, "11\u00a0h\u00a059\u00a0min"],
+  [3_600, "1\u00a0h\u00a00\u00a0min"],
+  [3_599.9, "59:59"],
+  [1_781, "29:41"],
+  [5, "0:05"],
+  [-3, "0:00"],
+])("%d seconds are %s", (seconds, words) => {
+  expect(span(seconds)).toBe(words);
+});
+
+test.each([
+  ["Ada Lovelace", "AL"],
+  ["Ada King Lovelace", "AL"],
+  ["ada", "A"],
+  ["ada.lovelace@example.com", "A"],
+  ["Ægir Ǫrvar", "ÆǪ"],
+  ["😀 x", "😀X"],
+  ["", "?"],
+])("the initials of %s", (name, letters) => {
+  expect(initials(name)).toBe(letters);
+});
+
+// The address is anybody's to write: what it says is told in words of ours or not at all.
+test.each(["<b>call 555-0100</b>", "constructor", "__proto__", ""])("a sign-in error that nobody knows, %s, has words of ours", (code) => {
+  expect(loginFailed(code).title).toBe("The sign-in did not work");
+});
+
+test("each end of a session, and each failure of a call, has words", () => {
+  for (const reason of [undefined, "signed_out", "idle", "absolute", "never heard of", "toString"]) {
+    expect(sessionOver(reason).title).toMatch(/\w/);
+  }
+  const failed = (code: string): CloakroomError => new CloakroomError({ code, title: "Title", status: 502, detail: "Detail" });
+  expect(callFailed(failed("upstream_unavailable")).text).toContain("still signed in");
+  expect(callFailed(failed("something_new"))).toEqual({ title: "Title", text: "Detail" });
+  expect(outage(failed("store_unavailable"))).toBe("We cannot reach the session store.");
+  expect(outage(failed("network"))).toBe("We cannot reach the gateway.");
+});
