@@ -177,6 +177,7 @@ func TestActivity(t *testing.T) {
 	if got := idle(); got != 1800 {
 		t.Errorf("%d seconds are left", got)
 	}
+	w.advance(time.Minute) // so that a touch by the call above would show in the end
 	w.call("GET", "/optional", h.Access).is(t, "a call", 200)
 	within(t, "the touch", w.touched)
 	if got := idle(); got != 3600 || len(w.touched) != 0 {

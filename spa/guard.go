@@ -42,7 +42,7 @@ const (
 
 // check returns the rule that refuses a request, a fixed text for the log; "" lets it pass.
 func (s *Surface) check(r *http.Request, g Guard) (rule string) {
-	if surface.IsServiceWorker(r) {
+	if g != GuardSite && surface.IsServiceWorker(r) { // the app's own files may hold one
 		return "service worker script"
 	}
 	switch g {

@@ -7,12 +7,18 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"cloakroom/dev"
 )
 
+// echo is how close two signals are of which one is meant: a wrapper passes on what the terminal has sent to both.
+const echo = 300 * time.Millisecond
+
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // the first Ctrl-C stops cleanly; the second finds nobody listening, and kills
+	// SIGHUP is a terminal that was closed.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	// The first Ctrl-C stops cleanly. The second finds nobody listening, and kills.
+	context.AfterFunc(ctx, func() { time.AfterFunc(echo, stop) })
 	os.Exit(dev.Command(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }

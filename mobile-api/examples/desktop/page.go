@@ -23,7 +23,7 @@ func page(w http.ResponseWriter, status int, title, text string) {
 <title>%[1]s</title>
 <style>
   :root { color-scheme: light dark; font: 1.125rem/1.6 system-ui, sans-serif }
-  body { max-width: 26rem; margin: 20vh auto 0; padding: 0 1.5rem; text-align: center }
+  body { max-width: 26rem; margin: 20vh auto 0; padding: 0 1.5rem; text-align: center; text-wrap: balance }
 </style>
 <h1>%[1]s</h1>
 <p>%[2]s</p>

@@ -24,6 +24,7 @@ export function App() {
   const had = useHadSession(state);
   const known = state.status === "signed-in" || (state.status === "unavailable" && state.user !== undefined);
   useFocusOnMove(main, `${known ? path : state.status === "signed-out"}`, state.status !== "loading");
+  useTitle(known ? path : null);
   return (
     <Announcer>
       <a className="skip" href="#main" onClick={(e) => (e.preventDefault(), main.current?.focus())}>
@@ -103,6 +104,15 @@ function useHadSession(state: State): boolean {
     setHad(true);
   }
   return had;
+}
+
+/** Names the window after what it shows; null is a visitor's view. */
+function useTitle(path: string | null): void {
+  useEffect(() => {
+    const place = path === null ? null : placeOf(path);
+    const title = place?.page === "orders" ? "Orders" : place?.page === "order" ? `Order ${place.id}` : place?.page === "unknown" ? "Nothing here" : null;
+    document.title = title === null ? "Cloakroom demo" : `${title} · Cloakroom demo`;
+  }, [path]);
 }
 
 /** Moves the focus to the heading when another view takes the page, so that keyboard and screen reader start there. */

@@ -2,7 +2,7 @@ import { type FormEvent, useRef, useState } from "react";
 import { CloakroomError } from "../../client/src/index.ts";
 import { useAnnounce } from "./Announcer.tsx";
 import { mistakesIn, type Mistakes, type Orders } from "./orders.ts";
-import { callFailed } from "./words.ts";
+import { callFailed, orderFailed } from "./words.ts";
 
 /** Places an order. What was typed stays until the API has taken it. */
 export function OrderForm({ place }: { place: Orders["place"] }) {
@@ -60,7 +60,7 @@ export function OrderForm({ place }: { place: Orders["place"] }) {
       </button>
       {failed !== null && (
         <p className="bad whole" role="alert">
-          <strong>{callFailed(failed).title}.</strong> {callFailed(failed).text} Your order is not placed.
+          <strong>{callFailed(failed).title}.</strong> {callFailed(failed).text} {orderFailed(failed)}
         </p>
       )}
     </form>

@@ -61,7 +61,7 @@ const failures = table<Words>({
   store_unavailable: { title: "Not possible at the moment", text: "The gateway cannot reach its session store. You are still signed in." },
   idp_unavailable: { title: "Not possible at the moment", text: "The sign-in service does not answer, and the token has to be renewed. You are still signed in." },
   upstream_unavailable: { title: "The API does not answer", text: "You are still signed in. It is the service behind the gateway that cannot be reached." },
-  upstream_timeout: { title: "The API took too long", text: "You are still signed in. Whether it did what was asked is not known." },
+  upstream_timeout: { title: "The API took too long", text: "You are still signed in. It is the service behind the gateway that was too slow." },
   upstream_unauthorized: { title: "The API refuses the token", text: "The gateway renewed it, and the API still says no. Your session lives on." },
   app_not_allowed: { title: "Not open to this app", text: "The gateway's configuration gives this route to other apps." },
 });
@@ -69,6 +69,13 @@ const failures = table<Words>({
 /** What went wrong with a call to the API. */
 export function callFailed(error: CloakroomError): Words {
   return failures.get(error.code) ?? { title: error.title, text: error.detail };
+}
+
+const unsure = new Set(["network", "upstream_timeout", "upstream_unavailable"]);
+
+/** What became of an order whose call failed: without an answer that is not known. */
+export function orderFailed(error: CloakroomError): string {
+  return unsure.has(error.code) ? "Whether it was placed is not known: look at your orders before you try again." : "Your order is not placed.";
 }
 
 /** A duration for a glance: `11 h 59 min`, which no line break tears apart, or `29:41`. */

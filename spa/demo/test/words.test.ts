@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { CloakroomError } from "../../client/src/index.ts";
 import { placeOf } from "../src/address.tsx";
 import { mistakesIn } from "../src/orders.ts";
-import { callFailed, initials, loginFailed, outage, sessionOver, span } from "../src/words.ts";
+import { callFailed, initials, loginFailed, orderFailed, outage, sessionOver, span } from "../src/words.ts";
 
 test.each([
   ["/", { page: "overview" }],
@@ -68,6 +68,8 @@ test("each end of a session, and each failure of a call, has words", () => {
   const failed = (code: string): CloakroomError => new CloakroomError({ code, title: "Title", status: 502, detail: "Detail" });
   expect(callFailed(failed("upstream_unavailable")).text).toContain("still signed in");
   expect(callFailed(failed("something_new"))).toEqual({ title: "Title", text: "Detail" });
+  expect(orderFailed(failed("upstream_timeout"))).toContain("not known");
+  expect(orderFailed(failed("store_unavailable"))).toBe("Your order is not placed.");
   expect(outage(failed("store_unavailable"))).toBe("We cannot reach the session store.");
   expect(outage(failed("network"))).toBe("We cannot reach the gateway.");
 });
