@@ -24,7 +24,7 @@ func TestTheWayBackToTheApp(t *testing.T) {
 		{"phone", "com.example.app:/with?own=query", true, "com.example.app:"},
 		{"cli", listened, true, "http://127.0.0.1:51004"},
 		{"cli", loopback, true, "http://127.0.0.1"},
-		{"cli", "http://[::1]:51004/callback", true, "http:"},
+		{"cli", "http://[::1]:51004/six", true, "http:"},
 	} {
 		b := w.browser()
 		a := b.returned(row.app, row.redirect)

@@ -75,7 +75,7 @@ func newWorld(t testing.TB, change ...func(*world)) *world {
 		limited: map[string]error{}, apps: map[string]*bff.App{}, policies: map[string]surface.LoginPolicy{},
 	}
 	w.addApp("phone", bff.KindMobile, scheme, claimed, gateway+"/open/phone", "com.example.app:/with?own=query")
-	w.addApp("cli", bff.KindDesktop, loopback, "http://[::1]:7000/callback")
+	w.addApp("cli", bff.KindDesktop, loopback, "http://[::1]:7000/six")
 	w.policies["phone"] = surface.LoginPolicy{Prompts: []string{"none", "login"}, MaxAge: true, LoginHint: true}
 	for _, c := range change {
 		c(w)

@@ -63,8 +63,12 @@ func TestALoginIsRedeemedAsItWasKept(t *testing.T) {
 				}
 				_, err = w.Redeem(ctx, code, "loser")
 				wantRedeemed(t, "another", err, "winner")
+				before := len(w.keys())
 				_, err = w.Redeem(ctx, bff.NewRoot(), "loser")
 				want(t, "an unknown code", err, bff.ErrUsed)
+				if after := len(w.keys()); after != before {
+					t.Errorf("a guess left %d keys", after-before)
+				}
 				if _, told := errors.AsType[*bff.RedeemedError](err); told {
 					t.Error("an unknown code has a redeemer")
 				}

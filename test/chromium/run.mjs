@@ -29,6 +29,13 @@ async function profile(options = {}) {
   return context;
 }
 
+// A profile with settings of its own, kept in a folder.
+async function persistent(folder) {
+  const context = await chromium.launchPersistentContext(folder, {executablePath: given.chromium, args: [...args, ...given.args ?? []]});
+  context.setDefaultTimeout(15_000);
+  return context;
+}
+
 async function tellAnswer(response) {
   const type = response.request().resourceType();
   try {
@@ -67,7 +74,7 @@ async function ask(what) {
 
 let failed;
 try {
-  await journey.default({...given, browser, profile, stored, expect, ask, step: (text) => tell({step: text})});
+  await journey.default({...given, browser, profile, persistent, stored, expect, ask, step: (text) => tell({step: text})});
 } catch (error) {
   failed = error.stack;
   for (const page of contexts.flatMap((c) => c.pages())) {

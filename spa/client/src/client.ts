@@ -93,8 +93,8 @@ export function createClient(options: Options = {}): Client {
     clearTimeout(timer);
     const at = wakesAt();
     if (listeners.size > 0 && at !== null) {
-      // A second later than the end: the gateway counts in whole seconds, and asked too early it would say "signed in" again.
-      timer = setTimeout(() => (wakesAt()! <= now() ? void check() : schedule()), Math.min(Math.max(at - now(), 0), longestTimer));
+      const wake = (): void => (at <= now() ? void check() : schedule());
+      timer = setTimeout(wake, Math.min(Math.max(at - now(), 0), longestTimer));
     }
   }
 
@@ -103,6 +103,7 @@ export function createClient(options: Options = {}): Client {
       case "unavailable":
         return state.retryAt;
       case "signed-in":
+        // A second later: the gateway tells whole seconds, rounded down, and asked too early it would say "signed in" again.
         return Math.min(state.session.endsAt, state.session.idleEndsAt) + 1_000;
       default:
         return null;

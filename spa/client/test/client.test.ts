@@ -190,9 +190,11 @@ describe("ends", () => {
 
   test("beyond what a timer takes do not end at once", async () => {
     gateway.will(signedIn({ expiresIn: 90 * 86_400, idle: 90 * 86_400 }));
+    const timers = vi.spyOn(globalThis, "setTimeout");
     client.subscribe(() => {});
     await vi.advanceTimersByTimeAsync(1_000);
     expect(gateway.asked).toHaveLength(1);
+    expect(timers.mock.calls.map(([, wait]) => wait)).toEqual([2 ** 31 - 1]); // a longer one would be over at once, again and again
   });
 
   test("are moved by extend", async () => {
@@ -202,6 +204,16 @@ describe("ends", () => {
     expect(gateway.asked[1]).toMatchObject({ path: "/bff/session/extend", method: "POST" });
     expect(client.remaining()?.idle).toBe(1_800);
   });
+});
+
+test("extend does not bring back a session that has ended meanwhile", async () => {
+  await enter();
+  const slow = later();
+  gateway.will(slow.answer, problem(401, "session_ended", { reason: "signed_out" }), signedOut());
+  const extended = client.extend();
+  await failing(client.fetch("/api/orders"));
+  slow.give(signedIn());
+  expect(await extended).toEqual({ status: "signed-out", reason: "signed_out" });
 });
 
 describe("fetch", () => {
@@ -242,6 +254,7 @@ describe("fetch", () => {
     ["a problem of its own", () => new Response('{"type":"about:blank","code":"session_ended"}', { status: 401, headers: { "Content-Type": "application/problem+json" } })],
     ["a problem that is no JSON", () => new Response("<", { status: 401, headers: { "Content-Type": "application/problem+json" } })],
     ["a 503", () => json({}, 503)],
+    ["JSON that looks like a problem of ours", () => json({ type: "urn:cloakroom:problem:session_ended", code: "session_ended" }, 401)],
   ])("gives the app an answer of the API's own as it is: %s", async (_, answer) => {
     await enter();
     const expected = await answer().text();
@@ -263,7 +276,9 @@ describe("fetch", () => {
     await enter();
     gateway.will(problem(503, "idp_unavailable"));
     await failing(client.fetch("/api/orders"));
+    await vi.advanceTimersByTimeAsync(0);
     expect(client.getState().status).toBe("signed-in");
+    expect(gateway.asked).toHaveLength(2);
   });
 
   test("with a session that a new sign-in replaced asks who is signed in now", async () => {

@@ -1,0 +1,23 @@
+// Redis is away for a while: the page says so and goes on by itself, and nobody is signed out.
+import {signIn, signInButton} from './words.mjs';
+
+export default async function ({origin, profile, expect, ask, step}) {
+  const context = await profile();
+  const page = await context.newPage();
+  await signIn(page, origin + '/');
+  step('Redis stops');
+  await ask('redis-stop');
+  await page.reload();
+  await page.getByText(/cannot reach the session store/).first().waitFor();
+  expect(!(await signInButton(page).isVisible()), 'no way to sign in is offered: it would not help');
+  const cookies = await context.cookies(origin);
+  expect(cookies.some((c) => c.name === '__Host-Http-web'), 'the cookie is kept');
+  const visit = await page.context().newPage();
+  const answer = await visit.goto(origin + '/bff/session').catch(() => null);
+  expect(answer !== null && [403, 503].includes(answer.status()), 'the gateway answers');
+  await visit.close();
+  step('Redis is back');
+  await ask('redis-start');
+  await page.getByRole('button', {name: 'Sign out'}).waitFor({timeout: 60_000});
+  await page.getByRole('heading', {name: /Ada/, level: 1}).waitFor();
+}
