@@ -3,12 +3,15 @@
 package chromium_test
 
 import (
+	"flag"
 	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"cloakroom/dev/provider"
 	"cloakroom/test/chromium"
 	"cloakroom/test/redisproc"
 	"cloakroom/test/world"
@@ -94,4 +97,36 @@ func TestRedisAway(t *testing.T) {
 func TestAccessible(t *testing.T) {
 	_, j := start(t, "accessible", world.Options{})
 	chromium.Run(t, j)
+}
+
+var screenshots = flag.Bool("screenshots", false, "write docs/screenshots")
+
+// The pictures of the documentation are of this very demo. They are taken in each run, so that they can be, and written
+// over those in the documentation when asked to.
+func TestScreenshots(t *testing.T) {
+	folder := t.TempDir()
+	if *screenshots {
+		var err error
+		if folder, err = filepath.Abs("../../docs/screenshots"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w, j := start(t, "screenshots", world.Options{App: "    session: {idle: 30m, absolute: 12h}\n"})
+	j.Given["folder"] = folder
+	j.Asked = func(what string) error {
+		switch what {
+		case "long-tokens":
+			w.Dev.Set(func(b *provider.Behaviour) { b.AccessLife = time.Minute })
+		case "redis-stop":
+			w.Redis.Stop()
+		default:
+			return fmt.Errorf("nobody does %q", what)
+		}
+		return nil
+	}
+	chromium.Run(t, j)
+	taken, err := filepath.Glob(filepath.Join(folder, "*.png"))
+	if err != nil || len(taken) < 6 {
+		t.Errorf("%d pictures, %v", len(taken), err)
+	}
 }
