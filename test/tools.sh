@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sees to what the tests need beside Go: redis-server, Chromium, and a Node that Vite runs on. Root on a Debian system has it
+# Sees to what the tests need beside Go: a C compiler, redis-server, Chromium, and a Node that Vite runs on. Root on a Debian system has it
 # installed; everybody else is told what is missing, all of it at once. Nothing is skipped later for want of it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -12,6 +12,7 @@ new_enough() {
 }
 
 packages=()
+command -v gcc >/dev/null || packages+=(gcc libc6-dev) # the race detector is C
 command -v redis-server >/dev/null || packages+=(redis-server)
 command -v chromium >/dev/null || packages+=(chromium)
 command -v node >/dev/null || packages+=(nodejs)
