@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 )
 
@@ -49,10 +50,10 @@ type Stored struct {
 // Journey is one run of a journey.
 type Journey struct {
 	Name     string
-	Given    map[string]any               // what the journey gets
-	Asked    func(what string) error      // does outside what the journey asks for
-	Answered func(a Answer)               // is handed every answer; may be nil
-	Holds    func(t *testing.T, s Stored) // is handed what the browser holds whenever the journey looks; may be nil
+	Given    map[string]any                               // what the journey gets
+	Asked    func(what string) (answer string, err error) // does outside what the journey asks for
+	Answered func(a Answer)                               // is handed every answer; may be nil
+	Holds    func(t *testing.T, s Stored)                 // is handed what the browser holds whenever the journey looks; may be nil
 }
 
 // message is one line of run.mjs.
@@ -97,11 +98,11 @@ func (j Journey) hear(t *testing.T, m message, in io.Writer) {
 	case m.Stored != nil && j.Holds != nil:
 		j.Holds(t, *m.Stored)
 	case m.Ask != "":
-		answer := "ok"
-		if err := j.Asked(m.Ask); err != nil {
+		answer, err := j.Asked(m.Ask)
+		if answer = "ok " + answer; err != nil {
 			answer = err.Error()
 		}
-		_, _ = io.WriteString(in, answer+"\n") // a journey that is gone fails by itself
+		_, _ = io.WriteString(in, strings.ReplaceAll(answer, "\n", " ")+"\n") // a journey that is gone fails by itself
 	case m.Step != "":
 		t.Log(m.Step)
 	case m.Failed != "":

@@ -41,7 +41,7 @@ func start(t *testing.T, name string, o world.Options) (*world.World, chromium.J
 			}
 			w.Scan.Observe("browser", "storage", []byte(s.Cookie+s.Local+s.Session+strings.Join(s.Databases, " ")+s.HTML))
 		},
-		Asked: func(what string) error { return fmt.Errorf("nobody does %q", what) },
+		Asked: func(what string) (string, error) { return "", fmt.Errorf("nobody does %q", what) },
 	}
 }
 
@@ -79,16 +79,16 @@ func TestCookiesBlocked(t *testing.T) {
 
 func TestRedisAway(t *testing.T) {
 	w, j := start(t, "outage", world.Options{Redis: redisproc.Options{AppendOnly: true}})
-	j.Asked = func(what string) error {
+	j.Asked = func(what string) (string, error) {
 		switch what {
 		case "redis-stop":
 			w.Redis.Stop()
 		case "redis-start":
 			w.Redis.Restart()
 		default:
-			return fmt.Errorf("nobody does %q", what)
+			return "", fmt.Errorf("nobody does %q", what)
 		}
-		return nil
+		return "", nil
 	}
 	chromium.Run(t, j)
 	w.Leaks()
@@ -113,16 +113,16 @@ func TestScreenshots(t *testing.T) {
 	}
 	w, j := start(t, "screenshots", world.Options{App: "    session: {idle: 30m, absolute: 12h}\n"})
 	j.Given["folder"] = folder
-	j.Asked = func(what string) error {
+	j.Asked = func(what string) (string, error) {
 		switch what {
 		case "long-tokens":
 			w.Dev.Set(func(b *provider.Behaviour) { b.AccessLife = time.Minute })
 		case "redis-stop":
 			w.Redis.Stop()
 		default:
-			return fmt.Errorf("nobody does %q", what)
+			return "", fmt.Errorf("nobody does %q", what)
 		}
-		return nil
+		return "", nil
 	}
 	chromium.Run(t, j)
 	taken, err := filepath.Glob(filepath.Join(folder, "*.png"))

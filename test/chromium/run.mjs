@@ -1,7 +1,7 @@
 // Runs one journey in Chromium: node run.mjs JOURNEY, with what it needs as one JSON line on standard input.
 //
 // It speaks with the test that started it in JSON lines. Out: {answer: …} for every answer the browser got, {stored: …} for
-// what it holds at the end, {ask: …} when the journey wants something done outside (the test says "ok" on standard input),
+// what it holds at the end, {ask: …} when the journey wants something done outside (the test answers "ok …" on standard input),
 // {step: …} as it goes, and at last {done: true} or {failed: "…"}.
 import {chromium} from 'playwright-core';
 import readline from 'node:readline';
@@ -69,7 +69,8 @@ function expect(holds, what) {
 async function ask(what) {
   tell({ask: what});
   const answer = await line();
-  expect(answer === 'ok', `${what}: ${answer}`);
+  expect(answer.startsWith('ok '), `${what}: ${answer}`);
+  return answer.slice(3);
 }
 
 let failed;

@@ -1,21 +1,9 @@
 // Every state of the demo, the gateway's own pages and the provider's: no violation that axe can find, light and dark, wide and
 // narrow; and the whole way by keyboard alone.
-import {createRequire} from 'node:module';
-import {readFileSync} from 'node:fs';
+import {accessible} from './axe.mjs';
 import {chooseUser, signIn, signInButton} from './words.mjs';
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
 export default async function ({origin, profile, expect, step}) {
-  const check = async (page, what) => {
-    // Evaluated by the driver, so no policy of the page has a say.
-    await page.evaluate(axe);
-    const {violations} = await page.evaluate(() => window.axe.run(document, {resultTypes: ['violations']}));
-    const found = violations.map((v) => `${v.id}: ${v.help} (${v.nodes.map((n) => n.target.join(' ')).join(', ')})`);
-    expect(found.length === 0, `nothing for axe in ${what}: ${found.join('; ')}`);
-    const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
-    expect(!wide, `nothing to scroll sideways in ${what}`);
-  };
   for (const [name, options] of Object.entries({
     'light, wide': {colorScheme: 'light'},
     'dark, wide': {colorScheme: 'dark'},
@@ -27,26 +15,26 @@ export default async function ({origin, profile, expect, step}) {
     const page = await context.newPage();
     await page.goto(origin + '/');
     await signInButton(page).waitFor();
-    await check(page, `${name}: signed out`);
+    await accessible(page, `${name}: signed out`);
     await page.goto(origin + '/?login_error=access_denied');
     await page.getByText('You did not sign in').waitFor();
-    await check(page, `${name}: a sign-in that was cancelled`);
+    await accessible(page, `${name}: a sign-in that was cancelled`);
     await signInButton(page).click();
     await page.getByRole('button', {name: /Ada/}).waitFor();
-    await check(page, `${name}: the provider's page`);
+    await accessible(page, `${name}: the provider's page`);
     await chooseUser(page, 'Ada');
     await page.getByRole('region', {name: 'Access token'}).getByText(/ago/).waitFor();
-    await check(page, `${name}: signed in`);
+    await accessible(page, `${name}: signed in`);
     await page.goto(origin + '/orders');
     await page.getByRole('heading', {name: 'Orders', level: 1}).waitFor();
     await page.getByRole('button', {name: 'Order', exact: true}).click(); // nothing filled in
     await page.locator('.mistake').first().waitFor();
-    await check(page, `${name}: an order with a mistake`);
+    await accessible(page, `${name}: an order with a mistake`);
     await page.goto(origin + '/bff/login?prompt=nonsense');
-    await check(page, `${name}: an error page of the gateway`);
+    await accessible(page, `${name}: an error page of the gateway`);
     await page.goto(origin + '/nowhere');
     await page.getByRole('heading', {level: 1}).waitFor();
-    await check(page, `${name}: an address that is none`);
+    await accessible(page, `${name}: an address that is none`);
     await context.close();
   }
 
