@@ -221,11 +221,13 @@ func (e *Engine) RedeemTicket(ctx context.Context, app *App, name, state string)
 // NativeTicket is a redeemed one-time logout URL of a native app.
 type NativeTicket struct {
 	App    *App
-	To     *EndSessionRequest // nil: the provider has no end_session endpoint
+	To     *EndSessionRequest // nil: the provider has no end_session endpoint, or Err
+	Err    error              // why the provider cannot be asked: the sign-out here stands all the same
 	Notice string             // for a cookie of this browser, as SignedOut.Notice
 }
 
 // RedeemNativeTicket is RedeemTicket where the address does not say whose the ticket is. apps finds a native app by id.
+// An error means that there is no ticket (CodeGone), or that it may be there (CodeStoreUnavailable).
 func (e *Engine) RedeemNativeTicket(
 	ctx context.Context, apps func(id string) *App, name, state string,
 ) (*NativeTicket, error) {
@@ -238,10 +240,7 @@ func (e *Engine) RedeemNativeTicket(
 		return nil, errForeignTicket()
 	}
 	to, err := e.endSessionRequest(ctx, app, t, state)
-	if err != nil {
-		return nil, err
-	}
-	return &NativeTicket{App: app, To: to, Notice: t.Notice}, nil
+	return &NativeTicket{App: app, To: to, Err: err, Notice: t.Notice}, nil
 }
 
 // takeOut takes the ticket of a one-time logout URL.

@@ -152,10 +152,11 @@ func (e *Engine) sessionOf(app *App, root Root, p *Pending) *Session {
 }
 
 // forsake revokes, beside, the tokens of a login that nobody will redeem: always after a sign-out, otherwise only where
-// that cannot end a session which the app may still have (RFC 7009 section 2.1 lets a provider end the whole grant).
+// that cannot end a session which the app may still have (RFC 7009 section 2.1 lets a provider end the whole grant). app is
+// who presented it, so not always its own: of another provider's login nothing is known, and its tokens go to no other.
 func (e *Engine) forsake(app *App, p *Pending, signedOut bool) {
-	if signedOut || app.Provider.RevocationSparesGrant {
-		s := &Session{App: app.ID, Provider: p.Provider, Tokens: p.Tokens}
+	if p.Provider == app.Provider.Name && (signedOut || app.Provider.RevocationSparesGrant) {
+		s := &Session{App: p.App, Provider: p.Provider, Tokens: p.Tokens}
 		e.beside(revokeDeadline, func(ctx context.Context) { e.revoke(ctx, s) })
 	}
 }
@@ -203,7 +204,7 @@ func (e *Engine) takeTicket(ctx context.Context, app *App, ticket Root, by Looku
 			return nil, err
 		}
 		return nil, gone
-	case p.App != app.ID || !p.Confirm:
+	case p.App != app.ID || p.Provider != app.Provider.Name || !p.Confirm:
 		e.trace.refusedCredential(ctx, app, "foreign ticket")
 		e.forsake(app, p, false)
 		return nil, gone

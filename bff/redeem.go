@@ -47,7 +47,7 @@ func (r *Redemption) breaks(app *App, p *Pending) (rule string) {
 	switch {
 	case p.Confirm:
 		return "ticket as exchange code" // nobody has let the app in
-	case p.App != app.ID:
+	case p.App != app.ID || p.Provider != app.Provider.Name:
 		return "exchange code of another app"
 	case p.Request.RedirectURI != r.RedirectURI:
 		return "exchange code with another redirect URI"

@@ -89,9 +89,7 @@ func (e *Engine) RevokeHandle(ctx context.Context, app *App, h Handle) error {
 		e.trace.refusedCredential(ctx, app, rule)
 		return nil
 	}
-	// The app of the turn before may not have got its successor: what it holds is all it can sign out with.
-	lost := h.turn == s.Turn.N-1 && (s.Turn.Seen.IsZero() || !e.now().After(s.Turn.Seen.Add(app.Grace)))
-	if h.turn < s.Turn.N && !lost {
+	if !s.Turn.leaves(h.turn, app, e.now()) {
 		return nil
 	}
 	return e.endOne(ctx, s, ReasonSignedOut)

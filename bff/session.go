@@ -106,7 +106,7 @@ func (e *Engine) Session(ctx context.Context, app *App, root Root) (*Session, er
 	if err != nil {
 		return nil, err
 	}
-	if s.App != app.ID {
+	if !s.isOf(app) {
 		// The record of another app is neither used nor touched (a cookie of one app is nothing at another).
 		e.trace.refusedCredential(ctx, app, "foreign app")
 		return nil, errNoSession(nil)
@@ -115,6 +115,12 @@ func (e *Engine) Session(ctx context.Context, app *App, root Root) (*Session, er
 		return nil, err
 	}
 	return s, nil
+}
+
+// isOf reports whether the record is of this app as it is now: by a cookie or by handles, and of its provider. An app that
+// became another under its name must not have old roots taken for cookies, nor old tokens sent to its new provider.
+func (s *Session) isOf(app *App) bool {
+	return s.App == app.ID && s.Provider == app.Provider.Name && app.Native() == (s.Turn.N != 0)
 }
 
 // read returns the record of root, not judged yet. app is for the trace: nil where the record alone tells whose it is.

@@ -178,7 +178,7 @@ func (e *Engine) proven(s *Session, h Handle) bool {
 // into a record, nor written to it, before this is "".
 func (e *Engine) misused(app *App, s *Session, h Handle) (rule string) {
 	switch {
-	case app == nil || s.App != app.ID || !app.Native() || s.Turn.N == 0:
+	case app == nil || !app.Native() || !s.isOf(app):
 		return "foreign app"
 	case !e.proven(s, h):
 		return "handle without proof"
@@ -190,6 +190,32 @@ func (e *Engine) misused(app *App, s *Session, h Handle) (rule string) {
 // HandleSession returns the live session of an access handle, and the app that it is of. apps finds a native app by id;
 // nil for all others. An access handle of an older turn, or one that is too old, is CodeSessionRequired.
 func (e *Engine) HandleSession(ctx context.Context, apps func(id string) *App, h Handle) (*App, *Session, error) {
+	app, s, err := e.openHandle(ctx, apps, h)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !s.Turn.admits(h.turn, app, e.now()) {
+		return nil, nil, errNoSession(nil) // stale: the app fetches the next one. Nothing has ended
+	}
+	e.noteSeen(s, h)
+	return app, s, nil
+}
+
+// LeavingSession is HandleSession for a sign-out and nothing else: the access handle's own life does not matter, for
+// whoever signs out after a pause means it. What RevokeHandle takes for worthless is CodeSessionRequired here too.
+func (e *Engine) LeavingSession(ctx context.Context, apps func(id string) *App, h Handle) (*App, *Session, error) {
+	app, s, err := e.openHandle(ctx, apps, h)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !s.Turn.leaves(h.turn, app, e.now()) {
+		return nil, nil, errNoSession(nil)
+	}
+	return app, s, nil
+}
+
+// openHandle returns the live session of an access handle, whatever its turn, and the app that it is of.
+func (e *Engine) openHandle(ctx context.Context, apps func(id string) *App, h Handle) (*App, *Session, error) {
 	if h.kind != HandleAccess {
 		e.trace.refusedCredential(ctx, nil, "refresh handle as access handle")
 		return nil, nil, errNoSession(nil)
@@ -206,10 +232,6 @@ func (e *Engine) HandleSession(ctx context.Context, apps func(id string) *App, h
 	if err := e.overdue(ctx, s); err != nil {
 		return nil, nil, err
 	}
-	if !s.Turn.admits(h.turn, app, e.now()) {
-		return nil, nil, errNoSession(nil) // stale: the app fetches the next one. Nothing has ended
-	}
-	e.noteSeen(s, h)
 	return app, s, nil
 }
 
@@ -224,6 +246,13 @@ func (t Turn) admits(n int64, app *App, now time.Time) bool {
 	default:
 		return false
 	}
+}
+
+// leaves reports whether a handle of turn n still ends the session, whatever its own life. The app of the turn before may
+// not have got its successor: what it holds is all it can sign out with. Anything older a rotation has made worthless.
+func (t Turn) leaves(n int64, app *App, now time.Time) bool {
+	lost := n == t.N-1 && (t.Seen.IsZero() || !now.After(t.Seen.Add(app.Grace)))
+	return n >= t.N || lost
 }
 
 // noteSeen notes, beside the request, that the app has the answer to its last rotation. A note that is lost is written by

@@ -244,6 +244,7 @@ func TestACookieSessionHasNoHandles(t *testing.T) {
 		if err := a.RevokeHandle(context.Background(), w.app, w.parse(p.refresh)); err != nil {
 			t.Errorf("a revocation: %v", err)
 		}
+		w.app.Kind = bff.KindSPA
 		w.session(a, s.Root)
 	}
 }

@@ -54,6 +54,7 @@ apps:
     static: {dir: {{file "handbook"}}, protected: true}
   cli:
     kind: desktop
+    name: Desktop example
     provider: dev
     client_id: cli
     client_secret_file: {{file "cli.secret"}}
@@ -102,8 +103,16 @@ func (w *world) furnish(context.Context) error {
 			return fmt.Errorf("writing the files of %s: %w", name, err)
 		}
 	}
+	defer w.forget()
 	w.cfg, w.away, err = config.LoadOver(config.Base{Name: baseName, Text: []byte(text), Own: decidedHere(), App: w.clientOf}, w.Config, w.Env)
 	return err
+}
+
+// forget deletes what was read: a world that is killed leaves the demo's files behind, and no key or password.
+func (w *world) forget() {
+	for _, name := range []string{"cloakroom.yaml", "k1", "i1", "redis.secret", "demo.secret", "docs.secret", "cli.secret"} {
+		_ = os.Remove(filepath.Join(w.dir, name))
+	}
 }
 
 // newSecret is 32 random bytes in base64url, as keygen prints them.

@@ -90,7 +90,7 @@ func (w *world) steps() []string {
 		"Sign out in one of the two, and go on in the other: it has signed you out as well.",
 		"Look at what the browser holds in its developer tools: one cookie that no script can read, and no token.",
 		"A desktop app at the same gateway: go run ./mobile-api/examples/desktop" + gateway,
-		"What the gateway counts: curl -s http://" + at(w.Ports.Ops) + "/metrics | grep ^bff_",
+		"What the gateway counts: curl -s http://" + at(w.Ports.Ops) + "/metrics | grep '^bff_.*_total'",
 	}
 }
 

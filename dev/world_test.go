@@ -538,3 +538,21 @@ func TestAMistakeInOnesOwnFileIsToldWithItsLine(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// A world that is killed cleans up nothing. What it would leave is no key, no secret and no password.
+func TestWhatAKilledWorldLeaves(t *testing.T) {
+	w := launch(t, dev.WorldConfig{})
+	left, err := filepath.Glob(filepath.Join(os.TempDir(), "cloakroom-dev-*", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range left {
+		left[i] = filepath.Base(left[i])
+	}
+	if diff := cmp.Diff([]string{"demo", "handbook"}, left); diff != "" {
+		t.Errorf("left in the folder (-want +got):\n%s", diff)
+	}
+	if !w.signIn(w.browser(), w.demo()) { // all of it was read
+		t.Error("nobody was asked")
+	}
+}

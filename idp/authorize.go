@@ -49,8 +49,8 @@ func (c *Client) parameters(r bff.AuthorizationRequest) []oauth2.AuthCodeOption 
 	if c.is.set.Prompt != "" && !r.Extra.Has("prompt") {
 		opts = append(opts, oauth2.SetAuthURLParam("prompt", c.is.set.Prompt))
 	}
-	if r.MaxAge != nil {
-		opts = append(opts, oauth2.SetAuthURLParam("max_age", strconv.Itoa(*r.MaxAge)))
+	if age := c.maxAge(r.MaxAge); age != "" {
+		opts = append(opts, oauth2.SetAuthURLParam("max_age", age))
 	}
 	for name := range r.Extra {
 		for _, sent := range c.is.paramNames(name) {
@@ -60,6 +60,23 @@ func (c *Client) parameters(r bff.AuthorizationRequest) []oauth2.AuthCodeOption 
 		}
 	}
 	return opts
+}
+
+// anyAge is a max_age that no session at a provider is older than, in seconds: ten years, which still fit 32 bits when they
+// are added to a time of today's.
+const anyAge = 10 * 365 * 24 * 60 * 60
+
+// maxAge is what max_age is sent; "" for none. A login that asks for no age may ask for auth_time by it (OpenID Connect
+// Core section 2: with max_age the claim is REQUIRED). The answer is not held against it: the engine knows of no age.
+func (c *Client) maxAge(asked *int) string {
+	switch {
+	case asked != nil:
+		return strconv.Itoa(*asked)
+	case c.is.set.AskAuthTime:
+		return strconv.Itoa(anyAge)
+	default:
+		return ""
+	}
 }
 
 func (is *Issuer) paramNames(name string) []string {

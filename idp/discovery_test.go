@@ -375,6 +375,32 @@ func TestAuthorizationRequests(t *testing.T) {
 	}
 }
 
+// Where sessions are tied together by when their user signed in, every sign-in asks for that; the answer is held against no
+// age that nobody asked for.
+//
+// shows PARAM-1
+func TestSignInsThatTellWhen(t *testing.T) {
+	p := newProvider(t)
+	zero := 0
+	for _, tc := range []struct {
+		with  string
+		tied  bool
+		asked *int
+		want  string
+	}{
+		{"sessions that nothing of the kind ties", false, nil, ""},
+		{"sessions tied by it", true, nil, "315360000"},
+		{"sessions tied by it, and an age that was asked for", true, &zero, "0"},
+	} {
+		c := p.client(func(s *idp.Settings) { s.AskAuthTime = tc.tied })
+		raw, err := c.AuthorizationURL(t.Context(), bff.AuthorizationRequest{State: "st", Nonce: nonce, Verifier: "v", MaxAge: tc.asked})
+		u, _ := url.Parse(raw)
+		if err != nil || u.Query().Get("max_age") != tc.want || u.Query().Has("max_age") != (tc.want != "") {
+			t.Errorf("a provider with %s: %v %s", tc.with, err, raw)
+		}
+	}
+}
+
 // shows CB-ISS-1
 func TestIssOfAuthorizationAnswers(t *testing.T) {
 	for _, tc := range []struct {

@@ -62,7 +62,10 @@ type Settings struct {
 	// RevocationSupported overrides the metadata; nil believes it.
 	RevocationSupported *bool
 	UserInfo            bool // ask the UserInfo endpoint for claims that the ID token lacks
-	LogoutByRedirect    bool // end the provider's session by redirect; otherwise by form POST, with nothing in a URL
+	// AskAuthTime has every sign-in tell when the user authenticated: where that is what ties sessions together, a provider
+	// that leaves it out would leave them untied.
+	AskAuthTime      bool
+	LogoutByRedirect bool // end the provider's session by redirect; otherwise by form POST, with nothing in a URL
 
 	Endpoints Endpoints // what is set here wins over the metadata
 

@@ -1,6 +1,7 @@
 package mobileapi
 
 import (
+	"context"
 	"errors"
 	"io"
 	"mime"
@@ -66,6 +67,14 @@ func (s *Surface) touched(r *http.Request, app *bff.App, session *bff.Session, e
 
 // admit is Admit without activity; errNothing where no handle is presented.
 func (s *Surface) admit(r *http.Request) (*bff.App, *bff.Session, error) {
+	return s.judge(r, s.engine.HandleSession)
+}
+
+// opener is what of the engine judges a handle that has its form.
+type opener func(context.Context, func(id string) *bff.App, bff.Handle) (*bff.App, *bff.Session, error)
+
+// judge is admit with a rule of its own for which handles are good.
+func (s *Surface) judge(r *http.Request, open opener) (*bff.App, *bff.Session, error) {
 	credential, err := s.presented(r)
 	if err != nil {
 		return nil, nil, err
@@ -76,13 +85,14 @@ func (s *Surface) admit(r *http.Request) (*bff.App, *bff.Session, error) {
 		return nil, nil, invalidToken()
 	}
 	// From here on the record decides, on every request anew (ASVS 7.4.1): kind, turn, app, idle and absolute end.
-	app, session, err := s.engine.HandleSession(r.Context(), s.app, h)
+	app, session, err := open(r.Context(), s.app, h)
 	switch {
 	case err != nil:
 		return nil, nil, s.Ended(err)
 	case app.RequireDPoP: // what must be bound is not taken unbound (RFC 9449 section 7.2)
 		return nil, nil, invalidToken()
 	}
+	surface.SeenOf(r.Context()).Note(app, session)
 	return app, session, nil
 }
 

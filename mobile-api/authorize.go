@@ -35,6 +35,7 @@ func (s *Surface) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	surface.SeenOf(r.Context()).Note(app, nil)
 	// From here on it is the app who is told (RFC 6749 section 4.1.2.1).
 	req := bff.LoginRequest{Native: asked}
 	if code, why := s.refuse(app, query, &req); code != "" {

@@ -21,6 +21,7 @@ func (s *Surface) callback(w http.ResponseWriter, r *http.Request) error {
 	if app == nil {
 		return notFound()
 	}
+	surface.SeenOf(r.Context()).Note(app, nil)
 	answer, err := surface.ReadCallback(r.URL.RawQuery)
 	if err != nil {
 		return err

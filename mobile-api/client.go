@@ -75,6 +75,7 @@ func (s *Surface) readClient(w http.ResponseWriter, r *http.Request) (*bff.App, 
 		return nil, nil, err
 	}
 	app, err := s.client(r, form)
+	surface.SeenOf(r.Context()).Note(app, nil)
 	return app, form, err
 }
 

@@ -64,6 +64,7 @@ func (s *Surface) confirm(w http.ResponseWriter, r *http.Request) error {
 	if app == nil {
 		return notFound()
 	}
+	surface.SeenOf(r.Context()).Note(app, nil)
 	form, err := readForm(w, r)
 	if err != nil {
 		return err
@@ -89,11 +90,13 @@ func (s *Surface) decide(w http.ResponseWriter, r *http.Request, app *bff.App, t
 		finish = s.engine.CancelNativeLogin
 	}
 	login, err := finish(r.Context(), app, ticket)
-	if !surface.MayRepeat(err) {
+	_, taken := nativeRequest(err) // whoever knows the request has taken the ticket
+	again := surface.MayRepeat(err) && !taken
+	if !again {
 		surface.ClearCookie(w, cookie, http.SameSiteStrictMode)
 	}
 	switch {
-	case surface.MayRepeat(err): // the ticket may be good in a moment: the person can go back to the page
+	case again: // the ticket may be good in a moment: the person can go back to the page
 		return err
 	case err != nil:
 		return s.loginFailed(w, r, app, err, true)

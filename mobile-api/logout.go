@@ -14,18 +14,18 @@ import (
 
 // signedOut is the answer to a sign-out.
 type signedOut struct {
-	// Ended says whether a session was ended by this very request. An access handle that is too old opens none, and cannot
-	// end one either: the app refreshes it first, or revokes the refresh handle.
+	// Ended says whether a session was ended by this very request.
 	Ended bool `json:"ended"`
 	// LogoutURL is to be opened in the system's browser: it ends the provider's own session there.
 	LogoutURL string `json:"logout_url,omitempty"`
 }
 
 // logout ends the SSO session of a handle, on every instance, before it answers. No token and no hint is in the answer: a
-// one-time address stands for them (RP-Initiated Logout section 2). A handle that opens nothing is success, as anywhere in
-// OAuth where something is to be gone (RFC 7009 section 2.2).
+// one-time address stands for them (RP-Initiated Logout section 2). A handle whose own life is over ends its session all the
+// same: whoever signs out after a pause means it. One that opens nothing is success, as anywhere in OAuth where something
+// is to be gone (RFC 7009 section 2.2).
 func (s *Surface) logout(w http.ResponseWriter, r *http.Request) error {
-	app, session, err := s.admit(r)
+	app, session, err := s.judge(r, s.engine.LeavingSession)
 	switch {
 	case errors.Is(err, errNothing):
 		return s.nothing(r)
@@ -59,18 +59,19 @@ func (s *Surface) leavePage(w http.ResponseWriter, r *http.Request) error {
 func (s *Surface) leave(w http.ResponseWriter, r *http.Request) error {
 	state := rand.Text() // 128 random bits at least: this browser's half of the way back
 	t, err := s.engine.RedeemNativeTicket(r.Context(), s.app, r.PathValue("ticket"), state)
-	switch {
-	case bff.CodeOf(err) == bff.CodeGone, bff.CodeOf(err) == bff.CodeStoreUnavailable: // used up; or good in a moment
+	if err != nil { // used up; or good in a moment
 		return err
-	case err != nil:
-		s.alarm(r.Context(), "provider's sign-out not reached", err)
+	}
+	surface.SeenOf(r.Context()).Note(t.App, nil)
+	s.forget(w, r)
+	// By it this browser may sign in again at once.
+	surface.SetCookie(w, surface.CookieName(t.App.ID, surface.PartNotice), t.Notice, http.SameSiteLaxMode, bff.NoticeLife)
+	if t.Err != nil {
+		s.alarm(r.Context(), "provider's sign-out not reached", t.Err)
 		page := surface.ProviderUnreachablePage("", "")
 		page.Actions = nil // the app is no page
 		return surface.WritePage(w, r, page)
 	}
-	s.forget(w, r)
-	// By it this browser may sign in again at once.
-	surface.SetCookie(w, surface.CookieName(t.App.ID, surface.PartNotice), t.Notice, http.SameSiteLaxMode, bff.NoticeLife)
 	// Lax: the provider's way back is a foreign navigation, which a Strict cookie would not be sent with.
 	surface.SetCookie(w, surface.CookieName(t.App.ID, surface.PartLeaving), state, http.SameSiteLaxMode, surface.LeavingLife)
 	if t.To == nil {

@@ -105,6 +105,41 @@ func TestSigningOutWithoutASession(t *testing.T) {
 	w.call("GET", "/api", h.Access).is(t, "which ended nothing", 200)
 }
 
+// An app that was away holds a handle that is too old, or whose successor never arrived: signing out is what it is good for.
+//
+// shows RPL-NATIVE
+func TestSigningOutAfterAPause(t *testing.T) {
+	for _, row := range []struct {
+		with  string
+		old   func(w *world, h handles) (next handles)
+		ended bool
+	}{
+		{"past its life", func(w *world, h handles) handles { w.advance(time.Hour); return h }, true},
+		{"of the turn before, whose successor was lost", func(w *world, h handles) handles {
+			next := w.rotate("phone", h.Refresh).handles(w.t)
+			w.advance(time.Hour)
+			return next
+		}, true},
+		{"two turns back", func(w *world, h handles) handles {
+			return w.rotate("phone", w.rotate("phone", h.Refresh).handles(w.t).Refresh).handles(w.t)
+		}, false},
+	} {
+		w := newWorld(t)
+		h := w.signedIn()
+		next := row.old(w, h)
+		if !row.ended {
+			if a := w.call("POST", "/mobile/logout", h.Access).is(t, row.with, 200); a.body != `{"ended":false}` {
+				t.Errorf("signing out with a handle %s: %s", row.with, a.body)
+			}
+			w.call("GET", "/api", next.Access).is(t, "which ended nothing", 200)
+			continue
+		}
+		w.call("GET", "/api", h.Access).is(t, "a call with a handle "+row.with, 401)
+		w.browser().submit(w.signOut(h.Access), nil).is(t, "on to the provider", 200)
+		w.rotate("phone", next.Refresh).refused(t, "the refresh handle after that", 400, "invalid_grant")
+	}
+}
+
 // One sign-out ends the SSO session, in all apps.
 func TestSigningOutOfAllApps(t *testing.T) {
 	w := newWorld(t)

@@ -90,6 +90,7 @@ func (s *Surface) handOut(w http.ResponseWriter, r *http.Request, app *bff.App, 
 	if err != nil {
 		return err
 	}
+	surface.SeenOf(r.Context()).Note(app, session)
 	told := surface.SessionAnswer(app, session, s.engine.Now(), "")
 	w.Header().Set("Pragma", "no-cache") // RFC 6749 section 5.1, for what is older than Cache-Control
 	return surface.WriteJSON(w, r, http.StatusOK, tokens{

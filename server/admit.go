@@ -50,11 +50,14 @@ func (s *Server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// checkTarget refuses a target that is not one clean path: also "x:host/path", which net/http takes for an opaque URL
+// checkTarget writes the empty path as "/", and refuses a target that is not one clean path: also "x:host/path", which net/http takes for an opaque URL
 // and whose text, put behind an origin, would name another host.
 func checkTarget(r *http.Request) error {
 	if r.URL.Opaque != "" {
 		return &bff.Error{Code: bff.CodeBadRequest, Message: "The address is malformed."}
+	}
+	if r.URL.Path == "" {
+		r.URL.Path = "/" // they are the same (RFC 9110 section 4.2.3), for files as for routes
 	}
 	_, err := proxy.CleanPath(r.URL.EscapedPath())
 	return err

@@ -81,7 +81,8 @@ func (s *Server) addNative(apps map[string]*bff.App, policies map[string]surface
 			PublicURL: base, Apps: apps, Login: policies, Engine: s.engine, Trace: s.trace, Limit: s.limit,
 			SessionCookie: s.sessionCookie,
 		}),
-		ids: slices.Sorted(maps.Keys(apps)),
+		ids:      slices.Sorted(maps.Keys(apps)),
+		formTime: s.formTime(),
 	}
 	return nil
 }

@@ -29,3 +29,9 @@ func (s *Server) Observed(h func(http.ResponseWriter, *http.Request) error) http
 func (s *Server) Serve(ctx context.Context, public, ops net.Listener) error {
 	return s.serve(ctx, public, ops)
 }
+
+// FormInTime is the limit on a form's time.
+var FormInTime = formInTime
+
+// RateOf is the limit of a rule.
+var RateOf = rateOf

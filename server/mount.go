@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"net/netip"
 	"path"
@@ -34,7 +35,7 @@ func (s *Server) mount() {
 		for _, ep := range st.Endpoints() {
 			at := segment.ReplaceAllString(ep.Path, "?*")
 			st.methods[at] = append(st.methods[at], ep.Method)
-			g.Add(ep.Method, echoPath(ep.Path), own(ep))
+			g.Add(ep.Method, echoPath(ep.Path), s.own(ep))
 		}
 		g.Any("/*", s.forward(st))
 		g.RouteNotFound("/*", s.forward(st)) // methods that Echo does not know: the 405 is ours to write
@@ -62,10 +63,12 @@ func route(name string, h echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // own adapts an endpoint of a surface.
-func own(ep surface.Endpoint) echo.HandlerFunc {
+func (s *Server) own(ep surface.Endpoint) echo.HandlerFunc {
+	handle := seen(ep.Handle)
 	return route(ep.Path, func(c echo.Context) error {
 		r := c.Request()
-		c.Response().Before(func() { letGoOfBody(c) }) // no endpoint of a surface reads one
+		c.Response().Before(func() { letGoOfBody(c) }) // what was not read by then is not read at all
+		formInTime(c.Response(), r, s.formTime())
 		for i, name := range c.ParamNames() {
 			value := c.ParamValues()[i]
 			if value == "" || strings.Contains(value, "/") { // Echo's last parameter takes all that follows; a segment is meant
@@ -73,8 +76,20 @@ func own(ep surface.Endpoint) echo.HandlerFunc {
 			}
 			r.SetPathValue(name, value)
 		}
-		return ep.Handle(c.Response(), r)
+		return handle(c.Response(), r)
 	})
+}
+
+// seen has the access log tell what a surface learned of a request.
+func seen(h surface.Handler) surface.Handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		ctx, saw := surface.WithSeen(r.Context())
+		defer func() {
+			a := telemetry.AccessOf(ctx)
+			a.App, a.Session = cmp.Or(saw.App, a.App), cmp.Or(saw.Session, a.Session)
+		}()
+		return h(w, r.WithContext(ctx))
+	}
 }
 
 // echoPath writes a path of net/http's patterns ("/bff/logout/{ticket}") as Echo's.
@@ -111,7 +126,10 @@ func (s *Server) forward(st *site) echo.HandlerFunc {
 			return s.api(c, st, m)
 		case st.static != nil && bff.CodeOf(err) == bff.CodeNotFound:
 			telemetry.AccessOf(r.Context()).Route = "static"
-			return st.static(c.Response(), r)
+			if r.Method == http.MethodGet || r.Method == http.MethodHead {
+				c.Response().Before(func() { letGoOfBody(c) }) // such a body means nothing (RFC 9110 section 9.3.1)
+			}
+			return seen(st.static)(c.Response(), r)
 		default:
 			return err
 		}

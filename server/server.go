@@ -40,6 +40,8 @@ type Options struct {
 	Limits bff.Limits
 	// Stall is how long a connection may take nothing of what it is sent before it is cut. Default one minute.
 	Stall time.Duration
+	// FormTime is how long a form may take to come. Default ten seconds.
+	FormTime time.Duration
 	// OnListen is told the address of each listener, by name, once it accepts connections.
 	OnListen func(name string, addr net.Addr)
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"time"
 
 	"cloakroom/bff"
 	"cloakroom/bff/proxy"
@@ -85,7 +86,8 @@ func (b browser) ways(r *http.Request) surface.Info {
 // native is the face of all native apps: the handle says which app calls.
 type native struct {
 	*mobileapi.Surface
-	ids []string
+	ids      []string
+	formTime time.Duration
 }
 
 func (n native) match(routes *proxy.Table, method, path string) (*proxy.Match, error) {
@@ -95,16 +97,22 @@ func (n native) match(routes *proxy.Table, method, path string) (*proxy.Match, e
 func (n native) admit(w http.ResponseWriter, r *http.Request, routes *proxy.Table, m *proxy.Match) (*proxy.Match, caller, error) {
 	var c caller
 	var err error
-	switch m.Route().Token {
-	case proxy.TokenNone: // no handle is looked at
+	if m.Route().Token == proxy.TokenNone { // no handle is looked at
 		return m, c, nil
+	}
+	lift := formInTime(w, r, n.formTime) // a refusal reads the body: the handle may stand in it, where it must not
+	switch m.Route().Token {
 	case proxy.TokenUserOrNone:
 		c.app, c.session, err = n.AdmitOptional(w, r)
 	default:
 		c.app, c.session, err = n.Admit(w, r)
 	}
-	if err != nil || c.app == nil {
-		return m, c, err
+	if err != nil {
+		return m, c, err // and what is left of the body is let go of
+	}
+	lift()
+	if c.app == nil {
+		return m, c, nil
 	}
 	own, err := routes.Match(r.Method, m.Path(), c.app.ID)
 	if err != nil {

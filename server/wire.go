@@ -136,7 +136,8 @@ func issuerSettings(name string, p *config.Provider, roots *x509.CertPool) idp.S
 			Authorization: p.AuthorizationEndpoint, Token: p.TokenEndpoint, JWKS: p.JWKSURI,
 			UserInfo: p.UserInfoEndpoint, Revocation: p.RevocationEndpoint, EndSession: p.EndSessionEndpoint,
 		},
-		ClockSkew: p.ClockSkew, HTTPTimeout: p.HTTPTimeout, RefreshTimeout: p.RefreshTimeout,
+		AskAuthTime: bff.SSOBy(p.SSOBy) == bff.SSOByAuthAt,
+		ClockSkew:   p.ClockSkew, HTTPTimeout: p.HTTPTimeout, RefreshTimeout: p.RefreshTimeout,
 		DefaultTokenLife: p.DefaultTokenLife, InsecureHTTP: p.InsecureHTTP, RootCAs: roots,
 	}
 	if p.Preset == "scalekit" {
@@ -172,8 +173,12 @@ func (s *Server) wireRoutes() error {
 	return err
 }
 
-// reservedCookie reports whether a cookie is the gateway's own, at any app.
+// reservedCookie reports whether a cookie is the gateway's own: of any app, a native one too, or of the native surface
+// itself, whose sign-ins on their way belong to no app.
 func (s *Server) reservedCookie(name string) bool {
+	if surface.ReservedCookie("", name) {
+		return true
+	}
 	for id := range s.cfg.Apps {
 		if surface.ReservedCookie(id, name) {
 			return true
@@ -192,14 +197,29 @@ func (s *Server) sessionCookie(name string) bool {
 	return false
 }
 
-// A limit on sign-in starts and callbacks per address: an office behind one address signs in at nine, a flood does not
-// get through. It is shared by all instances.
-var signInRate = store.Rate{Count: 5, Per: time.Second, Burst: 200}
+// Limits per address and rule, shared by all instances.
+var (
+	// signInRate is for sign-in starts and callbacks: an office behind one address signs in at nine, a flood does not get
+	// through.
+	signInRate = store.Rate{Count: 5, Per: time.Second, Burst: 200}
+	// tokenRate is for the endpoints that native apps trade and give back handles at: behind one address of a carrier are
+	// thousands of phones, each of which comes every quarter of an hour, and after an outage all of them at once. Nothing can
+	// be guessed there: it keeps a flood off Redis.
+	tokenRate = store.Rate{Count: 50, Per: time.Second, Burst: 1000}
+)
+
+// rateOf is the limit of a rule.
+func rateOf(rule string) store.Rate {
+	if rule == "token" {
+		return tokenRate
+	}
+	return signInRate
+}
 
 // limit refuses more than the address may do. With the store down it lets pass: a start writes nothing, and a callback
 // fails a moment later anyway.
 func (s *Server) limit(ctx context.Context, rule string, r *http.Request) error {
-	ok, wait, err := s.store.Allow(ctx, rule, addressBlock(telemetry.AccessOf(r.Context()).ClientIP), signInRate)
+	ok, wait, err := s.store.Allow(ctx, rule, addressBlock(telemetry.AccessOf(r.Context()).ClientIP), rateOf(rule))
 	switch {
 	case err != nil:
 		s.log.Warn("rate limits cannot be asked", "error", err.Error())
@@ -207,7 +227,7 @@ func (s *Server) limit(ctx context.Context, rule string, r *http.Request) error 
 	case ok:
 		return nil
 	}
-	return &bff.Error{Code: bff.CodeRateLimited, Message: "Too many sign-ins from your address. Wait a moment.", RetryAfter: wait}
+	return &bff.Error{Code: bff.CodeRateLimited, Message: "Too many requests from your address. Wait a moment.", RetryAfter: wait}
 }
 
 // addressBlock is whom an address stands for: an IPv6 subscriber has at least a /64 (RFC 6177 section 2), and would

@@ -42,6 +42,7 @@ func (s *Surface) callback(w http.ResponseWriter, r *http.Request) error {
 	// A new root at every login, in place of whatever this browser held: no value a client offers is ever adopted (session
 	// fixation, ASVS 7.2.4).
 	s.setSession(w, login.Session)
+	surface.SeenOf(r.Context()).Note(s.app, login.Session)
 	if j.Has(s.cookieName(surface.PartNotice)) {
 		surface.ClearCookie(w, s.cookieName(surface.PartNotice), http.SameSiteLaxMode) // it has done its work: the login passed
 	}

@@ -99,6 +99,7 @@ func (s *Surface) signOut(w http.ResponseWriter, r *http.Request, j surface.Jar)
 	var session *bff.Session
 	if err == nil {
 		session, err = s.engine.Session(r.Context(), s.app, root)
+		surface.SeenOf(r.Context()).Note(s.app, session)
 	}
 	// Over is fine: whoever signs out twice, or with a dead cookie, wants to be signed out and is (RP-Initiated Logout
 	// section 4). An outage is not: the session may well live.

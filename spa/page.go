@@ -47,7 +47,7 @@ func (s *Surface) Protect(h surface.Handler) surface.Handler {
 			if !isBackground(r) {
 				s.engine.Touch(session)
 			}
-			return h(w, r)
+			return s.show(w, r, session, h)
 		case !surface.IsOver(err) || !isVisit(r):
 			return err
 		default:
@@ -55,6 +55,38 @@ func (s *Surface) Protect(h surface.Handler) surface.Handler {
 		}
 	}
 }
+
+// show answers for as long as the session lives: a long download, an event stream or a WebSocket of a development server
+// ends with it (ASVS 7.4.1). A download is broken off, not ended, so that a part does not pass for the whole.
+func (s *Surface) show(w http.ResponseWriter, r *http.Request, session *bff.Session, h surface.Handler) error {
+	ctx, stop := s.engine.Watch(r.Context(), s.app, session)
+	defer stop()
+	shown := &shown{ResponseWriter: w, over: ctx.Err}
+	err := h(shown, r.WithContext(ctx))
+	if shown.cut {
+		panic(http.ErrAbortHandler)
+	}
+	return err
+}
+
+// shown is an answer that breaks off.
+type shown struct {
+	http.ResponseWriter
+	over func() error
+	cut  bool
+}
+
+// Write writes unless it is over.
+func (s *shown) Write(p []byte) (int, error) {
+	if err := s.over(); err != nil {
+		s.cut = true
+		return 0, err
+	}
+	return s.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController reach the writer of the server.
+func (s *shown) Unwrap() http.ResponseWriter { return s.ResponseWriter }
 
 // stepDone sends on to the page's own address: reloads and bookmarks are of the page, not of how it was come to.
 func (s *Surface) stepDone(w http.ResponseWriter, at visit) {
@@ -75,7 +107,8 @@ func (s *Surface) askToSignIn(w http.ResponseWriter, r *http.Request, at visit, 
 		return surface.WritePage(w, r, passingPage(withStep(at.whole, stepAgain)))
 	case j.Has(s.cookieName(surface.PartNotice)):
 		// Where the provider kept its own session, a sign-in would undo the sign-out before anybody saw it.
-		return surface.WritePage(w, r, surface.SignedOutPage(login, s.app.DefaultReturn))
+		// There is no way back to the app: it would end here again.
+		return surface.WritePage(w, r, surface.SignedOutPage(login, ""))
 	case at.refused:
 		return &surface.Offer{Err: &bff.Error{Code: bff.CodeLoginRefused, Message: "The sign-in did not take place."}, LoginURL: login}
 	case at.step == stepLanded && held:

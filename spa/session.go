@@ -96,6 +96,7 @@ func (s *Surface) current(w http.ResponseWriter, r *http.Request, j surface.Jar)
 		s.clearDead(w, err)
 		return nil, err
 	}
+	surface.SeenOf(r.Context()).Note(s.app, session)
 	return session, nil
 }
 

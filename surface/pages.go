@@ -107,12 +107,16 @@ func MissedLinkPage() Page {
 	}}
 }
 
-// SignedOutPage says that the session here is over.
+// SignedOutPage says that the session here is over. home is where the app goes on without one; "" if it does not.
 func SignedOutPage(loginURL, home string) Page {
-	return Page{
+	p := Page{
 		Title: "Signed out", Text: []string{"You are signed out."},
-		Actions: []Action{{"Sign in again", loginURL}, {"Back to the app", home}},
+		Actions: []Action{{"Sign in again", loginURL}},
 	}
+	if home != "" {
+		p.Actions = append(p.Actions, Action{"Back to the app", home})
+	}
+	return p
 }
 
 // ProviderUnreachablePage says that the session here is over, and that the provider's may not be.

@@ -60,8 +60,8 @@ func (p *Provider) bind(addr, host string) error {
 	p.mu.Lock()
 	p.issuer = orElse(p.origin, "http://"+p.listen.addr) + p.path
 	p.mu.Unlock()
-	p.listen.server = &http.Server{Handler: p.routes(), ReadHeaderTimeout: 10 * time.Second} // loopback clients are never that slow
-	go func(s *http.Server) { _ = s.Serve(ln) }(p.listen.server)                             // ends with ErrServerClosed
+	p.listen.server = &http.Server{Handler: p.named(p.routes()), ReadHeaderTimeout: 10 * time.Second} // loopback clients are never that slow
+	go func(s *http.Server) { _ = s.Serve(ln) }(p.listen.server)                                      // ends with ErrServerClosed
 	return nil
 }
 

@@ -129,7 +129,8 @@ func (d *devServer) clean(res *http.Response) error {
 		h.Del(name)
 	}
 	if d.protected {
-		h.Set("Cache-Control", "private, no-cache") // whatever the server says of the files of its dependencies
+		// Whatever the server says of the files of its dependencies.
+		h.Set("Cache-Control", rules{protected: true}.caching("", h.Get("Content-Type")))
 		h.Add("Vary", "Cookie")
 	}
 	return nil

@@ -62,8 +62,11 @@ func (v *vite) serve(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).Flush()
 		<-v.resume
 		fmt.Fprint(w, " second")
+	case strings.HasSuffix(r.URL.Path, "main.js"):
+		w.Header().Set("Content-Type", "text/javascript")
+		fmt.Fprint(w, "main()")
 	default:
-		w.Header().Set("Content-Type", "text/html")
+		w.Header().Set("Content-Type", "Text/HTML ; charset=utf-8")
 		fmt.Fprint(w, `<script type="module">import "/@vite/client"</script>`+r.Method+" "+r.URL.RequestURI())
 	}
 }
@@ -145,8 +148,11 @@ func TestWhatPassesToADevelopmentServer(t *testing.T) {
 	if r := v.request(t); r.Header["Cookie"] != nil {
 		t.Errorf("Cookie %q", r.Header["Cookie"])
 	}
-	if a := develop(t, v.URL, true).ask("GET", "/"); a.header.Get("Cache-Control") != "private, no-cache" || a.header.Get("Vary") != "Cookie" {
-		t.Errorf("protected: %v", a.header)
+	protected := develop(t, v.URL, true)
+	for path, want := range map[string]string{"/": "no-store", "/src/main.js": "private, no-cache"} { // a page is not shown by the back button
+		if a := protected.ask("GET", path); a.header.Get("Cache-Control") != want || a.header.Get("Vary") != "Cookie" {
+			t.Errorf("protected %s: %v", path, a.header)
+		}
 	}
 }
 

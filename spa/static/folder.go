@@ -20,6 +20,12 @@ import (
 const (
 	indexFile    = "index.html"
 	notFoundFile = "404.html"
+
+	nothingHere = "There is nothing at this address."
+
+	// maxRanges is how many pieces of a file one answer may have: players and readers of PDF ask for one or a few, while a
+	// thousand small ones are a long answer to a short request (RFC 9110 section 17.15).
+	maxRanges = 16
 )
 
 // folder serves the files below one folder.
@@ -54,7 +60,7 @@ func (f *folder) serve(w http.ResponseWriter, r *http.Request) error {
 	file, ok := f.find(root, r)
 	switch {
 	case !ok:
-		return &bff.Error{Code: bff.CodeNotFound, Message: "There is nothing at this address."}
+		return &bff.Error{Code: bff.CodeNotFound, Message: nothingHere}
 	case file.moved:
 		f.move(w, r)
 		return nil
@@ -136,11 +142,12 @@ func (f *folder) send(w http.ResponseWriter, r *http.Request, root *os.Root, fil
 	if file.status == http.StatusOK {
 		body = f.smallest(root, file, r.Header, h)
 	}
-	content, err := root.Open(body.name)
+	content, info, err := open(root, body.name)
 	if err != nil {
-		return fmt.Errorf("opening a static file: %w", err) // it was there a moment ago
+		return err
 	}
 	defer content.Close()
+	file.info, body.info = info, info // of what is sent, not of what was there when it was looked for
 	tag, err := f.tags.of(body, content)
 	if err != nil {
 		return fmt.Errorf("reading a static file: %w", err)
@@ -156,9 +163,28 @@ func (f *folder) send(w http.ResponseWriter, r *http.Request, root *os.Root, fil
 	if body.coding != "" && r.Header.Get("Range") == "" {
 		h["Content-Length"] = length(body.info) // which net/http leaves out where there is a coding
 	}
+	if strings.Count(r.Header.Get("Range"), ",") >= maxRanges {
+		r = r.Clone(r.Context()) // ignored, as RFC 9110 section 14.2 allows
+		r.Header.Del("Range")
+	}
 	// Without a time: builds that can be repeated give all their files the same one, and an old page would pass for the new.
 	http.ServeContent(w, r, body.name, time.Time{}, content)
 	return nil
+}
+
+// open opens a file that was a regular one a moment ago. Something else may have taken its place: to wait for whoever
+// writes into a pipe would be to wait for ever, and a file that is being replaced may be missing or half of the new one.
+func open(root *os.Root, name string) (*os.File, fs.FileInfo, error) {
+	content, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, &bff.Error{Code: bff.CodeNotFound, Message: nothingHere, Err: fmt.Errorf("opening a static file: %w", err)}
+	}
+	info, err := content.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		_ = content.Close()
+		return nil, nil, &bff.Error{Code: bff.CodeNotFound, Message: nothingHere, Err: err}
+	}
+	return content, info, nil
 }
 
 // sendWhole answers with a file and a status of its own: net/http's way has none.

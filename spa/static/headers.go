@@ -85,7 +85,7 @@ func (u rules) caching(name, media string) string {
 // isDocument reports types that a browser opens as a document that can run scripts in the app's origin.
 func isDocument(media string) bool {
 	kind, _, _ := strings.Cut(media, ";")
-	switch kind {
+	switch strings.ToLower(strings.TrimSpace(kind)) {
 	case "text/html", "application/xhtml+xml", "image/svg+xml", "application/xml":
 		return true
 	default:

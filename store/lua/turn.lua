@@ -6,7 +6,8 @@
 -- Rule 1: only an existing record. Rule 2: a repetition by whoever lost the answer finds the turn moved, and gets the same.
 -- The current turn moves. So does one ahead of the record: the caller has checked that we gave it out, so a failover lost
 -- the move. The turn before gets the same successor while nobody was seen with that, and for the grace after; so late a
--- second holder is at work. What is older is a late duplicate for the grace after the move, then reuse.
+-- second holder is at work. What is one older is a late duplicate for the grace after its successor was given out. All the
+-- rest is reuse, however short the time since the last move: a thief moves on as often as it likes.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return {'gone', redis.call('GET', KEYS[2]) or ''}
 end
@@ -23,7 +24,7 @@ elseif presented == current - 1 and seen == '0' then
   turn = table.concat({n, moved, ARGV[2], '0', before}, ' ')
 elseif presented == current - 1 and now <= tonumber(seen) + grace then
   return {'ok', table.concat({n, moved, issued, seen, before}, ' ')}
-elseif presented < current - 1 and now <= tonumber(moved) + grace then
+elseif presented == current - 2 and now <= tonumber(before) + grace then
   return {'used'}
 else
   return {'reused'}

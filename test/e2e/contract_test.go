@@ -429,6 +429,7 @@ apps: {web: {kind: spa, provider: main, origin: https://app.example.com, client_
 func TestContractOfTheCommand(t *testing.T) {
 	t.Parallel()
 	s := gateway.NewSetup(t, "")
+	s.Write(t, "index.html", "<p>the app</p>") // in the folder that is served
 	full, least := s.Write(t, "full.yaml", fullYAML), s.Write(t, "least.yaml", leastYAML)
 	for _, file := range []string{full, least} {
 		if out, err := exec.Command(s.Bin, "check", "--config", file).CombinedOutput(); err != nil {

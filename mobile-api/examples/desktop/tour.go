@@ -78,8 +78,8 @@ func (a *app) rotate(ctx context.Context) error {
 func (a *app) logout(ctx context.Context) error {
 	token, err := a.handles.token(ctx)
 	if err == nil {
-		// A handle that was replaced ends nothing, and the gateway answers it with 200, as it does where all is over already:
-		// so take one that is certainly good.
+		// A handle that was replaced a while ago ends nothing, and the gateway answers it with 200, as it does where all is
+		// over already: so take one that is certainly good.
 		token, err = a.handles.renew(ctx, token)
 	}
 	if err != nil {

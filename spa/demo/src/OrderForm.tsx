@@ -31,8 +31,8 @@ export function OrderForm({ place }: { place: Orders["place"] }) {
     try {
       const order = await place(item.trim(), Number(quantity));
       announce(`Ordered: ${order.quantity} × ${order.item}.`);
-      setItem("");
-      setQuantity("1");
+      setItem((now) => (now === item ? "" : now)); // what was typed meanwhile is the next order
+      setQuantity((now) => (now === quantity ? "1" : now));
       itemField.current?.focus();
     } catch (error) {
       setFailed(error as CloakroomError);

@@ -68,7 +68,7 @@ export default async function ({origin, profile, expect, step}) {
   await reach(/^Item$/);
   await page.keyboard.type('Umbrella');
   await page.keyboard.press('Enter');
-  await page.locator('ul.orders').getByText('Umbrella').waitFor();
+  await page.locator('ul.orders li:not(.pending)').getByText('Umbrella').waitFor();
   await page.goto(origin + '/');
   await page.getByRole('button', {name: 'Sign out'}).waitFor();
   await reach(/^Sign out$/);

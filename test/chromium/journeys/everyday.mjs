@@ -24,7 +24,7 @@ export default async function ({origin, profile, stored, expect, step}) {
   await page.getByLabel('Item').fill(item);
   await page.getByLabel('Quantity').fill('2');
   await page.getByRole('button', {name: 'Order', exact: true}).click();
-  await page.locator('ul.orders').getByText(item).waitFor();
+  await page.locator('ul.orders li:not(.pending)').getByText(item).waitFor();
 
   step('the token is renewed');
   await page.getByRole('link', {name: 'Overview'}).click();
@@ -42,7 +42,7 @@ export default async function ({origin, profile, stored, expect, step}) {
   step('reload');
   await page.goto(origin + '/orders');
   await page.reload();
-  await page.locator('ul.orders').getByText(item).waitFor();
+  await page.locator('ul.orders li:not(.pending)').getByText(item).waitFor();
 
   step('a second tab');
   const other = await context.newPage();
