@@ -225,3 +225,21 @@ func TestWhichAccessHandlesSignOut(t *testing.T) {
 		})
 	}
 }
+
+// A person who closes the window right after the click has decided: ticket and code are not left half way.
+func TestAClickOutlivesItsWindow(t *testing.T) {
+	w := newNativeWorld(t)
+	a := w.instance()
+	gone, hangUp := context.WithCancel(context.Background())
+	hangUp()
+	l, err := a.ConfirmNativeLogin(gone, w.app, w.returned(a, scheme).Ticket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Redeem(context.Background(), w.app, redemption(l.Code, scheme)); err != nil {
+		t.Errorf("redeeming: %v", err)
+	}
+	if _, err := a.CancelNativeLogin(gone, w.app, w.returned(a, scheme).Ticket); err != nil {
+		t.Errorf("cancelling: %v", err)
+	}
+}

@@ -43,6 +43,9 @@ func TestBadNativeApps(t *testing.T) {
 		{"capitals in the scheme", "com.example.app:/signed-in", "com.Example.app:/cb", []string{
 			"cloakroom.yaml:23: apps.phone.redirect_uris[0]: capitals in the scheme; write it in lower case",
 		}},
+		{"capitals in https", "com.example.app:/signed-in", "HTTPS://app.example.com/cb", []string{
+			"cloakroom.yaml:23: apps.phone.redirect_uris[0]: capitals in the scheme; write it in lower case",
+		}},
 		{"a parameter of the answer", "com.example.app:/signed-in", "com.example.app:/cb?state=1", []string{
 			"cloakroom.yaml:23: apps.phone.redirect_uris[0]: its query holds a parameter of the answer (code, state, iss, error); remove it",
 		}},

@@ -107,6 +107,8 @@ func redirectURI(text string) string {
 		return "no URI; write it in full and without wildcards, as com.example.app:/signed-in"
 	case u.Scheme == "":
 		return "no scheme; write it in full, as com.example.app:/signed-in"
+	case !strings.HasPrefix(text, u.Scheme):
+		return "capitals in the scheme; write it in lower case"
 	case u.User != nil || strings.Contains(text, "#"):
 		return "holds a user name or a fragment; remove it (RFC 6749 section 3.1.2)"
 	case clashing(u.Query()):
@@ -116,7 +118,7 @@ func redirectURI(text string) string {
 	case u.Scheme == "http":
 		return loopbackRedirect(u)
 	}
-	return private(u, text)
+	return private(u)
 }
 
 func clashing(query url.Values) bool {
@@ -144,12 +146,10 @@ func loopbackRedirect(u *url.URL) string {
 	return ""
 }
 
-func private(u *url.URL, text string) string {
+func private(u *url.URL) string {
 	switch {
 	case !regexp.MustCompile(privateScheme).MatchString(u.Scheme):
 		return "a private scheme has to be a domain of yours in reverse, as com.example.app:/signed-in (RFC 8252 section 7.1)"
-	case !strings.HasPrefix(text, u.Scheme):
-		return "capitals in the scheme; write it in lower case"
 	case u.Opaque != "" || u.Path == "" && u.Host == "":
 		return "no path; write one slash and a path after the scheme, as com.example.app:/signed-in"
 	}

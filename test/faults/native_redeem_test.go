@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"cloakroom/test/wire"
 	"cloakroom/test/world"
@@ -271,7 +272,14 @@ func TestStopMidRedemption(t *testing.T) {
 	n.more()
 	at = len(n.wires) - 1
 	held, release = n.wires[at].HoldReply(script(t, "create"))
-	got, err = stop(held, func() { n.wires[at].Cut(); release() }) // the record is there, and nobody heard of it
+	deleted, letGo := n.wires[at].HoldReply(script(t, "delete"))
+	got, err = stop(held, func() {
+		n.wires[at].Cut() // the record is there, and nobody heard of it
+		release()
+		met(t, deleted)
+		<-time.After(500 * time.Millisecond) // an instance that waits for requests alone would have ended by now
+		letGo()
+	})
 	if err != nil {
 		t.Errorf("stopping: %v", err)
 	}
