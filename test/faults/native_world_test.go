@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -37,14 +36,6 @@ const (
 	// a key without a life keeps it that way, so that no look comes too late.
 	quietly = 5 * time.Millisecond
 )
-
-// TestMain spares every child the second that a process with the race detector waits at its end: three keygens to a world.
-func TestMain(m *testing.M) {
-	if err := os.Setenv("GORACE", "atexit_sleep_ms=0"); err != nil {
-		panic(err)
-	}
-	m.Run()
-}
 
 // nativeWorld is a world with the native app phone. Each instance has a wire of its own to Redis.
 type nativeWorld struct {

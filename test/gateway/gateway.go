@@ -68,6 +68,9 @@ func built(tb testing.TB, build func() (string, error)) string {
 	return bin
 }
 
+// noWait spares a process built with the race detector the second that it waits at its end for reports.
+const noWait = "GORACE=halt_on_error=1 atexit_sleep_ms=0"
+
 // Setup is a configuration on disk.
 type Setup struct {
 	Bin  string
@@ -83,7 +86,9 @@ func NewSetup(tb testing.TB, yaml string) *Setup {
 	bin := Binary(tb)
 	s := &Setup{Bin: bin, Dir: tb.TempDir(), Keys: make(map[string]string)}
 	for _, name := range []string{"k1", "k2", "i1"} {
-		out, err := exec.Command(bin, "keygen").Output()
+		keygen := exec.Command(bin, "keygen")
+		keygen.Env = append(os.Environ(), noWait)
+		out, err := keygen.Output()
 		if err != nil {
 			tb.Fatalf("keygen: %v", err)
 		}
@@ -155,7 +160,7 @@ func (s *Setup) run(tb testing.TB, env ...string) *Instance {
 	tb.Helper()
 	in := &Instance{tb: tb, done: make(chan struct{}), listening: make(chan [2]string, 2)}
 	in.cmd = exec.Command(s.Bin, "serve", "--config", s.File)
-	in.cmd.Env = append(append(os.Environ(), "GORACE=halt_on_error=1 atexit_sleep_ms=0"), env...)
+	in.cmd.Env = append(append(os.Environ(), noWait), env...)
 	stderr, err := in.cmd.StderrPipe()
 	if err != nil {
 		tb.Fatal(err)
