@@ -1,105 +1,161 @@
 package bff
 
 import (
-	"crypto/hkdf"
-	"crypto/rand"
-	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"log/slog"
+	"strings"
+	"time"
 )
 
-// rootBytes is 256 bits: more than enough that neither a guess nor a dump of the (unkeyed) lookups finds a root.
-const rootBytes = 32
+// HandleKind tells the two kinds of handles apart: neither ever passes for the other.
+type HandleKind string
 
-// Labels keep the values derived from one root apart (domain separation).
+// The kinds of handles.
 const (
-	labelLookup = "cloakroom lookup v1"
-	labelID     = "cloakroom session id v1"
-	labelLogout = "cloakroom logout v1"
+	HandleAccess  HandleKind = "access"  // clk_…: goes with API calls
+	HandleRefresh HandleKind = "refresh" // clr_…: goes to the token endpoint alone
 )
 
-// ErrMalformedCredential says that a presented credential has not the form of one. Nothing was looked up.
-var ErrMalformedCredential = errors.New("malformed credential")
-
-// Root is a session's secret: 256 random bits that the frontend alone keeps. It cannot be printed; the zero value
-// is the absent root.
-type Root struct{ bytes *[rootBytes]byte }
-
-// NewRoot draws a root from the system's random source.
-func NewRoot() Root {
-	var b [rootBytes]byte
-	_, _ = rand.Read(b[:]) // never fails: the runtime stops the process instead
-	return Root{bytes: &b}
+// Handle is what a native app presents: the session's root, a turn, and the proof that this gateway gave out that turn as
+// that kind. It cannot be printed.
+type Handle struct {
+	kind  HandleKind
+	root  Root
+	turn  int64
+	proof *[proofBytes]byte
 }
 
-// ParseRoot reads a root as Reveal writes it. Anything else, padding and other alphabets included, is
-// ErrMalformedCredential, so that nothing malformed reaches the store.
-func ParseRoot(s string) (Root, error) {
-	if len(s) != base64.RawURLEncoding.EncodedLen(rootBytes) {
-		return Root{}, ErrMalformedCredential
+// proofBytes of a MAC go into a handle: 128 bits, against guesses that must be sent to the gateway one by one.
+const proofBytes = 16
+
+const (
+	handleBytes = rootBytes + 8 + proofBytes // root, turn, proof
+	handleChars = (handleBytes*8 + 5) / 6    // in base64url, without padding
+	// checkChars of base62 hold any CRC-32: 62^6 is more than 2^32.
+	checkChars = 6
+	// maxTurn is far more than any session rotates, and what every part of the store counts to exactly.
+	maxTurn = 1 << 53
+)
+
+// prefix tells people, and scanners for lost secrets, what they are looking at.
+func (k HandleKind) prefix() string {
+	if k == HandleRefresh {
+		return "clr_"
 	}
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil {
-		return Root{}, ErrMalformedCredential
+	return "clk_"
+}
+
+// IsHandle reports whether a text is meant as a handle, well-formed or not: by its prefix alone.
+func IsHandle(s string) bool {
+	return strings.HasPrefix(s, HandleAccess.prefix()) || strings.HasPrefix(s, HandleRefresh.prefix())
+}
+
+// ParseHandle reads a handle as a native app presents it. ErrMalformedCredential for anything that is none. It says
+// nothing about whether a handle is good: the checksum is for typing errors and scanners, anybody can make it.
+func ParseHandle(s string) (Handle, error) {
+	prefix := len(HandleAccess.prefix())
+	if len(s) != prefix+handleChars+checkChars {
+		return Handle{}, ErrMalformedCredential
 	}
-	return RootFromBytes(b)
-}
-
-// RootFromBytes makes a root of its 32 bytes, as a sealed transaction carries them.
-func RootFromBytes(b []byte) (Root, error) {
-	if len(b) != rootBytes {
-		return Root{}, ErrMalformedCredential
+	h := Handle{kind: HandleAccess, proof: new([proofBytes]byte)}
+	if s[:prefix] == HandleRefresh.prefix() {
+		h.kind = HandleRefresh
 	}
-	return Root{bytes: (*[rootBytes]byte)(append([]byte(nil), b...))}, nil
-}
-
-// Bytes returns a copy of the root's 32 bytes; nil for the absent root.
-func (r Root) Bytes() []byte {
-	if r.bytes == nil {
-		return nil
+	text, check := s[:prefix+handleChars], s[prefix+handleChars:]
+	if s[:prefix] != h.kind.prefix() || check != checksum(text) {
+		return Handle{}, ErrMalformedCredential
 	}
-	return append([]byte(nil), r.bytes[:]...)
+	// The decoder skips line ends, whatever else it is strict about: then bytes are missing.
+	b, err := base64.RawURLEncoding.Strict().DecodeString(text[prefix:])
+	if err != nil || len(b) != handleBytes {
+		return Handle{}, ErrMalformedCredential
+	}
+	turn := binary.BigEndian.Uint64(b[rootBytes:])
+	if turn < 1 || turn >= maxTurn {
+		return Handle{}, ErrMalformedCredential
+	}
+	h.root, _ = RootFromBytes(b[:rootBytes])
+	h.turn = int64(turn)
+	copy(h.proof[:], b[rootBytes+8:])
+	return h, nil
 }
 
-// Reveal returns the root as the 43 characters a cookie carries.
-func (r Root) Reveal() string { return base64.RawURLEncoding.EncodeToString(r.Bytes()) }
-
-// IsZero reports whether the root is absent.
-func (r Root) IsZero() bool { return r.bytes == nil }
-
-// Lookup returns the name under which the root's record is stored.
-func (r Root) Lookup() Lookup {
-	h := sha256.New()
-	h.Write([]byte(labelLookup))
-	h.Write(r.bytes[:])
-	return Lookup(base64.RawURLEncoding.EncodeToString(h.Sum(nil)))
+// checksum is the CRC-32 of text in base62, six characters.
+func checksum(text string) string {
+	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	sum := crc32.ChecksumIEEE([]byte(text))
+	var out [checkChars]byte
+	for i := range out {
+		out[checkChars-1-i] = digits[sum%62]
+		sum /= 62
+	}
+	return string(out[:])
 }
 
-// LogoutToken is what a GET of the logout endpoint must carry: a value only this session's page was told. It is
-// derived from the root, so nothing is stored for it, and it says nothing about the root.
-func (r Root) LogoutToken() string {
-	key, _ := hkdf.Key(sha256.New, r.bytes[:], nil, labelLogout, 16) // errs only for absurd lengths
-	return base64.RawURLEncoding.EncodeToString(key)
+// reveal returns the handle as an app presents it.
+func (h Handle) reveal() string {
+	b := make([]byte, 0, handleBytes)
+	b = binary.BigEndian.AppendUint64(append(b, h.root.bytes[:]...), uint64(h.turn))
+	text := h.kind.prefix() + base64.RawURLEncoding.EncodeToString(append(b, h.proof[:]...))
+	return text + checksum(text)
 }
+
+// Kind is the kind that its prefix names.
+func (h Handle) Kind() HandleKind { return h.kind }
 
 // Format prints the same placeholder for every verb and flag.
-func (r Root) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+func (h Handle) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
-// LogValue keeps the root out of structured logs.
-func (r Root) LogValue() slog.Value { return slog.StringValue(redacted) }
+// LogValue keeps the handle out of structured logs.
+func (h Handle) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // MarshalText refuses: see ErrSecretMarshalled.
-func (r Root) MarshalText() ([]byte, error) { return nil, ErrSecretMarshalled }
+func (h Handle) MarshalText() ([]byte, error) { return nil, ErrSecretMarshalled }
 
-// Lookup is the SHA-256 of a root, base64url: the name of its record. It is unkeyed, for the root has 256 random bits;
-// presented as a credential it is worth nothing.
-type Lookup string
+// Handles are the two credentials of a native session's current turn.
+type Handles struct {
+	Access, Refresh Secret
+	ExpiresIn       time.Duration // of Access
+}
 
-// ID is the session's public name: what its owner sees in the session answer and the audit log carries.
-func (l Lookup) ID() string {
-	sum := sha256.Sum256([]byte(labelID + string(l)))
-	return base64.RawURLEncoding.EncodeToString(sum[:16]) // 128 bits: unique without coordination
+// Handles returns the handles of a session's current turn. Those of one turn are the same whenever they are made, so an
+// answer that was lost is given again byte for byte.
+func (e *Engine) Handles(app *App, s *Session) (Handles, error) {
+	if s.Turn.N == 0 || s.Root.IsZero() {
+		return Handles{}, errors.New("a session without turns has no handles")
+	}
+	access, err := e.handle(s, HandleAccess)
+	if err != nil {
+		return Handles{}, err
+	}
+	refresh, err := e.handle(s, HandleRefresh)
+	if err != nil {
+		return Handles{}, err
+	}
+	end := s.Turn.Issued.Add(app.AccessLife)
+	if s.AbsoluteEnd.Before(end) {
+		end = s.AbsoluteEnd
+	}
+	return Handles{Access: access, Refresh: refresh, ExpiresIn: max(end.Sub(e.now()), 0)}, nil
+}
+
+func (e *Engine) handle(s *Session, kind HandleKind) (Secret, error) {
+	proof, err := e.ring.Turn(s.KeyID, s.Root, kind, s.Turn.N)
+	if err != nil {
+		return Secret{}, fmt.Errorf("making a handle: %w", err)
+	}
+	h := Handle{kind: kind, root: s.Root, turn: s.Turn.N, proof: (*[proofBytes]byte)(proof)}
+	return NewSecret(h.reveal()), nil
+}
+
+// proven reports whether this gateway gave out the handle: for this session, as this kind, for this turn.
+func (e *Engine) proven(s *Session, h Handle) bool {
+	proof, err := e.ring.Turn(s.KeyID, s.Root, h.kind, h.turn)
+	return err == nil && subtle.ConstantTimeCompare(proof[:proofBytes], h.proof[:]) == 1
 }

@@ -288,3 +288,38 @@ func (e *Engine) openNotice(app *App, sealed string) string {
 	}
 	return string(id)
 }
+
+// endOne ends one session, no other of its SSO session, and revokes its tokens beside.
+func (e *Engine) endOne(ctx context.Context, s *Session, reason Reason) error {
+	s = e.newest(ctx, s)
+	ended, err := e.ports.Records.Delete(ctx, s.Lookup, nil, reason)
+	if err != nil {
+		return storeError("ending the session", err)
+	}
+	if ended != nil {
+		e.trace.sessionEnded(ctx, *ended, reason)
+	}
+	e.beside(revokeDeadline, func(ctx context.Context) { e.revoke(ctx, s) })
+	return nil
+}
+
+// RevokeHandle ends the session of a handle of either kind (RFC 7009). A handle that opens nothing is success (section
+// 2.2), and so is one that a rotation has made worthless. One whose own time is over still ends its session: whoever signs
+// out after a pause means it. Errors are outages, and tell that it must be asked again.
+func (e *Engine) RevokeHandle(ctx context.Context, app *App, h Handle) error {
+	s, err := e.read(ctx, app, h.root)
+	if err != nil {
+		if CodeOf(asGrant(err)) == CodeGrantRejected {
+			return nil
+		}
+		return err
+	}
+	if rule := e.misused(app, s, h); rule != "" {
+		e.trace.refusedCredential(ctx, app, rule)
+		return nil
+	}
+	if !s.Turn.leaves(h.turn, app, e.now()) {
+		return nil
+	}
+	return e.endOne(ctx, s, ReasonSignedOut)
+}

@@ -25,6 +25,10 @@ type NativeRequest struct {
 	State       string // the app's own; given back unchanged
 }
 
+// ProvesReceiver reports whether the redirect reaches nobody but the app: a claimed https address, which the system hands
+// to that app alone (RFC 8252 section 7.2). Where it does not, a person is asked (section 8.6).
+func (r *NativeRequest) ProvesReceiver() bool { return strings.HasPrefix(r.RedirectURI, "https://") }
+
 // Pending is a login that waits to be redeemed by the app: everything its session will be made of. It is kept sealed by
 // the very code (or ticket) that redeems it.
 type Pending struct {
@@ -60,7 +64,7 @@ func (e *RedeemedError) Error() string { return "code redeemed before" }
 // Is makes it an ErrUsed as well.
 func (e *RedeemedError) Is(target error) bool { return target == ErrUsed }
 
-// NativeLogin is a login of a native app on its way back to it. Exactly one of Code and Ticket is set.
+// NativeLogin is a login of a native app on its way back to it. Code or Ticket is set; neither after CancelNativeLogin.
 type NativeLogin struct {
 	Request NativeRequest
 	Code    Root // goes to the app
@@ -70,17 +74,27 @@ type NativeLogin struct {
 	Identity Identity // who signed in, for that page
 }
 
+// grantRejected is the one answer to a code or refresh handle that is not good.
+func grantRejected(cause error) error {
+	return &Error{Code: CodeGrantRejected, Message: "This sign-in is not valid, or is over. Sign in again.", Err: cause}
+}
+
+// asGrant tells the holder of a refresh handle what the holder of a cookie is told in more words: that there is no session
+// for it. Outages stay what they are.
+func asGrant(err error) error {
+	switch CodeOf(err) {
+	case CodeSessionRequired, CodeSessionEnded, CodeSessionExpired:
+		return grantRejected(err)
+	default:
+		return err
+	}
+}
+
 // Redemption is what a native app presents at the token endpoint.
 type Redemption struct {
 	Code        Root
 	Verifier    string
 	RedirectURI string
-}
-
-// Handles are the two credentials of a native session's current turn.
-type Handles struct {
-	Access, Refresh Secret
-	ExpiresIn       time.Duration // of Access
 }
 
 // CompleteNativeLogin redeems the callback of a native app's login: as CompleteLogin, but no session begins yet.
@@ -111,20 +125,17 @@ func (e *Engine) pending(app *App, tx *transaction, g *Grant) *Pending {
 // suspend keeps a login until it is redeemed, or first until a person lets the app in. RFC 8252 section 8.6: any app can
 // ask for a private-use scheme or a port of loopback, so a provider that signs in without asking would let any app in.
 func (e *Engine) suspend(ctx context.Context, app *App, p *Pending) (*NativeLogin, error) {
-	if provesReceiver(p.Request.RedirectURI) {
+	if p.Request.ProvesReceiver() {
 		return e.handOut(ctx, app, p, NewRoot())
 	}
 	p.Confirm = true
 	l := &NativeLogin{Request: p.Request, Ticket: NewRoot(), Identity: p.Identity}
 	if err := e.ports.Codes.Keep(ctx, l.Ticket, p, ConfirmLife); err != nil {
-		e.forsake(app, p, false)
+		e.forsake(app, p, nil)
 		return nil, storeError("keeping a login", err)
 	}
 	return l, nil
 }
-
-// provesReceiver reports whether a redirect reaches nobody but the app: a claimed https address (RFC 8252 section 7.2).
-func provesReceiver(redirectURI string) bool { return strings.HasPrefix(redirectURI, "https://") }
 
 // handOut keeps a login under the code that the app will redeem, unless a sign-out has overtaken it. The markers are asked
 // last, as in admit; and again at the redemption.
@@ -137,7 +148,7 @@ func (e *Engine) handOut(ctx context.Context, app *App, p *Pending, code Root) (
 		err = e.overtaken(ctx, e.sessionOf(app, NewRoot(), p))
 	}
 	if err != nil {
-		e.forsake(app, p, CodeOf(err) == CodeLoginSignedOut)
+		e.forsake(app, p, err)
 		return nil, err
 	}
 	return &NativeLogin{Request: p.Request, Code: code, Identity: p.Identity}, nil
@@ -151,10 +162,12 @@ func (e *Engine) sessionOf(app *App, root Root, p *Pending) *Session {
 	return s
 }
 
-// forsake revokes, beside, the tokens of a login that nobody will redeem: always after a sign-out, otherwise only where
-// that cannot end a session which the app may still have (RFC 7009 section 2.1 lets a provider end the whole grant). app is
-// who presented it, so not always its own: of another provider's login nothing is known, and its tokens go to no other.
-func (e *Engine) forsake(app *App, p *Pending, signedOut bool) {
+// forsake revokes, beside, the tokens of a login that nobody will redeem: always if what stopped it was a sign-out, otherwise
+// only where that cannot end a session which the app may still have (RFC 7009 section 2.1 lets a provider end the whole
+// grant). app is who presented it, so not always its own: of another provider's login nothing is known, and its tokens go to
+// no other.
+func (e *Engine) forsake(app *App, p *Pending, why error) {
+	signedOut := CodeOf(why) == CodeLoginSignedOut
 	if p.Provider == app.Provider.Name && (signedOut || app.Provider.RevocationSparesGrant) {
 		s := &Session{App: p.App, Provider: p.Provider, Tokens: p.Tokens}
 		e.beside(revokeDeadline, func(ctx context.Context) { e.revoke(ctx, s) })
@@ -188,7 +201,7 @@ func (e *Engine) CancelNativeLogin(ctx context.Context, app *App, ticket Root) (
 	if err != nil {
 		return nil, err
 	}
-	e.forsake(app, p, false)
+	e.forsake(app, p, nil)
 	return &NativeLogin{Request: p.Request, Identity: p.Identity}, nil
 }
 
@@ -206,7 +219,7 @@ func (e *Engine) takeTicket(ctx context.Context, app *App, ticket Root, by Looku
 		return nil, gone
 	case p.App != app.ID || p.Provider != app.Provider.Name || !p.Confirm:
 		e.trace.refusedCredential(ctx, app, "foreign ticket")
-		e.forsake(app, p, false)
+		e.forsake(app, p, nil)
 		return nil, gone
 	default:
 		return p, nil

@@ -2,6 +2,7 @@ package bff_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -241,5 +242,111 @@ func TestAClickOutlivesItsWindow(t *testing.T) {
 	}
 	if _, err := a.CancelNativeLogin(gone, w.app, w.returned(a, scheme).Ticket); err != nil {
 		t.Errorf("cancelling: %v", err)
+	}
+}
+
+// hangingUp is a caller who is gone as soon as the store has found a reuse.
+type hangingUp struct {
+	bff.Turns
+	hangUp context.CancelFunc
+}
+
+func (h hangingUp) Rotate(ctx context.Context, s *bff.Session, presented int64, grace time.Duration) (bff.Turn, error) {
+	t, err := h.Turns.Rotate(ctx, s, presented, grace)
+	h.hangUp()
+	return t, err
+}
+
+// A thief who hangs up at once does not keep the session by that.
+//
+// shows NAT-ROT
+func TestAReuseIsCarriedOutThoughItsCallerHangsUp(t *testing.T) {
+	w := newNativeWorld(t)
+	gone, hangUp := context.WithCancel(context.Background())
+	a, b := w.instance(), w.instance(func(p *bff.Ports) { p.Turns = hangingUp{p.Turns, hangUp} })
+	first := w.pair(a, w.nativeLogin(a))
+	live := w.mustRotate(a, w.mustRotate(a, first.refresh).refresh)
+	w.clock.move(time.Minute)
+	_, err := b.RotateHandles(gone, w.app, w.parse(first.refresh))
+	wantCode(t, "the stolen handle", err, bff.CodeGrantRejected)
+	_, err = w.call(a, live.access)
+	wantCode(t, "the live handle", err, bff.CodeSessionEnded)
+}
+
+// leaving is a caller who is gone when the store is asked to move a turn.
+type leaving struct {
+	bff.Turns
+	leave context.CancelFunc
+}
+
+func (l leaving) Rotate(ctx context.Context, s *bff.Session, presented int64, grace time.Duration) (bff.Turn, error) {
+	l.leave()
+	return l.Turns.Rotate(ctx, s, presented, grace)
+}
+
+// An app that is gone before its answer is no outage of the store.
+func TestARotationThatItsAppGaveUpIsNoOutage(t *testing.T) {
+	w := newNativeWorld(t)
+	gone, leave := context.WithCancel(context.Background())
+	a, b := w.instance(), w.instance(func(p *bff.Ports) { p.Turns = leaving{p.Turns, leave} })
+	first := w.pair(a, w.nativeLogin(a))
+	_, err := b.RotateHandles(gone, w.app, w.parse(first.refresh))
+	wantCode(t, "rotating", err, bff.CodeClientGone)
+	w.mustRotate(a, first.refresh)
+}
+
+// A browser that is gone while its code is redeemed leaves a login whole: what the provider gave out is kept, or revoked.
+//
+// shows CB-RACE-1 (native apps)
+func TestACallbackOutlivesItsBrowser(t *testing.T) {
+	w := newNativeWorld(t)
+	a := w.instance()
+	gone, hangUp := context.WithCancel(context.Background())
+	w.idp.set(func(p *fakeProvider) { p.onCode = hangUp })
+	start, state := w.begin(a, bff.LoginRequest{Native: request(claimed)})
+	l, err := a.CompleteNativeLogin(gone, w.app, w.callback(start, state))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Redeem(context.Background(), w.app, redemption(l.Code, claimed)); err != nil {
+		t.Errorf("redeeming: %v", err)
+	}
+}
+
+// The proof in a handle is of one key of the ring, one session, one kind and one turn: who has all but one of them makes
+// none.
+//
+// shows NAT-TOKEN
+func TestAProofIsOfOneHandle(t *testing.T) {
+	ring := func(fill string) *bff.Keyring {
+		key := []bff.Key{{ID: "k1", Bytes: bff.NewSecret(strings.Repeat(fill, bff.KeyBytes))}}
+		r, err := bff.NewKeyring(key, nil, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	root := bff.NewRoot()
+	proof := func(r *bff.Keyring, root bff.Root, kind bff.HandleKind, turn int64) string {
+		mac, err := r.Turn("k1", root, kind, turn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(mac)
+	}
+	good := proof(ring("a"), root, bff.HandleAccess, 1)
+	if proof(ring("a"), root, bff.HandleAccess, 1) != good {
+		t.Error("one handle has two proofs")
+	}
+	for name, other := range map[string]string{
+		"another key of the ring": proof(ring("b"), root, bff.HandleAccess, 1),
+		"another session":         proof(ring("a"), bff.NewRoot(), bff.HandleAccess, 1),
+		"another kind":            proof(ring("a"), root, bff.HandleRefresh, 1),
+		"another turn":            proof(ring("a"), root, bff.HandleAccess, 2),
+		"a turn far away":         proof(ring("a"), root, bff.HandleAccess, 1+1<<32),
+	} {
+		if other == good {
+			t.Errorf("%s has the same proof", name)
+		}
 	}
 }

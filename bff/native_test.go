@@ -164,6 +164,13 @@ func TestAFailedNativeLoginKnowsItsRequest(t *testing.T) {
 		"that took too long":      {func(w *world, _ *bff.Callback) { w.clock.move(11 * time.Minute) }, bff.CodeLoginExpired, true},
 		"with the store down":     {func(w *world, _ *bff.Callback) { w.redis.SetError("ERR down") }, bff.CodeStoreUnavailable, true},
 		"in another browser":      {func(_ *world, cb *bff.Callback) { cb.Sealed = "" }, bff.CodeLoginUnknown, false},
+		"with another sign-in's state": {func(w *world, cb *bff.Callback) {
+			_, cb.State = w.begin(w.instance(), bff.LoginRequest{Native: request(scheme)})
+		}, bff.CodeLoginUnknown, false},
+		"with another sign-in's cookie": {func(w *world, cb *bff.Callback) {
+			other, _ := w.begin(w.instance(), bff.LoginRequest{Native: request(claimed)})
+			cb.Sealed = other.Sealed
+		}, bff.CodeLoginUnknown, false},
 		"a second time": {func(w *world, cb *bff.Callback) {
 			if _, err := w.instance().CompleteNativeLogin(context.Background(), w.app, *cb); err != nil {
 				w.t.Fatal(err)

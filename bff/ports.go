@@ -13,8 +13,8 @@ type Ports struct {
 	Markers   Markers
 	OneTime   OneTime
 	Events    Events
-	Turns     Turns // of native sessions; nil where there is no native app
-	Codes     Codes // of native logins; nil where there is no native app
+	Turns     Turns // of native sessions
+	Codes     Codes // of native logins
 	Providers func(appID string) Provider
 }
 

@@ -22,7 +22,7 @@ func (e *Engine) Redeem(ctx context.Context, app *App, r Redemption) (*Session, 
 	}
 	if rule := r.breaks(app, p); rule != "" {
 		e.trace.refusedCredential(ctx, app, rule)
-		e.forsake(app, p, false)
+		e.forsake(app, p, nil)
 		return nil, grantRejected(nil)
 	}
 	s := e.sessionOf(app, root, p)

@@ -3,24 +3,10 @@ package dev
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"cloakroom/dev/provider"
 	"cloakroom/server/config"
 )
-
-// addresses are what an app has registered at its provider: exact strings, as `cloakroom urls` prints them.
-type addresses struct {
-	redirect, postLogout, backchannel string
-}
-
-func addressesOf(cfg *config.Config, id string) addresses {
-	base, native := cfg.Apps[id].Origin+"/bff", ""
-	if cfg.Apps[id].Native() {
-		base, native = strings.TrimSuffix(cfg.Public.URL, "/")+"/mobile", "/"+id
-	}
-	return addresses{base + "/callback" + native, base + "/logged-out", base + "/backchannel-logout"}
-}
 
 // appIDs are the ids of the configuration's apps in order.
 func appIDs(cfg *config.Config) []string { return slices.Sorted(maps.Keys(cfg.Apps)) }
@@ -33,10 +19,10 @@ func clientsOf(cfg *config.Config, issuer string) (all []provider.Client) {
 		if p.Issuer != issuer {
 			continue
 		}
-		to := addressesOf(cfg, id)
+		to := cfg.Registration(id)
 		all = append(all, provider.Client{
 			ID: app.ClientID, Secret: app.ClientSecret.Reveal(), Auth: methodOf(p), Audience: p.AccessTokenAudiences,
-			RedirectURIs: []string{to.redirect}, PostLogoutRedirectURIs: []string{to.postLogout}, BackchannelLogoutURI: to.backchannel,
+			RedirectURIs: []string{to.RedirectURI}, PostLogoutRedirectURIs: []string{to.PostLogoutURI}, BackchannelLogoutURI: to.BackchannelLogoutURI,
 		})
 	}
 	return all

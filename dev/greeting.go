@@ -137,10 +137,10 @@ func (w *world) writeRegistrations(b *strings.Builder) {
 			told = true
 			b.WriteString("\nTo be registered, letter by letter:\n")
 		}
-		to := addressesOf(w.cfg, id)
+		to := w.cfg.Registration(id)
 		fmt.Fprintf(b, "  %s (client %s at %s)\n", id, app.ClientID, app.Provider)
-		fmt.Fprintf(b, "    redirect (post-login)    %s\n", to.redirect)
-		fmt.Fprintf(b, "    post-logout redirect     %s\n", to.postLogout)
-		fmt.Fprintf(b, "    back-channel logout      %s\n", to.backchannel)
+		fmt.Fprintf(b, "    redirect (post-login)    %s\n", to.RedirectURI)
+		fmt.Fprintf(b, "    post-logout redirect     %s\n", to.PostLogoutURI)
+		fmt.Fprintf(b, "    back-channel logout      %s\n", to.BackchannelLogoutURI)
 	}
 }

@@ -311,8 +311,8 @@ func TestAWorldLeavesNothingBehind(t *testing.T) {
 func TestEveryBusyPortIsToldAtOnce(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	ports := freePorts(t)
-	for _, port := range []int{ports.Gateway, ports.Ops} {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	for _, addr := range []string{fmt.Sprintf("127.0.0.1:%d", ports.Gateway), fmt.Sprintf("[::1]:%d", ports.Ops)} { // browsers ask both
+		l, err := net.Listen("tcp", addr)
 		if err != nil {
 			t.Fatal(err)
 		}

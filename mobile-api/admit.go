@@ -15,9 +15,6 @@ import (
 	"cloakroom/surface"
 )
 
-// backgroundHeader marks a request that an app makes on its own: it does not move the idle end.
-const backgroundHeader = "X-Background"
-
 // b64token is what follows "Bearer " (RFC 6750 section 2.1).
 var b64token = regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`)
 
@@ -59,7 +56,7 @@ func (s *Surface) touched(r *http.Request, app *bff.App, session *bff.Session, e
 	if err != nil {
 		return nil, nil, err
 	}
-	if r.Header.Get(backgroundHeader) != "1" {
+	if !surface.IsBackground(r) {
 		s.engine.Touch(session)
 	}
 	return app, session, nil

@@ -22,6 +22,10 @@ func TestWhatACallMayPresent(t *testing.T) {
 	w := newWorld(t)
 	h := w.signedIn()
 	root := bff.NewRoot().Reveal()
+	typo := "x"
+	if h.Access[20] == 'x' {
+		typo = "y"
+	}
 	form := "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: "
 	for _, row := range []struct {
 		with      string // a call with …
@@ -46,7 +50,7 @@ func TestWhatACallMayPresent(t *testing.T) {
 
 		{"the root of a cookie as handle", "GET /", "Authorization: Bearer " + root, "", 401, badOne, "session_required", 401},
 		{"a refresh handle", "GET /", "Authorization: Bearer " + h.Refresh, "", 401, badOne, "session_required", 401},
-		{"a handle with a typing error", "GET /", "Authorization: Bearer " + h.Access[:20] + "x" + h.Access[21:], "", 401, badOne, "session_required", 401},
+		{"a handle with a typing error", "GET /", "Authorization: Bearer " + h.Access[:20] + typo + h.Access[21:], "", 401, badOne, "session_required", 401},
 		{"a handle that goes on", "GET /", "Authorization: Bearer " + h.Access + "=", "", 401, badOne, "session_required", 401},
 		{"the scheme of a proof", "GET /", "Authorization: DPoP " + h.Access, "", 401, badOne, "session_required", 401},
 

@@ -24,7 +24,7 @@ var challenge = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 // scope and nonce are taken and not looked at: what is asked of the provider stands in the configuration.
 func (s *Surface) authorize(w http.ResponseWriter, r *http.Request) error {
 	// Before anything is read: who is not signed in can ask for this without end (ASVS 2.4.1).
-	if err := s.limit(r.Context(), "login", r); err != nil {
+	if err := s.limit.Ask(r, surface.RuleLogin); err != nil {
 		return err
 	}
 	query, err := surface.ReadOnce(r.URL.RawQuery)
@@ -113,7 +113,7 @@ func (s *Surface) refuse(app *bff.App, query url.Values, req *bff.LoginRequest) 
 		return surface.OAuthInvalidRequest, describeError(err)
 	}
 	// Nothing may be shown then (OpenID Connect Core section 3.1.2.1), and here something must be.
-	if req.Silent && !provesReceiver(req.Native.RedirectURI) {
+	if req.Silent && !req.Native.ProvesReceiver() {
 		return "interaction_required", "A person must let this app in."
 	}
 	return "", ""

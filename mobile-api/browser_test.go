@@ -25,6 +25,7 @@ type provider struct {
 	down     bool
 	byGet    bool
 	noEnd    bool
+	fault    error // what it answers in place of an address
 	asked    []bff.AuthorizationRequest
 	revoked  chan bff.TokenSet
 }
@@ -51,6 +52,9 @@ func (p *provider) AuthorizationURL(_ context.Context, r bff.AuthorizationReques
 	defer p.mu.Unlock()
 	if p.down {
 		return "", &bff.Error{Code: bff.CodeIDPUnavailable, Message: "The provider does not answer."}
+	}
+	if p.fault != nil {
+		return "", p.fault
 	}
 	p.asked = append(p.asked, r)
 	q := url.Values{"state": {r.State}, "response_type": {"code"}}

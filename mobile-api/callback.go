@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"slices"
 
 	"cloakroom/bff"
 	"cloakroom/surface"
@@ -14,7 +13,7 @@ import (
 // browser was given for this very state (RFC 9700 section 4.7.1): the address of the provider, passed on to another
 // browser, ends here. All the rest is the engine's: use once, issuer, code, verifier, nonce.
 func (s *Surface) callback(w http.ResponseWriter, r *http.Request) error {
-	if err := s.limit(r.Context(), "callback", r); err != nil {
+	if err := s.limit.Ask(r, surface.RuleCallback); err != nil {
 		return err
 	}
 	app := s.app(r.PathValue("app"))
@@ -58,14 +57,14 @@ func (s *Surface) sendCode(w http.ResponseWriter, login *bff.NativeLogin) {
 // loginFailed tells a failed login: to the app where its request is known, otherwise to the person.
 func (s *Surface) loginFailed(w http.ResponseWriter, r *http.Request, app *bff.App, err error, anyFlow bool) error {
 	if bff.CodeOf(surface.ExplainRefusal(err)) == surface.CodeLoginMisconfigured {
-		s.alarm(r.Context(), "provider refuses the app's sign-in request", err)
+		surface.Alarm(r.Context(), s.trace, "provider refuses the app's sign-in request", err)
 	}
 	asked, known := nativeRequest(err)
 	switch {
 	case !known:
 		offer := &surface.Offer{Err: err, Text: "Go back to the app and sign in from there."}
 		if !anyFlow {
-			offer.Text = "If you did start it here, your browser may be blocking cookies, or the link was opened in another browser. Go back to the app and try again."
+			offer.Text = surface.NoFlowHint + " Go back to the app and try again."
 		}
 		return offer
 	case bff.CodeOf(err) == bff.CodeLoginSignedOut && !isSilent(err):
@@ -99,25 +98,21 @@ func isSilent(err error) bool {
 	return ok && le.Silent
 }
 
-// passedOn are the provider's error codes that an app can act on, or that say whose fault it is: RFC 6749 section
-// 4.1.2.1, OpenID Connect Core section 3.1.2.6. All others are the operator's business.
-var passedOn = []string{
-	"access_denied", "login_required", "interaction_required", "consent_required", "account_selection_required",
-	"temporarily_unavailable",
-}
-
 // errorCode is what a failed login is told to the app as: no text of a provider gets into an address.
 func errorCode(err error) string {
-	if bff.CodeOf(err) == bff.CodeLoginRefused {
-		le, _ := errors.AsType[*bff.LoginError](err)
-		if le != nil && slices.Contains(passedOn, le.ProviderCode) {
-			return le.ProviderCode
-		}
+	if code := surface.ActionableCode(err); code != "" {
+		return code
 	}
-	if isSilent(err) && bff.CodeOf(err) == bff.CodeLoginSignedOut {
+	le, _ := errors.AsType[*bff.LoginError](err)
+	switch code := bff.CodeOf(err); {
+	// RFC 6749 section 4.1.2.1: whose fault it is, and that it may pass.
+	case code == bff.CodeLoginRefused && le != nil && le.ProviderCode == surface.OAuthTemporarilyUnavailable:
+		return surface.OAuthTemporarilyUnavailable
+	case code == bff.CodeLoginSignedOut && isSilent(err):
 		return "login_required"
+	default:
+		return surface.OAuthCode(code)
 	}
-	return surface.OAuthCode(bff.CodeOf(err))
 }
 
 // describeError is one sentence of ours for the app's developer.

@@ -21,7 +21,7 @@ func (s *Surface) oauth(h surface.Handler) surface.Handler {
 		if err := s.notFromAPage(r); err != nil {
 			return err
 		}
-		if err := s.limit(r.Context(), "token", r); err != nil {
+		if err := s.limit.Ask(r, surface.RuleToken); err != nil {
 			return surface.AsOAuth(err)
 		}
 		return surface.AsOAuth(h(w, r))

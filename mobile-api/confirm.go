@@ -57,7 +57,7 @@ func who(id *bff.Identity) string {
 // confirm takes the person's answer. That it comes from our own page is shown three times: by its origin, by a Strict
 // cookie, and by a value that only that page was given.
 func (s *Surface) confirm(w http.ResponseWriter, r *http.Request) error {
-	if err := s.limit(r.Context(), "callback", r); err != nil {
+	if err := s.limit.Ask(r, surface.RuleCallback); err != nil {
 		return err
 	}
 	app := s.app(r.PathValue("app"))
@@ -69,38 +69,53 @@ func (s *Surface) confirm(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	said, err := s.readDecision(r, app, form)
+	if err != nil {
+		return err
+	}
+	return s.decide(w, r, app, said)
+}
+
+// decision is what a person said on the page.
+type decision struct {
+	ticket    bff.Root
+	cookie    string // that held the ticket
+	cancelled bool
+}
+
+// readDecision ties the form to the cookie of its page.
+func (s *Surface) readDecision(r *http.Request, app *bff.App, form url.Values) (decision, error) {
 	check := form.Get("confirm")
-	name := confirmCookie(app, check)
-	ticket := surface.ReadJar(r).Only(name)
+	cookie := confirmCookie(app, check)
+	ticket := surface.ReadJar(r).Only(cookie)
 	if subtle.ConstantTimeCompare([]byte(checkOf(ticket)), []byte(check)) != 1 {
-		return s.guardRefused(r.Context(), "confirmation without its cookie")
+		return decision{}, s.guardRefused(r.Context(), "confirmation without its cookie")
 	}
 	root, err := bff.ParseRoot(ticket)
 	if err != nil {
-		return s.guardRefused(r.Context(), "confirmation with a malformed cookie")
+		return decision{}, s.guardRefused(r.Context(), "confirmation with a malformed cookie")
 	}
-	return s.decide(w, r, app, root, name, form)
+	return decision{ticket: root, cookie: cookie, cancelled: form.Get("cancel") != ""}, nil
 }
 
 // decide lets the app in, or tells it that the person did not.
-func (s *Surface) decide(w http.ResponseWriter, r *http.Request, app *bff.App, ticket bff.Root, cookie string, form url.Values) error {
-	cancelled := form.Get("cancel") != ""
+func (s *Surface) decide(w http.ResponseWriter, r *http.Request, app *bff.App, said decision) error {
 	finish := s.engine.ConfirmNativeLogin
-	if cancelled {
+	if said.cancelled {
 		finish = s.engine.CancelNativeLogin
 	}
-	login, err := finish(r.Context(), app, ticket)
+	login, err := finish(r.Context(), app, said.ticket)
 	_, taken := nativeRequest(err) // whoever knows the request has taken the ticket
 	again := surface.MayRepeat(err) && !taken
 	if !again {
-		surface.ClearCookie(w, cookie, http.SameSiteStrictMode)
+		surface.ClearCookie(w, said.cookie, http.SameSiteStrictMode)
 	}
 	switch {
 	case again: // the ticket may be good in a moment: the person can go back to the page
 		return err
 	case err != nil:
 		return s.loginFailed(w, r, app, err, true)
-	case cancelled:
+	case said.cancelled:
 		s.tellApp(w, login.Request, surface.OAuthAccessDenied, "The person at the browser did not let the app in.")
 	default:
 		s.sendCode(w, login)

@@ -67,7 +67,7 @@ func (s *Surface) leave(w http.ResponseWriter, r *http.Request) error {
 	// By it this browser may sign in again at once.
 	surface.SetCookie(w, surface.CookieName(t.App.ID, surface.PartNotice), t.Notice, http.SameSiteLaxMode, bff.NoticeLife)
 	if t.Err != nil {
-		s.alarm(r.Context(), "provider's sign-out not reached", t.Err)
+		surface.Alarm(r.Context(), s.trace, "provider's sign-out not reached", t.Err)
 		page := surface.ProviderUnreachablePage("", "")
 		page.Actions = nil // the app is no page
 		return surface.WritePage(w, r, page)

@@ -50,9 +50,7 @@ type Options struct {
 	Login     map[string]surface.LoginPolicy // what each may ask of a login; an app without one may ask nothing
 	Engine    *bff.Engine
 	Trace     *bff.Trace // nil: nobody listens
-	// Limit is asked before a login starts (rule "login"), a callback or its confirmation is looked at ("callback") and a
-	// code or handle is traded ("token"). It returns nil, or a *bff.Error of bff.CodeRateLimited. nil: no limits.
-	Limit func(ctx context.Context, rule string, r *http.Request) error
+	Limit     surface.Limit
 	// SessionCookie reports whether a cookie name is that of a browser app's session: such a cookie beside a handle is
 	// refused. nil: there are no browser apps.
 	SessionCookie func(name string) bool
@@ -66,7 +64,7 @@ type Surface struct {
 	login         map[string]surface.LoginPolicy
 	engine        *bff.Engine
 	trace         *bff.Trace
-	limit         func(ctx context.Context, rule string, r *http.Request) error
+	limit         surface.Limit
 	sessionCookie func(name string) bool
 }
 
@@ -78,9 +76,6 @@ func New(o Options) *Surface {
 	}
 	if s.trace == nil {
 		s.trace = &bff.Trace{}
-	}
-	if s.limit == nil {
-		s.limit = func(context.Context, string, *http.Request) error { return nil }
 	}
 	if s.sessionCookie == nil {
 		s.sessionCookie = func(string) bool { return false }
@@ -146,13 +141,6 @@ func (s *Surface) app(id string) *bff.App { return s.apps[id] }
 // guardRefused is the one refusal of all guards. Which app is meant is not known, or not proven.
 func (s *Surface) guardRefused(ctx context.Context, rule string) error {
 	return surface.GuardRefused(ctx, s.trace, "", rule)
-}
-
-// alarm tells an operator.
-func (s *Surface) alarm(ctx context.Context, what string, err error) {
-	if s.trace.Alarm != nil {
-		s.trace.Alarm(ctx, bff.AlarmEvent{What: what, Err: err})
-	}
 }
 
 // notFound is the answer where no app is.

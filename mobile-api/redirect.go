@@ -57,10 +57,6 @@ func cutPort(s string) (rest string, ok bool) {
 	return rest, port <= 65535
 }
 
-// provesReceiver reports whether a redirect URI can only be taken by the app that it belongs to: claimed https, which the
-// system hands to that app alone (RFC 8252 section 7.2). The engine decides by the same rule whether a person confirms.
-func provesReceiver(uri string) bool { return strings.HasPrefix(uri, "https://") }
-
 // answerURL is the app's redirect URI with our answer in its query, beside what the URI's own query holds (RFC 6749
 // section 3.1.2), the app's state and our issuer (RFC 9207 section 2).
 func (s *Surface) answerURL(to bff.NativeRequest, answer url.Values) string {

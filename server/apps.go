@@ -102,21 +102,44 @@ func (s *Server) addSite(origin string) (*site, error) {
 func (s *Server) publicURL() string { return strings.TrimSuffix(s.cfg.Public.URL, "/") }
 
 func (s *Server) app(id string, a *config.App) *bff.App {
+	at := s.cfg.Registration(id)
 	app := &bff.App{
 		ID: id, Name: cmp.Or(a.Name, id), Kind: bff.Kind(a.Kind), Origin: a.Origin,
 		Provider: s.idps[a.Provider].policy, ClientID: a.ClientID,
-		RedirectURI: a.Origin + "/bff/callback", PostLogoutURI: a.Origin + "/bff/logged-out",
+		RedirectURI: at.RedirectURI, PostLogoutURI: at.PostLogoutURI,
 		Claims: a.Claims, StoredClaims: storedClaims(id, a, s.cfg.Routes),
 		Idle: a.Session.Idle, Absolute: a.Session.Absolute, LaxCookie: a.Session.SameSite == "lax",
 		DefaultReturn: a.Login.DefaultReturn, PostLogoutReturn: a.PostLogout,
 	}
 	if a.Native() {
-		base := s.publicURL() + "/mobile"
-		app.RedirectURI, app.PostLogoutURI = base+"/callback/"+id, base+"/logged-out"
 		app.RedirectURIs, app.AccessLife, app.Grace = a.RedirectURIs, a.Handle.AccessLife, a.Handle.Grace
 		app.RequireDPoP = a.Handle.DPoP == "required"
 	}
 	return app
+}
+
+// reservedCookie reports whether a cookie is the gateway's own: of any app, a native one too, or of the native surface
+// itself, whose sign-ins on their way belong to no app.
+func (s *Server) reservedCookie(name string) bool {
+	if surface.ReservedCookie("", name) {
+		return true
+	}
+	for id := range s.cfg.Apps {
+		if surface.ReservedCookie(id, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// sessionCookie reports whether a cookie is the session of a browser app.
+func (s *Server) sessionCookie(name string) bool {
+	for id, a := range s.cfg.Apps {
+		if !a.Native() && name == surface.CookieName(id, "") {
+			return true
+		}
+	}
+	return false
 }
 
 // storedClaims are those the frontend is shown and those that a route of the app asks for: nothing else is kept.

@@ -205,15 +205,12 @@ func (c *urlsCommand) Run(w *world) error {
 	for _, id := range sortedKeys(cfg.Apps) {
 		a := cfg.Apps[id]
 		fmt.Fprintf(w.stdout, "%s (client %s at %s)\n", id, a.ClientID, a.Provider)
-		base, native := a.Origin+"/bff", ""
-		if a.Native() {
-			base, native = strings.TrimSuffix(cfg.Public.URL, "/")+"/mobile", "/"+id
-		}
-		fmt.Fprintf(w.stdout, "  redirect (post-login)    %s/callback%s\n", base, native)
-		fmt.Fprintf(w.stdout, "  post-logout redirect     %s/logged-out\n", base)
-		fmt.Fprintf(w.stdout, "  back-channel logout      %s/backchannel-logout\n", base)
-		if a.Login.Initiate {
-			fmt.Fprintf(w.stdout, "  initiate login           %s/initiate\n", base)
+		to := cfg.Registration(id)
+		fmt.Fprintf(w.stdout, "  redirect (post-login)    %s\n", to.RedirectURI)
+		fmt.Fprintf(w.stdout, "  post-logout redirect     %s\n", to.PostLogoutURI)
+		fmt.Fprintf(w.stdout, "  back-channel logout      %s\n", to.BackchannelLogoutURI)
+		if to.InitiateLoginURI != "" {
+			fmt.Fprintf(w.stdout, "  initiate login           %s\n", to.InitiateLoginURI)
 		}
 	}
 	for _, n := range unserved(cfg) {

@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"bufio"
-	"crypto/rand"
 	"crypto/tls"
 	"encoding/base64"
 	"fmt"
@@ -26,14 +25,7 @@ import (
 // Redis and provider are down.
 func manned(t *testing.T, upstream, dev string, o server.Options) (*server.Server, *lines) {
 	t.Helper()
-	dir := t.TempDir()
-	for _, name := range []string{"k1", "i1"} {
-		key := make([]byte, 32)
-		_, _ = rand.Read(key)
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(base64.RawURLEncoding.EncodeToString(key)+"\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	dir := keyed(t)
 	for name, text := range map[string]string{
 		"open/index.html": "index", "open/api.html": "file", "open/a/b.txt": "b", "open/bff/login": "SECRET", "open/.env": "SECRET",
 		"open/.well-known/x": "SECRET", "open/mobile/token": "SECRET", "open/healthz": "SECRET", "outside.txt": "SECRET",
@@ -264,10 +256,18 @@ func TestAnAnswerThatTakesLongerThanAForm(t *testing.T) {
 	}))
 	t.Cleanup(srv.Close)
 	f := &front{t: t, addr: srv.Listener.Addr().String()}
-	if res, body := f.ask("POST /form HTTP/1.1\nHost: app.example.com\nContent-Length: 2\n\nab"); res.StatusCode != 200 || body != "done" {
-		t.Errorf("a form: %d %q", res.StatusCode, body)
+	// Nothing follows the form: what the server reads next is the end of its patience, should it still be set.
+	c := f.open("POST /form HTTP/1.1\nHost: app.example.com\nContent-Length: 2\n\nab")
+	form, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatalf("a form: %v", err)
 	}
-	c := f.open("POST /upload HTTP/1.1\nHost: app.example.com\nContent-Length: 4\n\nab")
+	text, err := io.ReadAll(form.Body)
+	_ = form.Body.Close()
+	if err != nil || form.StatusCode != 200 || string(text) != "done" {
+		t.Errorf("a form: %d %q %v", form.StatusCode, text, err)
+	}
+	c = f.open("POST /upload HTTP/1.1\nHost: app.example.com\nContent-Length: 4\n\nab")
 	<-time.After(2 * within)
 	_, _ = io.WriteString(c, "cd")
 	res, err := http.ReadResponse(bufio.NewReader(c), nil)

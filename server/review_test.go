@@ -51,10 +51,10 @@ func (l *lines) String() string {
 	return l.buf.String()
 }
 
-// wired makes a server of one app and one anonymous route, at path, to an upstream.
-func wired(t *testing.T, path, upstream string, o server.Options) (*server.Server, *lines) {
+// keyed is a folder with the two keys of a configuration in it.
+func keyed(t *testing.T) (dir string) {
 	t.Helper()
-	dir := t.TempDir()
+	dir = t.TempDir()
 	for _, name := range []string{"k1", "i1"} {
 		key := make([]byte, 32)
 		_, _ = rand.Read(key)
@@ -62,6 +62,13 @@ func wired(t *testing.T, path, upstream string, o server.Options) (*server.Serve
 			t.Fatal(err)
 		}
 	}
+	return dir
+}
+
+// wired makes a server of one app and one anonymous route, at path, to an upstream.
+func wired(t *testing.T, path, upstream string, o server.Options) (*server.Server, *lines) {
+	t.Helper()
+	dir := keyed(t)
 	yaml := fmt.Sprintf(`
 public: {listen: "127.0.0.1:0", trusted_proxies: [127.0.0.0/8]}
 ops: {listen: "127.0.0.1:0"}

@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"time"
@@ -16,9 +15,7 @@ import (
 	"cloakroom/bff/proxy"
 	"cloakroom/idp"
 	"cloakroom/server/config"
-	"cloakroom/server/telemetry"
 	"cloakroom/store"
-	"cloakroom/surface"
 )
 
 // provider is a configured provider and the apps that are its clients.
@@ -171,77 +168,6 @@ func (s *Server) wireRoutes() error {
 		ReservedCookies: s.reservedCookie, OrgClaims: orgClaims[:], Log: s.log,
 	})
 	return err
-}
-
-// reservedCookie reports whether a cookie is the gateway's own: of any app, a native one too, or of the native surface
-// itself, whose sign-ins on their way belong to no app.
-func (s *Server) reservedCookie(name string) bool {
-	if surface.ReservedCookie("", name) {
-		return true
-	}
-	for id := range s.cfg.Apps {
-		if surface.ReservedCookie(id, name) {
-			return true
-		}
-	}
-	return false
-}
-
-// sessionCookie reports whether a cookie is the session of a browser app.
-func (s *Server) sessionCookie(name string) bool {
-	for id, a := range s.cfg.Apps {
-		if !a.Native() && name == surface.CookieName(id, "") {
-			return true
-		}
-	}
-	return false
-}
-
-// Limits per address and rule, shared by all instances.
-var (
-	// signInRate is for sign-in starts and callbacks: an office behind one address signs in at nine, a flood does not get
-	// through.
-	signInRate = store.Rate{Count: 5, Per: time.Second, Burst: 200}
-	// tokenRate is for the endpoints that native apps trade and give back handles at: behind one address of a carrier are
-	// thousands of phones, each of which comes every quarter of an hour, and after an outage all of them at once. Nothing can
-	// be guessed there: it keeps a flood off Redis.
-	tokenRate = store.Rate{Count: 50, Per: time.Second, Burst: 1000}
-)
-
-// rateOf is the limit of a rule.
-func rateOf(rule string) store.Rate {
-	if rule == "token" {
-		return tokenRate
-	}
-	return signInRate
-}
-
-// limit refuses more than the address may do. With the store down it lets pass: a start writes nothing, and a callback
-// fails a moment later anyway.
-func (s *Server) limit(ctx context.Context, rule string, r *http.Request) error {
-	ok, wait, err := s.store.Allow(ctx, rule, addressBlock(telemetry.AccessOf(r.Context()).ClientIP), rateOf(rule))
-	switch {
-	case err != nil:
-		s.log.Warn("rate limits cannot be asked", "error", err.Error())
-		return nil
-	case ok:
-		return nil
-	}
-	return &bff.Error{Code: bff.CodeRateLimited, Message: "Too many requests from your address. Wait a moment.", RetryAfter: wait}
-}
-
-// addressBlock is whom an address stands for: an IPv6 subscriber has at least a /64 (RFC 6177 section 2), and would
-// otherwise have as many limits as addresses.
-func addressBlock(ip string) string {
-	addr, err := netip.ParseAddr(ip)
-	if err != nil || addr.Unmap().Is4() {
-		return ip
-	}
-	block, err := addr.WithZone("").Prefix(64)
-	if err != nil {
-		return ip
-	}
-	return block.String()
 }
 
 // clientTLS is how Redis is spoken to; nil: in the clear.

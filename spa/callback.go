@@ -17,7 +17,7 @@ const errorParam = "login_error"
 // browser was given for this very state (RFC 9700 section 4.7.1): a state alone, signed or stored, would let anybody
 // finish somebody else's login here. All the rest is the engine's: use once, issuer, code, verifier, nonce.
 func (s *Surface) callback(w http.ResponseWriter, r *http.Request) error {
-	if err := s.limit(r.Context(), "callback", r); err != nil {
+	if err := s.limit.Ask(r, surface.RuleCallback); err != nil {
 		return err
 	}
 	// A parameter that stands twice is refused before anything is looked up (RFC 6749 section 3.1).
@@ -74,8 +74,8 @@ func (s *Surface) loginFailed(w http.ResponseWriter, r *http.Request, err error,
 	// From here on it is the user who is told. The provider's words stay in the log: RFC 6749
 	// section 4.1.2.1 makes error_description a text for developers.
 	offer := &surface.Offer{Err: surface.ExplainRefusal(err), LoginURL: pathLogin, Spent: !surface.MayRepeat(err)}
-	if bff.CodeOf(offer.Err) == surface.CodeLoginMisconfigured && s.trace.Alarm != nil {
-		s.trace.Alarm(r.Context(), bff.AlarmEvent{What: "provider refuses the app's sign-in request", Err: err})
+	if bff.CodeOf(offer.Err) == surface.CodeLoginMisconfigured {
+		surface.Alarm(r.Context(), s.trace, "provider refuses the app's sign-in request", err)
 	}
 	target := s.app.DefaultReturn
 	if le != nil {
@@ -85,7 +85,7 @@ func (s *Surface) loginFailed(w http.ResponseWriter, r *http.Request, err error,
 	switch bff.CodeOf(err) {
 	case bff.CodeLoginUnknown:
 		if !anyFlow {
-			offer.Text = "If you did start it here, your browser may be blocking cookies, or the link was opened in another browser."
+			offer.Text = surface.NoFlowHint
 		}
 		if s.isSignedIn(r) {
 			offer.Actions = append(offer.Actions, surface.Action{Label: "Continue", URL: target})

@@ -14,12 +14,6 @@ import (
 //	__Host-Http-<app>.so           what a sign-out leaves for the next login: Lax, a minute
 //	__Host-Http-<app>.out          the state of a sign-out at the provider: Lax, used once
 
-// Reserved reports whether a cookie name is the gateway's at this app: the proxy drops such cookies both ways.
-func (s *Surface) Reserved(name string) bool { return Reserved(s.app.ID, name) }
-
-// Reserved reports whether a cookie name is the gateway's at the app of that id.
-func Reserved(appID, name string) bool { return surface.ReservedCookie(appID, name) }
-
 func (s *Surface) cookieName(part string) string { return surface.CookieName(s.app.ID, part) }
 
 // sessionSite is Strict but by explicit setting (draft-ietf-oauth-browser-based-apps section 6.1.3.2).

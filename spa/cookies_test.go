@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"cloakroom/bff"
-	"cloakroom/spa"
 	"cloakroom/surface"
 )
 
@@ -109,12 +108,11 @@ func TestACookieOfAnotherApp(t *testing.T) {
 }
 
 func TestReservedNames(t *testing.T) {
-	w := newWorld(t)
 	for name, want := range map[string]bool{
 		"__Host-Http-web": true, "__Host-Http-web.tx.abc-def": true, "__Host-Http-web.so": true, "__Host-Http-web.out": true,
 		"__Host-Http-web.anything": true, "__Host-Http-web2": false, "__Host-Http-we": false, "web": false, "session": false, "": false,
 	} {
-		if w.surface.Reserved(name) != want || spa.Reserved("web", name) != want {
+		if surface.ReservedCookie("web", name) != want {
 			t.Errorf("%q is reserved: %v, want %v", name, !want, want)
 		}
 	}

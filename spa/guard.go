@@ -100,13 +100,12 @@ func (s *Surface) checkOrigin(r *http.Request) string {
 }
 
 func (s *Surface) checkSite(r *http.Request) string {
-	site := surface.Field(r, "Sec-Fetch-Site")
 	switch {
 	case r.Method == http.MethodGet && surface.Field(r, "Sec-Fetch-Mode") == "navigate" && surface.Field(r, "Sec-Fetch-Dest") == "document":
 		return "" // a link from anywhere: what a GET shows goes to the user's own window
 	// Subresources of the app's own pages; to another site an image or a script would tell who is signed in (ASVS 3.5.8).
 	case safe(r.Method):
-		return unless(site == "" || site == "same-origin" || site == "none", "sec-fetch-site")
+		return unless(fromHere(r), "sec-fetch-site")
 	default:
 		return s.checkForm(r)
 	}
@@ -120,6 +119,19 @@ func (s *Surface) checkForm(r *http.Request) string {
 // guardRefused is the one refusal of all guards.
 func (s *Surface) guardRefused(ctx context.Context, rule string) error {
 	return surface.GuardRefused(ctx, s.trace, s.app.ID, rule)
+}
+
+// fromHere reports whether a page of this origin, the user or nobody who can be told began a request. Another host of the
+// same site is elsewhere: the same site is not the same owner.
+func fromHere(r *http.Request) bool {
+	switch surface.Field(r, "Sec-Fetch-Site") {
+	// none: typed, reloaded, a bookmark, or a link from outside the browser (Fetch Metadata section 2.3). Absent: a browser
+	// too old for metadata, which cannot be told apart; whoever asks has a second defence.
+	case "", "same-origin", "none":
+		return true
+	default:
+		return false
+	}
 }
 
 // isOneOf reports whether the page that a navigation comes from is of one of these origins. A GET navigation has no

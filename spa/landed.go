@@ -12,9 +12,7 @@ import (
 // itself: that would go round in circles.
 func (s *Surface) landed(w http.ResponseWriter, r *http.Request) error {
 	// Another site has no business here: it would learn nothing, but could have the user sent about inside the app.
-	switch surface.Field(r, "Sec-Fetch-Site") {
-	case "", "same-origin", "none": // none: the user reloads
-	default:
+	if !fromHere(r) {
 		return s.guardRefused(r.Context(), "landing from elsewhere")
 	}
 	// The target came through the address bar, so it is judged as if it had just been given (RFC 9700 section 4.11.1).

@@ -13,7 +13,7 @@ import (
 // other site's link shows a page whose own link starts it.
 func (s *Surface) login(w http.ResponseWriter, r *http.Request) error {
 	// Before anything is read: who is not signed in can ask for this without end (ASVS 2.4.1).
-	if err := s.limit(r.Context(), "login", r); err != nil {
+	if err := s.limit.Ask(r, surface.RuleLogin); err != nil {
 		return err
 	}
 	req, shown, err := s.loginRequest(r.URL.RawQuery)
@@ -42,16 +42,10 @@ func (s *Surface) login(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// mayStart reports whether a navigation may start a login without a click in between. Without metadata it may: browsers
-// so old cannot be told apart, and state still ties the answer to this browser.
+// mayStart reports whether a navigation may start a login without a click in between. Without metadata it may: state
+// still ties the answer to this browser.
 func (s *Surface) mayStart(r *http.Request) bool {
-	switch surface.Field(r, "Sec-Fetch-Site") {
-	// none: typed, a bookmark, or a link from outside the browser (Fetch Metadata section 2.3).
-	case "", "same-origin", "none":
-		return true
-	default: // a sibling host too: the same site is not the same owner
-		return isOneOf(r, s.policy.StartOrigins)
-	}
+	return fromHere(r) || isOneOf(r, s.policy.StartOrigins)
 }
 
 // replaced returns the root of the session cookie, if there is one good one.

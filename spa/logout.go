@@ -144,9 +144,7 @@ func (s *Surface) forget(w http.ResponseWriter, j surface.Jar) {
 // ticket of a session of its own, and so end theirs there. So such a navigation shows a page whose own link goes on, and
 // uses up nothing.
 func (s *Surface) leave(w http.ResponseWriter, r *http.Request) error {
-	switch surface.Field(r, "Sec-Fetch-Site") {
-	case "", "same-origin", "none":
-	default:
+	if !fromHere(r) {
 		return surface.WritePage(w, r, surface.ConfirmLogoutPage(s.app.DefaultReturn))
 	}
 	state := rand.Text() // 128 random bits at least: this browser's half of the way back
@@ -157,9 +155,7 @@ func (s *Surface) leave(w http.ResponseWriter, r *http.Request) error {
 	case bff.CodeOf(err) == bff.CodeStoreUnavailable:
 		return err // the ticket may be good in a moment
 	case err != nil:
-		if s.trace.Alarm != nil {
-			s.trace.Alarm(r.Context(), bff.AlarmEvent{What: "provider's sign-out not reached", Err: err})
-		}
+		surface.Alarm(r.Context(), s.trace, "provider's sign-out not reached", err)
 		return surface.WritePage(w, r, surface.ProviderUnreachablePage(pathLogin, s.app.DefaultReturn))
 	case to == nil:
 		surface.Redirect(w, pathLoggedOut)

@@ -377,3 +377,30 @@ func TestAStepIsNeverSeenByThePage(t *testing.T) {
 		t.Errorf("sent to %q", a.location())
 	}
 }
+
+// A page whose address leaves no room for the step is not come back to: nothing would tell that a sign-in was there.
+func TestALongAddressDoesNotGoRound(t *testing.T) {
+	for _, from := range []string{"none", "cross-site", ""} {
+		w := protect(newWorld(t, lax))
+		v := &window{browser: w.browser(), arrives: "cross-site", drops: func(name string) bool { return name == sessionCookie }}
+		a := v.visit("/"+strings.Repeat("a", 1010), from)
+		if !strings.Contains(a.body, "cookies_blocked") {
+			t.Errorf("from %q: ends with %s\n%s", from, a.body, strings.Join(v.came, "\n"))
+		}
+	}
+}
+
+// What is no visit is answered where it came to: to send a form on would lose what it sends.
+func TestAStepInWhatIsNoVisit(t *testing.T) {
+	w := protect(newWorld(t, lax))
+	b := w.browser()
+	b.signIn()
+	for _, row := range []struct {
+		method string
+		fields []string
+	}{{"POST", nav("same-origin")}, {"GET", fetched()}, {"HEAD", fetched()}} {
+		if a := b.send(row.method, "/form?bff_step=again", row.fields...); a.status != 200 || a.location() != "" {
+			t.Errorf("%s with %v: %d to %q", row.method, row.fields, a.status, a.location())
+		}
+	}
+}

@@ -10,15 +10,12 @@ import (
 	"cloakroom/surface"
 )
 
-// backgroundHeader marks a request that a page makes on its own: it does not move the idle end.
-const backgroundHeader = "X-Background"
-
 // Admit returns the live session of a request that passes the guard, and notes that the user was active unless the
 // request says X-Background: 1. A request without a session cookie is bff.CodeSessionRequired, guarded or not: it can do
 // nothing. Where the cookie is dead for good, w is told to clear it; an outage or a failed guard never clears it.
 func (s *Surface) Admit(w http.ResponseWriter, r *http.Request, guard Guard) (*bff.Session, error) {
 	session, err := s.admit(w, r, guard)
-	if err == nil && r.Header.Get(backgroundHeader) != "1" {
+	if err == nil && !surface.IsBackground(r) {
 		s.engine.Touch(session)
 	}
 	return session, err
@@ -72,8 +69,7 @@ func carriesHandle(r *http.Request) bool {
 		if !strings.EqualFold(scheme, "Bearer") && !strings.EqualFold(scheme, "DPoP") {
 			continue
 		}
-		credential = strings.TrimLeft(credential, " \t")
-		if strings.HasPrefix(credential, "clk_") || strings.HasPrefix(credential, "clr_") {
+		if bff.IsHandle(strings.TrimLeft(credential, " \t")) {
 			return true
 		}
 	}

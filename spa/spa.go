@@ -3,20 +3,20 @@
 // HTTP, browsers and package bff. It does not know the store, the provider, other apps or how requests are routed.
 //
 // The journey through it, first a login: /bff/login judges who sends the browser there (guard.go), takes the few
-// parameters the app allows (login.go) and leaves a transaction cookie of ten minutes (cookies.go). /bff/callback finds
-// the transaction by the state, has the engine redeem the answer and sets the session cookie (callback.go). That cookie
-// is SameSite=Strict, so the page moves on by itself to /bff/landed, same-origin, which sends on to where the user wanted
-// to go (landed.go).
+// parameters the app allows and leaves a transaction cookie of ten minutes (login.go). /bff/callback finds the transaction by
+// the state, has the engine redeem the answer and sets the session cookie (callback.go, cookies.go). That cookie is
+// SameSite=Strict, so the page moves on by itself to /bff/landed, same-origin, which sends on to where the user wanted to go
+// (landed.go).
 //
 // Then a request: Admit guards it, reads the cookie byte by byte and asks the engine for the session. /bff/session tells
-// who is signed in (session.go). Last the sign-out: /bff/logout ends the SSO session here and hands out a one-time URL
+// who is signed in (session.go). Pages that only who is signed in may see are put behind Protect, which starts a sign-in by
+// itself and never goes in circles (protect.go). Last the sign-out: /bff/logout ends the SSO session here and hands out a one-time URL
 // that ends the provider's own, whence the browser comes back to /bff/logged-out (logout.go).
 //
 // No handler here writes an error: it returns one, and the server's one error writer tells it by surface.WriteError.
 package spa
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"path"
@@ -44,9 +44,7 @@ type Options struct {
 	Engine *bff.Engine
 	Trace  *bff.Trace // nil: nobody listens
 	Login  surface.LoginPolicy
-	// Limit is asked before a login starts (rule "login") and before a callback is looked at (rule "callback"). It
-	// returns nil, or a *bff.Error of bff.CodeRateLimited with RetryAfter. nil: no limits.
-	Limit func(ctx context.Context, rule string, r *http.Request) error
+	Limit  surface.Limit
 }
 
 // Surface is the browser surface of one app.
@@ -55,7 +53,7 @@ type Surface struct {
 	engine *bff.Engine
 	trace  *bff.Trace
 	policy surface.LoginPolicy
-	limit  func(ctx context.Context, rule string, r *http.Request) error
+	limit  surface.Limit
 }
 
 // New makes the surface of one browser app.
@@ -63,9 +61,6 @@ func New(o Options) *Surface {
 	s := &Surface{app: o.App, engine: o.Engine, trace: o.Trace, policy: o.Login, limit: o.Limit}
 	if s.trace == nil {
 		s.trace = &bff.Trace{}
-	}
-	if s.limit == nil {
-		s.limit = func(context.Context, string, *http.Request) error { return nil }
 	}
 	return s
 }

@@ -11,6 +11,7 @@ import (
 	"cloakroom/bff"
 	"cloakroom/store"
 
+	"github.com/fxamacker/cbor/v2"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -183,6 +184,44 @@ func TestACodeThatIsNotForThisInstanceIsKept(t *testing.T) {
 		_, err = retired.Redeem(t.Context(), code, "third")
 		want(t, "redeem under a retired key", err, bff.ErrUsed)
 	})
+}
+
+// While the gateway is replaced, a login that the next version kept is not used up by this one.
+//
+// shows KEY-SCHEMA
+func TestALoginOfTheNextVersionIsKept(t *testing.T) {
+	const this, next = 1, 2
+	part := func(schema int) map[int]any { return map[int]any{1: schema} }
+	for name, login := range map[string]map[int]any{
+		"as a whole":   {1: next, 2: "phone", 7: part(this), 8: part(this)},
+		"in its body":  {1: this, 2: "phone", 7: part(next), 8: part(this)},
+		"in its token": {1: this, 2: "phone", 7: part(this), 8: part(next)},
+	} {
+		t.Run("a login that is newer "+name, func(t *testing.T) {
+			each(t, func(t *testing.T, w *world) {
+				code, _ := w.kept()
+				key := w.keys()[0]
+				ours := w.raw.Get(t.Context(), key).Val()
+				box, err := w.ring.Pending("k1", code)
+				if err != nil {
+					t.Fatal(err)
+				}
+				plain, err := cbor.Marshal(login)
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.raw.Set(t.Context(), key, "\x02k1"+string(box.Seal("pending", plain)), time.Minute)
+				_, err = w.Redeem(t.Context(), code, "first")
+				want(t, "redeem", err, bff.ErrNewerSchema)
+				if errors.Is(err, bff.ErrUsed) {
+					t.Errorf("redeem: %v, as if it opened nowhere", err)
+				}
+				w.raw.Set(t.Context(), key, ours, time.Minute)
+				_, err = w.Redeem(t.Context(), code, "second")
+				want(t, "redeem where it is known", err, nil)
+			})
+		})
+	}
 }
 
 // shows KEY-AAD

@@ -105,3 +105,14 @@ func answerOf(code bff.Code) answer {
 
 // asksForSignIn reports whether a new sign-in is what the caller of a 401 needs.
 func (a answer) asksForSignIn() bool { return a.status == http.StatusUnauthorized && a.ways.signIn }
+
+// IsOver reports whether an error says that there is no session: it is not there, ended, or expired. An outage, a key
+// that is not known yet and a failed guard say nothing of the kind.
+func IsOver(err error) bool {
+	switch bff.CodeOf(err) {
+	case bff.CodeSessionRequired, bff.CodeSessionEnded, bff.CodeSessionExpired:
+		return true
+	default:
+		return false
+	}
+}

@@ -21,8 +21,9 @@ const (
 )
 
 // ReadCallback reads the provider's answer from the query of a callback. A parameter that stands twice (RFC 6749
-// section 3.1), a value that is too long or of other characters than it can have, or a query that cannot be read are CodeBadRequest, before anything else is
-// done. What the answer does not define is ignored: the callback believes only its transaction.
+// section 3.1), a value that is too long or of other characters than it can have, or a query that cannot be read are
+// CodeBadRequest, before anything else is done. What the answer does not define is ignored: the callback believes only its
+// transaction.
 func ReadCallback(rawQuery string) (bff.Callback, error) {
 	query, err := url.ParseQuery(rawQuery)
 	if err != nil {
@@ -71,22 +72,30 @@ func ProviderCode(err error) string {
 	}
 }
 
-// LoginFailure says what a failed login is told to the app as, and whether to the app at all or, with "", to the user.
-// To the app goes what it can act on: that the user declined, or that a silent sign-in needs the user (OpenID Connect
-// Core section 3.1.2.6). Of a silent login everything goes to the app, under our own code where the provider's is not
-// one of these.
-func LoginFailure(err error) (code string) {
+// ActionableCode returns the provider's error code of a refused login, if it is one that an app can act on: that the user
+// declined, or that a silent sign-in needs the user (RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6). ""
+// for all others: they are the operator's business.
+func ActionableCode(err error) string {
 	le, ok := errors.AsType[*bff.LoginError](err)
-	if !ok {
+	if !ok || bff.CodeOf(err) != bff.CodeLoginRefused {
 		return ""
 	}
-	if bff.CodeOf(err) == bff.CodeLoginRefused {
-		switch le.ProviderCode {
-		case "access_denied", "login_required", "interaction_required", "consent_required", "account_selection_required":
-			return le.ProviderCode
-		}
+	switch le.ProviderCode {
+	case "access_denied", "login_required", "interaction_required", "consent_required", "account_selection_required":
+		return le.ProviderCode
+	default:
+		return ""
 	}
-	if le.Silent {
+}
+
+// LoginFailure says what a failed login is told to the app as, and whether to the app at all or, with "", to the user.
+// To the app goes what it can act on (ActionableCode). Of a silent login everything goes to the app, under our own code
+// where the provider's is not one of these.
+func LoginFailure(err error) (code string) {
+	if code = ActionableCode(err); code != "" {
+		return code
+	}
+	if le, ok := errors.AsType[*bff.LoginError](err); ok && le.Silent {
 		return string(bff.CodeOf(err))
 	}
 	return ""

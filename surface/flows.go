@@ -67,6 +67,9 @@ func (flows Flows) Of(state string) (Flow, bool) {
 	return found[0], true
 }
 
+// NoFlowHint is what a page adds where a browser comes back from a provider without any transaction cookie.
+const NoFlowHint = "If you did start it here, your browser may be blocking cookies, or the link was opened in another browser."
+
 // Clear deletes the transaction cookie.
 func (f Flow) Clear(w http.ResponseWriter) { ClearCookie(w, f.Name, http.SameSiteLaxMode) }
 

@@ -43,6 +43,10 @@ func isPrefetch(r *http.Request) bool {
 	return false
 }
 
+// IsBackground reports whether an app says that it makes a request on its own, by X-Background: 1: such a request does not
+// move the idle end.
+func IsBackground(r *http.Request) bool { return r.Header.Get("X-Background") == "1" }
+
 // FromOrigin reports whether a form's POST comes from a page of exactly this origin (ASVS 3.5.1): by its metadata, else
 // by its Origin. A browser always sends Origin with a POST of a form, "null" where it hides it, so one that is absent is
 // no excuse.
@@ -59,29 +63,3 @@ func Field(r *http.Request, name string) string { return strings.Join(r.Header.V
 // IsServiceWorker reports whether a browser asks for the script of a service worker: one made of an answer of an API
 // would rule the whole origin (ASVS 3.2.1).
 func IsServiceWorker(r *http.Request) bool { return len(r.Header.Values("Service-Worker")) > 0 }
-
-// GuardRefused is the one refusal of all guards; which rule it was stands in the trace only. app is its id; "" = none.
-func GuardRefused(ctx context.Context, t *bff.Trace, app, rule string) error {
-	if t.GuardRefused != nil {
-		t.GuardRefused(ctx, bff.RefusalEvent{App: app, Rule: rule})
-	}
-	return &bff.Error{Code: bff.CodeCSRFFailed, Message: "This request does not show that it comes from the app itself."}
-}
-
-// CredentialRefused reports a cookie or handle that is none: the event holds the rule, never the value.
-func CredentialRefused(ctx context.Context, t *bff.Trace, app, rule string) {
-	if t.CredentialRefused != nil {
-		t.CredentialRefused(ctx, bff.RefusalEvent{App: app, Rule: rule})
-	}
-}
-
-// IsOver reports whether an error says that there is no session: it is not there, ended, or expired. An outage, a key
-// that is not known yet and a failed guard say nothing of the kind.
-func IsOver(err error) bool {
-	switch bff.CodeOf(err) {
-	case bff.CodeSessionRequired, bff.CodeSessionEnded, bff.CodeSessionExpired:
-		return true
-	default:
-		return false
-	}
-}

@@ -34,5 +34,5 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error, info Info) {
 		writeErrorPage(w, r, err, info)
 		return
 	}
-	WriteProblem(w, r, err, info)
+	writeProblem(w, r, err, info)
 }

@@ -32,8 +32,7 @@ var (
 // Page is a small page of the gateway's own: no image, no font, nothing from anywhere else, and no text that was not
 // written here but for request id, code and the values of facts.
 type Page struct {
-	Status    int    // 0 = 200
-	Lang      string // of the texts; "" = en
+	Status    int // 0 = 200
 	Title     string
 	Text      []string // paragraphs
 	Facts     []Fact   // what the user decides by
@@ -120,7 +119,6 @@ func WritePage(w http.ResponseWriter, r *http.Request, p Page) error {
 
 // shown is what the template sees: the page, the parts that the policy names by hash, and the small print.
 func (p Page) shown() any {
-	p.Lang = cmp.Or(p.Lang, "en")
 	var small []string
 	for _, part := range []struct{ label, value string }{
 		{"Code", string(p.Code)}, {"Answer of the sign-in service", p.Provider}, {"Request", p.RequestID},

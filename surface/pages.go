@@ -31,11 +31,14 @@ func ConfirmLoginPage(start, home string) Page {
 	}
 }
 
+// sentToSignOut is the question where another site may have sent the browser to a sign-out.
+const sentToSignOut = "Another site sent you here to sign out of the sign-in service. Continue only if you meant to."
+
 // ConfirmLogoutPage stands between a foreign site's link and the end of the provider's session. A click on the page's own
 // address comes from this origin.
 func ConfirmLogoutPage(home string) Page {
 	return Page{
-		Title: "Sign out?", Text: []string{"Another site sent you here to sign out of the sign-in service. Continue only if you meant to."},
+		Title: "Sign out?", Text: []string{sentToSignOut},
 		Actions: []Action{{"Sign out", ""}, {"Not now", home}},
 	}
 }
@@ -84,7 +87,7 @@ func ConfirmAppPage(app *bff.App, who, redirectURI, at, check string) Page {
 func LeavePage(waits bool) Page {
 	p := Page{Title: "Signing out", Text: []string{"One more step signs you out of the sign-in service."}, Form: &Form{Label: "Sign out", Here: true, Waits: waits}}
 	if waits {
-		p.Title, p.Text = "Sign out?", []string{"Another site sent you here to sign out of the sign-in service. Continue only if you meant to."}
+		p.Title, p.Text = "Sign out?", []string{sentToSignOut}
 	}
 	return p
 }
@@ -142,7 +145,7 @@ func writeErrorPage(w http.ResponseWriter, r *http.Request, err error, info Info
 	page.addWays(r, a.ways, err, known)
 	setRetryAfter(w.Header(), seconds(e.RetryAfter))
 	if err := WritePage(w, r, page); err != nil { // only a form's target can be wrong, and there is no form
-		WriteProblem(w, r, err, info)
+		writeProblem(w, r, err, info)
 	}
 }
 

@@ -21,7 +21,6 @@ type Info struct {
 	RequestID string // what the log calls this request; "" = unknown
 	LoginURL  string // where a sign-in starts; "" = nowhere here
 	HomeURL   string // where a page may lead when nothing else helps; "" = nowhere
-	Instance  string // overrides the instance that RequestID gives
 }
 
 // Offer is an error with what only its surface knows: a better place to sign in, more to say, other ways on. Status,
@@ -40,8 +39,8 @@ func (o *Offer) Error() string { return o.Err.Error() }
 // Unwrap returns the cause.
 func (o *Offer) Unwrap() error { return o.Err }
 
-// Problem is an error as a program reads it: RFC 9457 section 3.1, and our own members (section 3.2).
-type Problem struct {
+// problem is an error as a program reads it: RFC 9457 section 3.1, and our own members (section 3.2).
+type problem struct {
 	Type       string   `json:"type"`
 	Title      string   `json:"title"`
 	Status     int      `json:"status"`
@@ -54,13 +53,16 @@ type Problem struct {
 	RetryAfter int      `json:"retry_after,omitempty"` // seconds
 }
 
-// ProblemOf tells err. What is not a *bff.Error is internal, and none of its text is shown (RFC 9457 section 5).
-func ProblemOf(err error, info Info) Problem {
+// problemOf tells err. What is not a *bff.Error is internal, and none of its text is shown (RFC 9457 section 5).
+func problemOf(err error, info Info) problem {
 	e, info := told(err, info)
 	a := answerOf(e.Code)
-	p := Problem{
-		Type: typePrefix + string(e.Code), Title: a.title, Status: a.status, Detail: e.Message, Instance: info.Instance,
+	p := problem{
+		Type: typePrefix + string(e.Code), Title: a.title, Status: a.status, Detail: e.Message,
 		Code: e.Code, RequestID: info.RequestID, Reason: e.Reason, RetryAfter: seconds(e.RetryAfter),
+	}
+	if info.RequestID != "" {
+		p.Instance = requestPrefix + info.RequestID
 	}
 	if a.asksForSignIn() {
 		p.LoginURL = info.LoginURL
@@ -68,13 +70,13 @@ func ProblemOf(err error, info Info) Problem {
 	return p
 }
 
-// WriteProblem answers with err as application/problem+json. There is no WWW-Authenticate but for a ChallengeError: a
+// writeProblem answers with err as application/problem+json. There is no WWW-Authenticate but for a ChallengeError: a
 // cookie has no challenge, and a made-up scheme would help nobody.
-func WriteProblem(w http.ResponseWriter, r *http.Request, err error, info Info) {
-	p := ProblemOf(err, info)
+func writeProblem(w http.ResponseWriter, r *http.Request, err error, info Info) {
+	p := problemOf(err, info)
 	body, err := json.Marshal(p)
 	if err != nil { // texts and numbers alone: it cannot fail; fail closed nonetheless
-		p, body = Problem{Status: http.StatusInternalServerError}, []byte(`{}`)
+		p, body = problem{Status: http.StatusInternalServerError}, []byte(`{}`)
 	}
 	Private(w.Header())
 	setRetryAfter(w.Header(), p.RetryAfter)
@@ -86,9 +88,6 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error, info Info) 
 func told(err error, info Info) (*bff.Error, Info) {
 	if o, ok := errors.AsType[*Offer](err); ok && o.LoginURL != "" {
 		info.LoginURL = o.LoginURL
-	}
-	if info.Instance == "" && info.RequestID != "" {
-		info.Instance = requestPrefix + info.RequestID
 	}
 	if e, ok := errors.AsType[*bff.Error](err); ok {
 		if _, known := answers[e.Code]; known {

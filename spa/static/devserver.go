@@ -51,7 +51,7 @@ func newDevServer(o Options) (*devServer, error) {
 
 // serve passes one request on, and its answer back as it comes.
 func (d *devServer) serve(w http.ResponseWriter, r *http.Request) error {
-	if isWebSocket(r) && strings.Join(r.Header["Origin"], ", ") != d.origin {
+	if isWebSocket(r) && surface.Field(r, "Origin") != d.origin {
 		// RFC 6455 section 10.2: any site's page may open a socket to here, and would read the app's source by it.
 		return &bff.Error{Code: bff.CodeCSRFFailed, Message: "This WebSocket does not come from the app itself."}
 	}
@@ -138,7 +138,7 @@ func (d *devServer) clean(res *http.Response) error {
 
 // isWebSocket reports whether a request is a WebSocket handshake (RFC 6455 section 4.1).
 func isWebSocket(r *http.Request) bool {
-	return strings.EqualFold(strings.Join(r.Header["Upgrade"], ", "), "websocket")
+	return strings.EqualFold(surface.Field(r, "Upgrade"), "websocket")
 }
 
 func isLoopback(host string) bool {

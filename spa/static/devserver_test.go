@@ -47,6 +47,7 @@ func (v *vite) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Clear-Site-Data", `"cookies"`)
 	w.Header().Set("Strict-Transport-Security", "max-age=1")
 	w.Header().Set("WWW-Authenticate", "Basic")
+	w.Header().Set("Authorization", "Bearer x")
 	for _, cookie := range []string{
 		"theme=dark; Path=/", session + "=evil; Path=/", " " + session + " =evil", session + ".tx.1-a=evil", "=" + session + "=evil", session, "other=1",
 	} {
@@ -133,7 +134,7 @@ func TestWhatPassesToADevelopmentServer(t *testing.T) {
 	if got := strings.Join(a.header["Set-Cookie"], "|"); got != "theme=dark; Path=/|other=1" {
 		t.Errorf("Set-Cookie %q", got)
 	}
-	for _, name := range []string{"Clear-Site-Data", "Strict-Transport-Security", "Www-Authenticate", "Content-Security-Policy", "Vary"} {
+	for _, name := range []string{"Clear-Site-Data", "Strict-Transport-Security", "Www-Authenticate", "Authorization", "Content-Security-Policy", "Vary"} {
 		if a.header.Get(name) != "" {
 			t.Errorf("%s: %s", name, a.header.Get(name))
 		}
@@ -145,8 +146,8 @@ func TestWhatPassesToADevelopmentServer(t *testing.T) {
 		t.Errorf("only cookies of ours: %d", a.status)
 	}
 	v.request(t)
-	if r := v.request(t); r.Header["Cookie"] != nil {
-		t.Errorf("Cookie %q", r.Header["Cookie"])
+	if r := v.request(t); r.Header["Cookie"] != nil || r.Header["Accept-Encoding"] != nil { // none of ours: bodies pass as they are
+		t.Errorf("Cookie %q, Accept-Encoding %q", r.Header["Cookie"], r.Header["Accept-Encoding"])
 	}
 	protected := develop(t, v.URL, true)
 	for path, want := range map[string]string{"/": "no-store", "/src/main.js": "private, no-cache"} { // a page is not shown by the back button
@@ -207,6 +208,9 @@ func TestTheSocketOfADevelopmentServer(t *testing.T) {
 		if res.StatusCode != 403 {
 			t.Errorf("with %v: %d", fields, res.StatusCode)
 		}
+	}
+	if a := h.ask("GET", "/", "Upgrade", "WebSocket", "Origin", "https://evil.example"); a.status != 403 { // RFC 6455 section 4.2.1: in any case
+		t.Errorf("in capitals: %d", a.status)
 	}
 	if len(v.seen) != 0 {
 		t.Error("a refused socket reached the development server")
@@ -301,7 +305,7 @@ func TestAClientThatHangsUp(t *testing.T) {
 
 func TestDevelopmentServersThatAreNone(t *testing.T) {
 	for _, url := range []string{
-		"https://dev.example:5173", "http://10.0.0.1:5173", "http://localhost.evil.example", "http://0.0.0.0:5173", "http://169.254.169.254", "http://[::]:1",
+		"https://dev.example:5173", "http://10.0.0.1:5173", "http://localhost.evil.example", "http://evillocalhost:5173", "http://0.0.0.0:5173", "http://169.254.169.254", "http://[::]:1",
 		"127.0.0.1:5173", "ftp://127.0.0.1", "http://", "::", "file:///etc",
 	} {
 		if _, err := static.New(static.Options{URL: url, Origin: origin, ReservedCookie: reserved}); err == nil || !strings.Contains(err.Error(), url) {

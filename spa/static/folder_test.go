@@ -50,7 +50,7 @@ func app(t *testing.T) (dir string) {
 	write(t, dir, map[string]string{
 		"index.html": "<p>index", hashed: "let a = 1", "assets/plain.css": "p{}", "assets/hero-worldwide.png": "png", "assets/icon-DarkMode.svg": "<svg/>",
 		"main.3f2a9c1b.js": "x", "main-5NQ7ZJQV.js": "x", "main-deadbeef.js": "x", "logo.svg": "<svg/>", "robots.txt": "User-agent: *", "app.webmanifest": "{}",
-		"guide/index.html": "<p>guide", "guide/step.html": "<p>step", "empty/x.txt": "x", "data.unknown": "bytes", "LICENSE": "free", "a b/ü.txt": "ü",
+		"guide/index.html": "<p>guide", "guide/step.html": "<p>step", "empty/x.txt": "x", "data.unknown": "bytes", "sitemap.xml": "<x/>", "old.xhtml": "<html/>", "assets/PHOTO.PNG": "png", "LICENSE": "free", "a b/ü.txt": "ü",
 		".env": "SECRET=1", ".git/config": "SECRET=1", "guide/.hidden": "SECRET=1", ".well-known/x": "SECRET=1", "sw.js": "worker",
 	})
 	write(t, outer, map[string]string{"secret.txt": "SECRET=1", "beside/index.html": "SECRET=1"})
@@ -227,6 +227,7 @@ func TestPathsThatAttackAFolder(t *testing.T) {
 	}
 	write(t, dir, map[string]string{ // what other systems take for another name
 		"index.html.": "SECRET=1", "index.html ": "SECRET=1", "index.html::$DATA": "SECRET=1", `guide\step.html`: "SECRET=1", "a\tb": "SECRET=1",
+		"c\u0085d": "SECRET=1", "e\x7ff": "SECRET=1", "g\xffh": "SECRET=1", // controls of another set, and no text at all
 	})
 	h := serve(t, static.Options{Dir: dir})
 	if a := h.ask("GET", "/in.txt"); a.body != "User-agent: *" {
@@ -237,10 +238,10 @@ func TestPathsThatAttackAFolder(t *testing.T) {
 		"/../secret.txt", "/%2e%2e/secret.txt", "/..%2fsecret.txt", "/%2e%2e%2fsecret.txt", "/guide/../../secret.txt", "/guide/..%2f..%2fsecret.txt",
 		"/..%5csecret.txt", `/..\secret.txt`, "/%252e%252e/secret.txt", "/..;/secret.txt", "/./index.html", "/guide/./step.html", "/guide/../index.html",
 		"/.env", "/%2eenv", "/.git/config", "/.GIT/config", "/guide/.hidden", "/.well-known/x", "/.", "/..", "/guide/..", "/guide/.",
-		"/index.html%00", "/index.html%00.js", "/%00", "/index.html%0a", "/a%09b", "/index.html%7f", "/%ff%fe",
+		"/index.html%00", "/index.html%00.js", "/%00", "/index.html%0a", "/a%09b", "/index.html%7f", "/%ff%fe", "/c%c2%85d", "/e%7ff", "/g%ffh",
 		"/index.html.", "/index.html%20", "/index.html::$DATA", "/C:/secret.txt", "/C:%5csecret.txt", "/INDEX~1.HTM", "/con", "/nul.txt", "/aux.js", "/guide%5cstep.html",
 		"/INDEX.HTML", "/Guide/", "/Index.html", "/LOGO.SVG",
-		"/guide//step.html", "/guide//", "//index.html", "//", "//evil.example/", "//guide", "/%2fguide", "/guide%2fstep.html", "/guide%2f", "/index.html/", "/robots.txt/",
+		"/guide//step.html", "/guide//", "//index.html", "//", "//evil.example/", "//guide", "/%2fguide", "/guide%2fstep.html", "/guide%2Fstep.html", "/guide%2f", "/index.html/", "/robots.txt/",
 		"/" + strings.Repeat("a", 5000), "/" + strings.Repeat("a/", 3000) + "a.js",
 	} {
 		for _, fields := range [][]string{nil, script} {
@@ -277,6 +278,9 @@ func TestHowFilesAreKeptAndRun(t *testing.T) {
 		"/assets/hero-worldwide.png": {"image/png", asked},
 		"/robots.txt":                {"text/plain; charset=utf-8", asked},
 		"/app.webmanifest":           {"application/manifest+json", asked},
+		"/sitemap.xml":               {"application/xml; charset=utf-8", page},
+		"/old.xhtml":                 {"application/xhtml+xml; charset=utf-8", page},
+		"/assets/PHOTO.PNG":          {"image/png", asked},
 		"/data.unknown":              {"application/octet-stream", asked},
 		"/LICENSE":                   {"application/octet-stream", asked},
 	} {
@@ -366,6 +370,15 @@ func TestAskingAgain(t *testing.T) {
 	if a := h.ask("GET", "/", "If-None-Match", tag); a.status != 200 || a.body != "<p>INDEX" {
 		t.Errorf("a new file: %d %s", a.status, a.body)
 	}
+	// The same file, written again in its place: its time tells.
+	tag = h.ask("GET", "/").header.Get("Etag")
+	write(t, dir, map[string]string{"index.html": "<p>Index"})
+	if err := os.Chtimes(filepath.Join(dir, "index.html"), aged.Add(time.Second), aged.Add(time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if a := h.ask("GET", "/", "If-None-Match", tag); a.status != 200 || a.body != "<p>Index" {
+		t.Errorf("a file that was written again: %d %s", a.status, a.body)
+	}
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
@@ -423,6 +436,7 @@ func TestCompressedSiblings(t *testing.T) {
 		{"/" + hashed, "*;q=0", "", "let a = 1"},
 		{"/" + hashed, "br;q=x", "", "let a = 1"},
 		{"/" + hashed, "br;q=NaN", "", "let a = 1"},
+		{"/" + hashed, "br;q=2, gzip;q=0.5", "gzip", "GZIP"},
 		{"/" + hashed, "identity", "", "let a = 1"},
 		{"/" + hashed, "", "", "let a = 1"},
 		{"/", "gzip, br", "gzip", "GZIPPED INDEX"},
@@ -464,7 +478,7 @@ func TestFoldersThatAreNone(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, o := range []static.Options{{}, {Dir: dir, URL: "http://127.0.0.1:1"}} {
+	for _, o := range []static.Options{{}, {Dir: app(t), URL: "http://127.0.0.1:1", Origin: origin, ReservedCookie: reserved}} {
 		if _, err := static.New(o); err == nil {
 			t.Errorf("%+v makes a site", o)
 		}

@@ -39,6 +39,12 @@ func openStream(t *testing.T, b *browser.Browser, everyMS int) *stream {
 		leave()
 		t.Fatal(err)
 	}
+	return follow(t, resp, leave)
+}
+
+// follow reads a stream until the test leaves it, and waits for its first event.
+func follow(t *testing.T, resp *http.Response, leave func()) *stream {
+	t.Helper()
 	s := &stream{line: make(chan string, 10_000), over: make(chan struct{})} // more than a test waits for
 	go func() {
 		defer close(s.over)

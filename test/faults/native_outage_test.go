@@ -3,7 +3,6 @@
 package faults_test
 
 import (
-	"bufio"
 	"context"
 	"net/http"
 	"net/url"
@@ -112,20 +111,7 @@ func (n *nativeWorld) stream(t *testing.T, at int, access string) *stream {
 		leave()
 		t.Fatal(err)
 	}
-	s := &stream{line: make(chan string, 10_000), over: make(chan struct{})} // more than a test waits for
-	go func() {
-		defer close(s.over)
-		defer resp.Body.Close()
-		for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
-			s.line <- lines.Text()
-		}
-	}()
-	t.Cleanup(func() { leave(); <-s.over })
-	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" {
-		t.Fatalf("stream: %d %v", resp.StatusCode, resp.Header)
-	}
-	s.next(t)
-	return s
+	return follow(t, resp, leave)
 }
 
 // A browser app and a native app in one SSO session end together, on both instances, whichever is signed out; and streams

@@ -219,7 +219,7 @@ export function createClient(options: Options = {}): Client {
 
   function lookedAt(event: Event): void {
     // A page that Back brings out of the browser's memory, as it was, may be of a session that is over.
-    const restored = (event as PageTransitionEvent).persisted === true;
+    const restored = "persisted" in event && event.persisted === true;
     if (restored || (globalThis.document.visibilityState === "visible" && now() - checkedAt >= recheckAfter)) {
       void check();
     }
@@ -299,7 +299,7 @@ function secondsTo(at: number): number {
 
 /** Reports whether two states are about the same session, or both about none. */
 function same(a: State, b: State): boolean {
-  return a.status === b.status && (a.status !== "signed-in" || a.session.id === (b as typeof a).session.id);
+  return a.status === "signed-in" && b.status === "signed-in" ? a.session.id === b.session.id : a.status === b.status;
 }
 
 /** Which end of a session had passed, by the page's own count; undefined when none had. */

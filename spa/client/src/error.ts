@@ -78,7 +78,7 @@ export async function problemOf(answer: Response): Promise<CloakroomError | null
 }
 
 /** The media type as written, in lower case; "" when there is none. */
-export function mediaType(answer: Response): string {
+function mediaType(answer: Response): string {
   return (answer.headers.get("Content-Type") ?? "").toLowerCase();
 }
 

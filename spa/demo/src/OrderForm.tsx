@@ -1,7 +1,7 @@
 import { type FormEvent, useRef, useState } from "react";
-import { CloakroomError } from "../../client/src/index.ts";
+import type { CloakroomError } from "../../client/src/index.ts";
 import { useAnnounce } from "./Announcer.tsx";
-import { mistakesIn, type Mistakes, type Orders } from "./orders.ts";
+import { asError, mistakesIn, type Mistakes, type Orders } from "./orders.ts";
 import { callFailed, orderFailed } from "./words.ts";
 
 /** Places an order. What was typed stays until the API has taken it. */
@@ -35,7 +35,7 @@ export function OrderForm({ place }: { place: Orders["place"] }) {
       setQuantity((now) => (now === quantity ? "1" : now));
       itemField.current?.focus();
     } catch (error) {
-      setFailed(error as CloakroomError);
+      setFailed(asError(error));
     }
     setBusy(false);
   };

@@ -91,6 +91,7 @@ async function api<T>(path: string, init?: RequestInit): Promise<T> {
   return body;
 }
 
-function asError(cause: unknown): CloakroomError {
+/** What was thrown, as something that can be shown. */
+export function asError(cause: unknown): CloakroomError {
   return cause instanceof CloakroomError ? cause : new CloakroomError({ code: "api", title: "That did not work", status: 0, detail: String(cause) });
 }

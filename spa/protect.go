@@ -102,8 +102,8 @@ func (s *Surface) askToSignIn(w http.ResponseWriter, r *http.Request, at visit, 
 	j := surface.ReadJar(r)
 	held := j.Has(s.cookieName(""))
 	login := s.loginFor(at)
-	switch site := surface.Field(r, "Sec-Fetch-Site"); {
-	case site == "cross-site" && !s.app.LaxCookie && at.step != stepAgain && at.mayReturn(stepAgain):
+	switch {
+	case surface.Field(r, "Sec-Fetch-Site") == "cross-site" && !s.app.LaxCookie && at.step != stepAgain && at.mayReturn(stepAgain):
 		return surface.WritePage(w, r, passingPage(withStep(at.whole, stepAgain)))
 	case j.Has(s.cookieName(surface.PartNotice)):
 		// Where the provider kept its own session, a sign-in would undo the sign-out before anybody saw it.
@@ -118,7 +118,7 @@ func (s *Surface) askToSignIn(w http.ResponseWriter, r *http.Request, at visit, 
 			Err:      &bff.Error{Code: surface.CodeCookiesBlocked, Message: "The browser did not keep the session cookie."},
 			LoginURL: login,
 		}
-	case site != "" && site != "same-origin" && site != "none":
+	case !fromHere(r):
 		return surface.WritePage(w, r, passingPage(login))
 	default:
 		surface.Redirect(w, login)
@@ -154,7 +154,7 @@ func isVisit(r *http.Request) bool {
 
 // isBackground reports requests that are no activity of the user: a page says so, or the browser fetches ahead.
 func isBackground(r *http.Request) bool {
-	return r.Header.Get(backgroundHeader) == "1" || strings.Contains(surface.Field(r, "Sec-Purpose"), "prefetch")
+	return surface.IsBackground(r) || strings.Contains(surface.Field(r, "Sec-Purpose"), "prefetch")
 }
 
 // visit is a page's address, and what its query tells of an earlier step.
