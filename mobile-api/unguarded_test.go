@@ -58,9 +58,13 @@ func TestMethodsOfEndpoints(t *testing.T) {
 // A limit stands before everything else, so that nobody asks round it, and at each endpoint.
 func TestLimitsComeFirst(t *testing.T) {
 	for _, row := range []struct{ rule, method, path string }{
-		{"login", "GET", "/mobile/authorize"}, {"login", "GET", "/mobile/authorize?x=%zz"},
-		{"callback", "GET", "/mobile/callback/tablet"}, {"callback", "GET", "/mobile/callback/phone?code=a&code=b"}, {"callback", "POST", "/mobile/callback/tablet"},
-		{"token", "POST", "/mobile/token?x=y"}, {"token", "POST", "/mobile/revoke?x=y"},
+		{"login", "GET", "/mobile/authorize"},
+		{"login", "GET", "/mobile/authorize?x=%zz"},
+		{"callback", "GET", "/mobile/callback/tablet"},
+		{"callback", "GET", "/mobile/callback/phone?code=a&code=b"},
+		{"callback", "POST", "/mobile/callback/tablet"},
+		{"token", "POST", "/mobile/token?x=y"},
+		{"token", "POST", "/mobile/revoke?x=y"},
 	} {
 		w := newWorld(t)
 		w.limit(row.rule, &bff.Error{Code: bff.CodeRateLimited, Message: "Too many.", RetryAfter: 2e9})

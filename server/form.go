@@ -15,8 +15,9 @@ const formTime = 10 * time.Second
 // formTime is how long a form may take here.
 func (s *Server) formTime() time.Duration { return cmp.Or(s.options.FormTime, formTime) }
 
-// formInTime breaks a request's body off that is not there in time, and takes the limit off once it is: on HTTP/1 it would
-// end the request itself, whose answer may take longer. lift takes it off from a body that is no form.
+// formInTime breaks a request's body off that is not there in time, and takes the limit off once it is: the answer may take
+// longer. (On HTTP/1 net/http does that by itself as of Go 1.26; nothing promises it.) lift takes it off from a body that is
+// no form.
 func formInTime(w http.ResponseWriter, r *http.Request, within time.Duration) (lift func()) {
 	if r.ContentLength == 0 {
 		return func() {}

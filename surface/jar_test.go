@@ -31,8 +31,14 @@ func TestNamesOfCookies(t *testing.T) {
 		owner, name string
 		ours        bool
 	}{
-		{"web", "__Host-Http-web", true}, {"web", "__Host-Http-web.tx.1-a", true}, {"web", "__Host-Http-web2", false}, {"web", "__Host-Http-.tx.1-a", false},
-		{"", "__Host-Http-.tx.1-a", true}, {"", "__Host-Http-web.tx.1-a", false}, {"", "__Host-Http-web", false}, {"", "tx", false},
+		{"web", "__Host-Http-web", true},
+		{"web", "__Host-Http-web.tx.1-a", true},
+		{"web", "__Host-Http-web2", false},
+		{"web", "__Host-Http-.tx.1-a", false},
+		{"", "__Host-Http-.tx.1-a", true},
+		{"", "__Host-Http-web.tx.1-a", false},
+		{"", "__Host-Http-web", false},
+		{"", "tx", false},
 	} {
 		if surface.ReservedCookie(row.owner, row.name) != row.ours {
 			t.Errorf("%q is %q's: %v", row.name, row.owner, !row.ours)

@@ -201,8 +201,15 @@ func TestTheSocketOfADevelopmentServer(t *testing.T) {
 		t.Errorf("%v", r.Header)
 	}
 	for _, fields := range [][]string{
-		nil, {"Origin", "https://evil.example"}, {"Origin", "null"}, {"Origin", "https://localhost:8080"}, {"Origin", origin + "0"},
-		{"Origin", "http://localhost"}, {"Origin", "http://LOCALHOST:8080"}, {"Origin", origin, "Origin", "https://evil.example"}, {"Origin", ""},
+		nil,
+		{"Origin", "https://evil.example"},
+		{"Origin", "null"},
+		{"Origin", "https://localhost:8080"},
+		{"Origin", origin + "0"},
+		{"Origin", "http://localhost"},
+		{"Origin", "http://LOCALHOST:8080"},
+		{"Origin", origin, "Origin", "https://evil.example"},
+		{"Origin", ""},
 	} {
 		_, _, res := dial(t, h, fields...)
 		if res.StatusCode != 403 {
