@@ -56,7 +56,7 @@ func (s *Server) addBrowser(app *bff.App, files config.Static, policy surface.Lo
 		return nil
 	}
 	served, err := static.New(static.Options{
-		Dir: files.Dir, URL: files.URL, Protected: files.Protected,
+		Dir: files.Dir, URL: files.URL, Policy: files.CSP, Protected: files.Protected,
 		Origin: app.Origin, ReservedCookie: s.reservedCookie, Log: s.log,
 	})
 	if err != nil {

@@ -50,7 +50,7 @@ index_keys: [{id: i1, file: i1}]
 providers:
   main: {preset: scalekit, issuer: "http://127.0.0.1:1"}
 apps:
-  open: {kind: spa, origin: "https://open.example.com", provider: main, client_id: c1, client_secret: a-secret-of-some-length-for-app-1, static: {dir: open}}
+  open: {kind: spa, origin: "https://open.example.com", provider: main, client_id: c1, client_secret: a-secret-of-some-length-for-app-1, static: {dir: open, csp: "default-src 'self'; img-src https://pictures.example.com"}}
   shut: {kind: web, origin: "https://shut.example.com", provider: main, client_id: c2, client_secret: a-secret-of-some-length-for-app-2, static: {dir: shut, protected: true}}
   dev: {kind: spa, origin: "https://dev.example.com", provider: main, client_id: c3, client_secret: a-secret-of-some-length-for-app-3, static: {url: %q}}
   phone: {kind: mobile, provider: main, client_id: c4, client_secret: a-secret-of-some-length-for-app-4, redirect_uris: ["com.example.app:/signed-in"]}
@@ -102,6 +102,15 @@ func TestTargetsThatAttackAFolder(t *testing.T) {
 				t.Errorf("%.60s: %d %s", target, res.StatusCode, body)
 			}
 		}
+	}
+}
+
+// The policy of a folder's documents is the configuration's, where it names one.
+func TestThePolicyOfDocumentsIsConfigured(t *testing.T) {
+	f := newMannedFront(t, nowhereURL, server.Options{})
+	res, _ := f.ask("GET / HTTP/1.1\nHost: open.example.com")
+	if got := res.Header.Get("Content-Security-Policy"); got != "default-src 'self'; img-src https://pictures.example.com" {
+		t.Errorf("policy %q", got)
 	}
 }
 

@@ -144,6 +144,12 @@ func TestBadApps(t *testing.T) {
 		{"a folder and a server", "kind: spa", "kind: spa\n    static: {dir: ., url: \"http://127.0.0.1:5173\"}", []string{
 			"cloakroom.yaml:14: apps.web.static.url: beside dir; serve a folder or another server, not both",
 		}},
+		{"a policy for a development server", "kind: spa", "kind: spa\n    static: {url: \"http://127.0.0.1:5173\", csp: \"img-src *\"}", []string{
+			"cloakroom.yaml:14: apps.web.static.csp: for the documents of a folder; name one with dir, or delete it",
+		}},
+		{"two policies in one", "kind: spa", "kind: spa\n    static: {dir: ., csp: \"img-src *, img-src a\"}", []string{
+			"cloakroom.yaml:14: apps.web.static.csp: holds a comma, a line break or a character that a header field cannot have; write one policy on one line",
+		}},
 		{"nothing to protect", "kind: spa", "kind: spa\n    static: {protected: true}", []string{
 			"cloakroom.yaml:14: apps.web.static.protected: nothing to protect; name a folder with dir",
 		}},

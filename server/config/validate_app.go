@@ -115,6 +115,13 @@ func (r *report) validateBrowser(path string, a *App) {
 	if a.Static.Dir != "" && a.Static.URL != "" {
 		r.add(join(path, "static.url"), "beside dir; serve a folder or another server, not both")
 	}
+	if a.Static.CSP != "" && a.Static.Dir == "" {
+		r.add(join(path, "static.csp"), "for the documents of a folder; name one with dir, or delete it")
+	}
+	if strings.ContainsFunc(a.Static.CSP, func(c rune) bool { return c < ' ' || c > '~' || c == ',' }) {
+		// CSP Level 3 section 2.2.1: a comma begins another policy.
+		r.add(join(path, "static.csp"), "holds a comma, a line break or a character that a header field cannot have; write one policy on one line")
+	}
 	if a.Static.Protected && a.Static.Dir == "" && a.Static.URL == "" {
 		r.add(join(path, "static.protected"), "nothing to protect; name a folder with dir")
 	}
