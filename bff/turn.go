@@ -24,8 +24,10 @@ type Turn struct {
 type Turns interface {
 	// Rotate takes the refresh handle of turn presented and returns the turn to hand out. The current turn moves on by one.
 	// The turn before gets the same successor again, as long as no credential of that was seen (its answer was lost) or
-	// the first was seen no longer than grace ago. Anything older, or later, is ErrReused, and nothing moves. One ahead of
-	// the record was handed out by us and lost by a failover of the store: it counts as current. Doing it twice is safe.
+	// the first was seen no longer than grace ago. The one before that is ErrUsed, a duplicate that comes late, no longer
+	// than grace after its successor was handed out. Anything older, or later, is ErrReused; either way nothing moves. One
+	// ahead of the record was handed out by us and lost by a failover of the store: it counts as current. Doing it twice is
+	// safe.
 	Rotate(ctx context.Context, s *Session, presented int64, grace time.Duration) (Turn, error)
 	// TurnSeen notes that a credential of turn n was presented, if n is the current turn and none was before.
 	TurnSeen(ctx context.Context, s *Session, n int64) error

@@ -108,10 +108,14 @@ func (w *world) furnish(context.Context) error {
 	return err
 }
 
-// forget deletes what was read: a world that is killed leaves the demo's files behind, and no key or password.
+// forget deletes what was read, which is all that lies beside the folders of files: a world that is killed leaves the
+// demo's files behind, and no key or password.
 func (w *world) forget() {
-	for _, name := range []string{"cloakroom.yaml", "k1", "i1", "redis.secret", "demo.secret", "docs.secret", "cli.secret"} {
-		_ = os.Remove(filepath.Join(w.dir, name))
+	entries, _ := os.ReadDir(w.dir) // made a moment ago; what cannot be listed goes with the whole at the end
+	for _, e := range entries {
+		if !e.IsDir() {
+			_ = os.Remove(filepath.Join(w.dir, e.Name()))
+		}
 	}
 }
 

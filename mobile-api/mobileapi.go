@@ -83,15 +83,6 @@ func New(o Options) *Surface {
 	return s
 }
 
-// StartURL is where a page of ours starts a sign-in: nowhere, for only the app itself can (its verifier is its own).
-func (s *Surface) StartURL() string { return "" }
-
-// LoginURL is where a sign-in starts after an error at a request: nowhere, as for StartURL.
-func (s *Surface) LoginURL(*http.Request) string { return "" }
-
-// HomeURL is where a page may lead when nothing else helps: nowhere, for the app is no page.
-func (s *Surface) HomeURL() string { return "" }
-
 // Endpoints lists what the surface answers. Every other method at one of these paths, HEAD included, is refused.
 func (s *Surface) Endpoints() []surface.Endpoint {
 	endpoints := []surface.Endpoint{

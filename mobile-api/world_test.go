@@ -210,7 +210,7 @@ func (w *world) routes() http.Handler {
 				}
 			}
 			if err != nil {
-				surface.WriteError(rw, r, err, surface.Info{RequestID: "req-1", LoginURL: w.surface.LoginURL(r), HomeURL: w.surface.HomeURL()})
+				surface.WriteError(rw, r, err, surface.Info{RequestID: "req-1"})
 			}
 		})
 	}

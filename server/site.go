@@ -123,4 +123,5 @@ func (n native) admit(w http.ResponseWriter, r *http.Request, routes *proxy.Tabl
 
 func (n native) ended(_ http.ResponseWriter, err error) error { return n.Ended(err) }
 
+// ways are none: only the app can start a sign-in, for its verifier is its own, and it is no page to lead to.
 func (n native) ways(*http.Request) surface.Info { return surface.Info{} }

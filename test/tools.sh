@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Sees to what the tests need beside Go: a C compiler, redis-server, Chromium, and a Node that Vite runs on. Root on a Debian system has it
-# installed; everybody else is told what is missing, all of it at once. Nothing is skipped later for want of it.
+# Sees to what the tests need beside Go: a C compiler, redis-server, Chromium, and a Node that Vite runs on. Root on a
+# Debian system has it installed; everybody else is told what is missing, all of it at once. Nothing is skipped later for
+# want of it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
