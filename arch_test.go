@@ -76,6 +76,8 @@ var libraries = []library{
 	{"github.com/labstack/", []string{"server"}, "only the server knows Echo: surfaces are net/http handlers that return errors"},
 	{"github.com/alecthomas/kong", []string{"server"}, "the command line is the server's"},
 	{"github.com/prometheus/", []string{"server/telemetry"}, "metrics are made where they are named"},
+	{"go.opentelemetry.io/", []string{"server/telemetry", "store"}, "traces are made where they are named; the store hands its client's commands over to them"},
+	{"pgregory.net/rapid", nil, "properties are for tests"},
 	{"go.yaml.in/yaml", []string{"server/config"}, "YAML is read in one place"},
 }
 

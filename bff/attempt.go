@@ -85,7 +85,9 @@ func (a *attempt) told(err error) error {
 // once claims; under the lease it sends and saves, otherwise it takes over what another attempt saved.
 func (a *attempt) once(ctx, claiming context.Context) (TokenSet, int64, error) {
 	// Only who holds the lease comes near the token: with rotation a second sender ends the grant (RFC 9700 section 4.14.2).
+	began := time.Now()
 	won, err := a.claim(claiming)
+	a.claimed(won, time.Since(began), err)
 	switch {
 	case err != nil:
 		return TokenSet{}, 0, err
@@ -95,6 +97,20 @@ func (a *attempt) once(ctx, claiming context.Context) (TokenSet, int64, error) {
 	stop := a.holdLease(ctx)
 	defer stop()
 	return a.underLease(ctx, claiming)
+}
+
+// claimed tells what came of a claim.
+func (a *attempt) claimed(won bool, took time.Duration, err error) {
+	result := ClaimAdopted
+	switch {
+	case err != nil:
+		result = ClaimFailed
+	case won:
+		result = ClaimGranted
+	}
+	call(a.engine.life, a.engine.trace.RefreshClaimed, ClaimEvent{
+		App: a.app.ID, Provider: a.session.Provider, Result: result, Took: took,
+	})
 }
 
 // claim returns true with the lease held, false once another attempt has saved. Until then it waits.

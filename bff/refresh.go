@@ -49,8 +49,16 @@ func (e *Engine) RenewTokens(ctx context.Context, app *App, s *Session) (TokenSe
 	return e.await(ctx, app, s)
 }
 
-// await joins the session's refresh and waits for it. A caller that goes away leaves it running.
+// await waits for the session's refresh, and tells how long that took.
 func (e *Engine) await(ctx context.Context, app *App, s *Session) (TokenSet, error) {
+	began := time.Now()
+	t, err := e.landed(ctx, app, s)
+	call(ctx, e.trace.RefreshWaited, WaitEvent{App: app.ID, Provider: s.Provider, Took: time.Since(began), Err: err})
+	return t, err
+}
+
+// landed joins the session's refresh and waits until it has landed. A caller that goes away leaves it running.
+func (e *Engine) landed(ctx context.Context, app *App, s *Session) (TokenSet, error) {
 	f := e.join(app, s)
 	_, _, _, fromMemory := f.result() // it landed before this request came: its save still runs, or it failed just now
 	call(ctx, e.trace.RefreshWaiting, SessionEvent{App: app.ID, Provider: s.Provider, SessionID: s.ID()})

@@ -14,6 +14,8 @@ type Trace struct {
 	SessionEnded      func(ctx context.Context, e SessionEvent)
 	RefreshDone       func(ctx context.Context, e RefreshEvent)
 	RefreshWaiting    func(ctx context.Context, e SessionEvent) // one more request waits for a refresh
+	RefreshWaited     func(ctx context.Context, e WaitEvent)    // it waits no longer
+	RefreshClaimed    func(ctx context.Context, e ClaimEvent)   // what came of trying for the lease of a refresh
 	CredentialRefused func(ctx context.Context, e RefusalEvent) // a cookie or handle malformed, doubled, another app's, or of a record that does not open
 	GuardRefused      func(ctx context.Context, e RefusalEvent) // a request that may not come from where it comes from
 	Revoked           func(ctx context.Context, e RevocationEvent)
@@ -46,6 +48,30 @@ type RefreshEvent struct {
 	Took          time.Duration
 	Err           error
 }
+
+// WaitEvent is the end of a request's wait for a refresh.
+type WaitEvent struct {
+	App, Provider string
+	Took          time.Duration
+	Err           error // nil: it has tokens
+}
+
+// ClaimEvent is what came of one instance's trying for the lease of a refresh.
+type ClaimEvent struct {
+	App, Provider string
+	Result        ClaimResult
+	Took          time.Duration
+}
+
+// ClaimResult names what came of a claim.
+type ClaimResult string
+
+// The results of a claim.
+const (
+	ClaimGranted ClaimResult = "granted" // this instance refreshes
+	ClaimAdopted ClaimResult = "adopted" // another one did, and its tokens are taken over
+	ClaimFailed  ClaimResult = "failed"  // neither in time: the store is away, the session is gone, or the wait was too long
+)
 
 // RefusalEvent is a refused credential or request.
 type RefusalEvent struct {

@@ -38,8 +38,16 @@ func transport(set Settings) *http.Transport {
 	return t
 }
 
+// through has every call pass what the settings put around the transport.
+func (set Settings) through(t *http.Transport) http.RoundTripper {
+	if set.Through == nil {
+		return t
+	}
+	return set.Through(t)
+}
+
 func plainClient(set Settings) *http.Client {
-	return &http.Client{Transport: transport(set), CheckRedirect: noRedirect}
+	return &http.Client{Transport: set.through(transport(set)), CheckRedirect: noRedirect}
 }
 
 // grantClient makes the client for the token endpoint. HTTP/1.1 only, so that "nothing was written yet" is a fact
@@ -51,7 +59,7 @@ func grantClient(set Settings) *http.Client {
 	t.Protocols.SetHTTP1(true)
 	t.IdleConnTimeout = 5 * time.Second // well below what servers keep theirs
 	t.MaxIdleConnsPerHost = 16          // the default of 2 makes a handshake of nearly every refresh under load
-	return &http.Client{Transport: t, CheckRedirect: noRedirect}
+	return &http.Client{Transport: set.through(t), CheckRedirect: noRedirect}
 }
 
 // noRedirect makes a redirect an answer like any other: a code, a secret or a token must not follow one to another place

@@ -36,6 +36,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Options are the values a Store is made of. Zero durations and sizes take the default named with them.
@@ -74,6 +75,14 @@ type Options struct {
 	Now      func() time.Time // the local clock; default time.Now
 	Instance string           // names this process in claims and marks, for the operator; no secret
 	Log      *slog.Logger     // default: nowhere
+	// Done, if set, is told of every command and pipeline that was sent: its name ("hmget", "evalsha", "pipeline", "dial"),
+	// what it took, and how it ended (redis.Nil is no error). It must not block.
+	Done func(operation string, took time.Duration, err error)
+	// Tracer, if set, gets a span for each command, which names the command and nothing of its arguments.
+	Tracer trace.TracerProvider
+	// ReadRetries is how often a read is tried again where that promises something; writes never are. Negative: never;
+	// default 2.
+	ReadRetries int
 	// Dialer, if set, makes the connections.
 	Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
 }

@@ -43,6 +43,8 @@ type Options struct {
 	OrgClaims []string
 	// DialContext replaces the dialer, and with it what it bounds; nil is net.Dialer.
 	DialContext DialFunc
+	// Through stands around the transport of every call, for traces; nil: nothing does.
+	Through func(http.RoundTripper) http.RoundTripper
 	// BodyStall is how long a request's body may pause. 0 is half a minute.
 	BodyStall time.Duration
 	// Log gets what goes wrong once an answer is on its way. nil: nowhere.
@@ -75,6 +77,7 @@ type Table struct {
 	orgClaims  []string
 	bodyStall  time.Duration
 	transports map[transportKey]*http.Transport
+	through    func(http.RoundTripper) http.RoundTripper
 	log        *slog.Logger
 }
 
@@ -83,7 +86,10 @@ func NewTable(routes []Route, o Options) (*Table, error) {
 	t := &Table{
 		reserved: o.ReservedCookies, pseudonym: o.Pseudonym, orgClaims: o.OrgClaims, log: o.Log,
 		bodyStall:  cmp.Or(o.BodyStall, bodyStall),
-		transports: make(map[transportKey]*http.Transport), buffers: new(buffers),
+		transports: make(map[transportKey]*http.Transport), buffers: new(buffers), through: o.Through,
+	}
+	if t.through == nil {
+		t.through = func(r http.RoundTripper) http.RoundTripper { return r }
 	}
 	if t.reserved == nil {
 		t.reserved = reservedByPrefix
