@@ -3,8 +3,8 @@
 #   make run     the one-command world on loopback: gateway, provider, API, demo; ARGS="--port 8088" are its flags
 #   make build   build bin/cloakroom
 #   make test    everything that can be shown here: formatting, vet, tests with the race detector, Redis, Node and Chromium included
-#   make soak    the suites about races and faults, five times over
-#   make bench   what a proxied request costs, as ratios to a bare reverse proxy, and the benchmarks of the parts
+#   make soak    the suites about races and faults in their full counts and times, and what 100,000 sessions cost
+#   make bench   what a proxied request costs, as ratios to a bare reverse proxy; fails above test/bench/ceiling.json
 #   make lint    vet, staticcheck, gofumpt
 #   make fmt     format the Go files
 #   make docs    write docs/configuration.md anew from the types
@@ -46,12 +46,13 @@ tier1:
 tier2: tools
 	go test -race -vet=off -tags integration -timeout 12m -p 1 ./spa/demo ./store/... ./test/...
 
-# Slow on purpose: each run forces the races and faults anew, with other timings.
+# Slow on purpose: what make test shows with small numbers and short outages is run with the full ones.
 soak: tools
-	go test -race -tags integration -timeout 60m -count 5 ./bff/... ./store/... ./test/faults/...
+	SOAK=1 go test -race -tags integration -timeout 60m -count 1 -p 1 ./bff/... ./store/... ./test/model/... ./test/faults/...
+	SOAK=1 go test -tags bench -run TestSessions -timeout 60m -count 1 -v ./test/bench
 
 bench: tools
-	go test -tags bench -run TestHotPath -count 1 -v ./test/bench
+	go test -tags bench -run 'TestHotPath|TestProfile' -timeout 30m -count 1 -v ./test/bench
 	go test -run '^$$' -bench . -benchmem -timeout 30m ./store ./bff/proxy
 
 lint: vet

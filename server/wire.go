@@ -43,7 +43,7 @@ func (s *Server) wireStore() error {
 		SentinelUsername: r.SentinelUsername, SentinelPassword: secret(r.SentinelPassword),
 		DB: r.DB, TLS: secure, KeyPrefix: r.KeyPrefix,
 		DialTimeout: r.Timeouts.Dial, ReadTimeout: r.Timeouts.Read, WriteTimeout: r.Timeouts.Write,
-		PoolTimeout: r.Timeouts.PoolWait, PoolSize: r.PoolSize, Pipeline: r.Pipeline,
+		PoolTimeout: r.Timeouts.PoolWait, PoolSize: r.PoolSize, Pipeline: r.Pipeline, ReadRetries: readRetries(r),
 		WaitReplicas: r.WaitReplicas, WaitTimeout: r.WaitTimeout,
 		MarkerLife: longestSession(s.cfg) + time.Hour, // an hour covers every clock and every login in flight
 		Revocable:  s.revocable, Ring: ring, Now: s.options.Now, Instance: instanceName(), Log: s.log,
@@ -56,6 +56,14 @@ func (s *Server) wireStore() error {
 		Providers: s.providerOf,
 	}, ring, s.store.Now, s.trace, s.options.Limits)
 	return nil
+}
+
+// readRetries says "never" as the store has it, whose zero is its default.
+func readRetries(r config.Redis) int {
+	if r.ReadRetries == 0 {
+		return -1
+	}
+	return r.ReadRetries
 }
 
 // keyring takes the keys over.

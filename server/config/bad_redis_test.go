@@ -50,9 +50,10 @@ func TestBadRedis(t *testing.T) {
 		{"a prefix with a hash tag", "redis: {", "redis: {key_prefix: \"{cr}:\", ", []string{
 			"cloakroom.yaml:2: redis.key_prefix: no usable prefix; write 1 to 32 letters, digits and marks as in cr: or shop:cr:",
 		}},
-		{"numbers below zero", "redis: {", "redis: {pool_size: -1, wait_replicas: -1, db: -1, ", []string{
+		{"numbers below zero", "redis: {", "redis: {pool_size: -1, read_retries: -1, wait_replicas: -1, db: -1, ", []string{
 			"cloakroom.yaml:2: redis.db: negative; databases count from 0",
 			"cloakroom.yaml:2: redis.pool_size: negative; write 0 to leave it to the client",
+			"cloakroom.yaml:2: redis.read_retries: not between 0 and 5; write 0 to ask once",
 			"cloakroom.yaml:2: redis.wait_replicas: negative; write 0 to wait for none",
 		}},
 		{"a timeout of nothing", "redis: {", "redis: {timeouts: {read: 0s}, ", []string{

@@ -153,8 +153,13 @@ type Redis struct {
 	// Timeouts bound single steps.
 	Timeouts RedisTimeouts `yaml:"timeouts"`
 	// PoolSize is the number of connections per server; 0, the default, leaves
-	// it to the client.
+	// it to the client, which takes ten for each CPU: a read takes a connection
+	// for the round trip alone.
 	PoolSize int `yaml:"pool_size"`
+	// ReadRetries is how often a read that found its connection broken, or the
+	// server in the middle of a failover, is tried again within a request; 0 is
+	// never. Writes are sent once. Default 2, after 10 and 50 ms.
+	ReadRetries int `yaml:"read_retries"`
 	// Pipeline gathers reads of concurrent requests into one write: less work
 	// for Redis, some microseconds more for a lone request. Default false.
 	Pipeline bool `yaml:"pipeline"`

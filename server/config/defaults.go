@@ -24,6 +24,7 @@ redis:
   db: 0
   key_prefix: "cr:"
   pool_size: 0
+  read_retries: 2
   pipeline: false
   wait_replicas: 0
   wait_timeout: 200ms

@@ -23,6 +23,9 @@ func (r *report) validateRedis(c Redis) {
 	if c.PoolSize < 0 {
 		r.add("redis.pool_size", "negative; write 0 to leave it to the client")
 	}
+	if c.ReadRetries < 0 || c.ReadRetries > 5 { // more would keep a request waiting for what an error would have told it
+		r.add("redis.read_retries", "not between 0 and 5; write 0 to ask once")
+	}
 	if c.WaitReplicas < 0 {
 		r.add("redis.wait_replicas", "negative; write 0 to wait for none")
 	}

@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -38,13 +39,27 @@ const (
 	answerBytes = 1 << 10
 )
 
-// TestMain runs one of the proxies to compare with, when the test started itself as one.
+// TestMain runs one of the proxies to compare with, an upstream or a load, when the test started itself as one.
 func TestMain(m *testing.M) {
-	if upstream := os.Getenv("BENCH_UPSTREAM"); upstream != "" {
-		serveProxy(upstream, os.Getenv("BENCH_REDIS"))
-		return
+	switch {
+	case os.Getenv("BENCH_UPSTREAM") != "":
+		serveProxy(os.Getenv("BENCH_UPSTREAM"), os.Getenv("BENCH_REDIS"))
+	case os.Getenv("BENCH_ANSWER") != "":
+		serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(answer) }))
+	case os.Getenv("BENCH_LOAD") != "":
+		fmt.Println("http://" + os.Getenv("BENCH_LOAD"))
+		go load(os.Getenv("BENCH_LOAD"), os.Getenv("BENCH_COOKIE"))
+		_, _ = io.Copy(io.Discard, os.Stdin)
+	default:
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
+}
+
+// serve answers until the test closes the process's input.
+func serve(h http.Handler) {
+	srv := httptest.NewServer(h)
+	fmt.Println(srv.URL)
+	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
 // serveProxy is the reference: a ReverseProxy that sets the bearer token, after one GET of Redis if there is an address.
@@ -64,7 +79,7 @@ func serveProxy(upstream, redisAddr string) {
 		},
 		Transport: &http.Transport{MaxIdleConnsPerHost: 256},
 	}
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if rdb != nil {
 			if err := rdb.Get(r.Context(), "bench").Err(); err != nil {
 				http.Error(w, err.Error(), http.StatusBadGateway)
@@ -73,8 +88,6 @@ func serveProxy(upstream, redisAddr string) {
 		}
 		proxy.ServeHTTP(w, r)
 	}))
-	fmt.Println(srv.URL)
-	_, _ = io.Copy(io.Discard, os.Stdin) // until the test closes it
 }
 
 // contender is one process under measurement.
@@ -83,6 +96,7 @@ type contender struct {
 	addr   string
 	cpu    func() time.Duration
 	perReq []time.Duration // processor time per request, by round
+	redis  []time.Duration // and that of Redis
 	rate   []float64       // requests per second, by round
 }
 
@@ -102,6 +116,7 @@ func TestHotPath(t *testing.T) {
 	})
 	w.Setup.Bin = gateway.Plain(t)
 	in := w.Setup.StartQuiet(t, level())
+	pipelining := w.Setup.StartQuiet(t, level(), "CLOAKROOM_REDIS__PIPELINE=true")
 	w.At(in)
 	b := w.Browser()
 	w.SignIn(b, "/")
@@ -115,15 +130,43 @@ func TestHotPath(t *testing.T) {
 		{name: "bare ReverseProxy"},
 		{name: "ReverseProxy and one Redis GET"},
 		{name: "cloakroom", addr: in.Addr, cpu: in.CPU},
+		{name: "cloakroom with redis.pipeline", addr: pipelining.Addr, cpu: pipelining.CPU},
 	}
 	start(t, all[0], upstream.URL, token, "")
 	start(t, all[1], upstream.URL, token, w.Redis.Addr())
+	server := cpuOfRedis(t, rdb)
 	for round := range rounds + 1 {
 		for _, c := range all {
-			measure(t, c, r, round > 0) // the first round warms up
+			measure(t, c, r, server, round > 0) // the first round warms up
 		}
 	}
 	report(t, all)
+	holdCeiling(t, ceiling{
+		CPUToBare: median(ratios(all[2].perReq, all[0].perReq)), CPUToGet: median(ratios(all[2].perReq, all[1].perReq)),
+	})
+	for _, c := range all {
+		t.Logf("%-32s at %d requests/s: %s", c.name, fixedRate, paced(t, c, r))
+	}
+}
+
+// cpuOfRedis returns what tells the processor time that the Redis server has used.
+func cpuOfRedis(t *testing.T, rdb *redis.Client) func() time.Duration {
+	t.Helper()
+	info, err := rdb.Info(context.Background(), "server").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(info) {
+		if pid, ok := strings.CutPrefix(strings.TrimSpace(line), "process_id:"); ok {
+			n, err := strconv.Atoi(pid)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return func() time.Duration { return gateway.CPU(t, n) }
+		}
+	}
+	t.Fatal("Redis does not tell its process")
+	return nil
 }
 
 // level is how much the gateway logs meanwhile: BENCH_LOG=info measures its access log as well.
@@ -141,6 +184,13 @@ func start(t *testing.T, c *contender, upstream, token, redisAddr string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "BENCH_UPSTREAM="+upstream, "BENCH_TOKEN="+token, "BENCH_REDIS="+redisAddr)
+	c.addr = line(t, cmd)
+	c.cpu = func() time.Duration { return gateway.CPU(t, cmd.Process.Pid) }
+}
+
+// line starts a process until the test ends and returns the address that it writes first.
+func line(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -153,12 +203,11 @@ func start(t *testing.T, c *contender, upstream, token, redisAddr string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = stdin.Close(); _ = cmd.Wait() })
-	line, err := bufio.NewReader(out).ReadString('\n')
+	addr, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.addr = strings.TrimPrefix(strings.TrimSpace(line), "http://")
-	c.cpu = func() time.Duration { return gateway.CPU(t, cmd.Process.Pid) }
+	return strings.TrimPrefix(strings.TrimSpace(addr), "http://")
 }
 
 // signedIn is the request of a signed-in page, with all a browser sends.
@@ -188,7 +237,7 @@ func newest(w *world.World) (token string) {
 }
 
 // measure sends one round of requests to a contender.
-func measure(t *testing.T, c *contender, r *http.Request, count bool) {
+func measure(t *testing.T, c *contender, r *http.Request, redis func() time.Duration, count bool) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
 	defer client.CloseIdleConnections()
@@ -196,7 +245,7 @@ func measure(t *testing.T, c *contender, r *http.Request, count bool) {
 	left.Store(perRound)
 	var failed atomic.Int64
 	var wg sync.WaitGroup
-	cpu, began := c.cpu(), time.Now()
+	cpu, kept, began := c.cpu(), redis(), time.Now()
 	for range connections {
 		wg.Go(func() {
 			for left.Add(-1) >= 0 {
@@ -212,6 +261,7 @@ func measure(t *testing.T, c *contender, r *http.Request, count bool) {
 	}
 	if count {
 		c.perReq = append(c.perReq, (c.cpu()-cpu)/perRound)
+		c.redis = append(c.redis, (redis()-kept)/perRound)
 		c.rate = append(c.rate, perRound/time.Since(began).Seconds())
 	}
 }
@@ -232,7 +282,8 @@ func get(client *http.Client, addr string, r *http.Request) bool {
 func report(t *testing.T, all []*contender) {
 	t.Helper()
 	for _, c := range all {
-		line := fmt.Sprintf("%-32s %4d µs CPU per request, %5.0f requests/s", c.name, median(c.perReq).Microseconds(), median(c.rate))
+		line := fmt.Sprintf("%-32s %4d µs CPU per request (and %2d µs of Redis), %5.0f requests/s", c.name,
+			median(c.perReq).Microseconds(), median(c.redis).Microseconds(), median(c.rate))
 		for _, base := range all[:2] {
 			if base != c {
 				line += fmt.Sprintf("; to %s: CPU %.2f×, throughput %.2f×", base.name,

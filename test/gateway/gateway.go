@@ -176,10 +176,11 @@ func (s *Setup) run(tb testing.TB, env ...string) *Instance {
 }
 
 // StartQuiet is Start for an instance that logs so little that it does not say where it listens: it is told.
-func (s *Setup) StartQuiet(tb testing.TB, level string) *Instance {
+func (s *Setup) StartQuiet(tb testing.TB, level string, env ...string) *Instance {
 	tb.Helper()
 	public, ops := freeAddr(tb), freeAddr(tb)
-	in := s.run(tb, "CLOAKROOM_LOG__LEVEL="+level, "CLOAKROOM_PUBLIC__LISTEN="+public, "CLOAKROOM_OPS__LISTEN="+ops)
+	in := s.run(tb, append(env,
+		"CLOAKROOM_LOG__LEVEL="+level, "CLOAKROOM_PUBLIC__LISTEN="+public, "CLOAKROOM_OPS__LISTEN="+ops)...)
 	for deadline := time.Now().Add(startTime); ; {
 		c, err := net.Dial("tcp", ops)
 		if err == nil {
