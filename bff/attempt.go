@@ -3,6 +3,7 @@ package bff
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,10 +21,13 @@ type attempt struct {
 	session *Session // as the request read it; then as read under the lease
 	id      string
 	flight  *flight
-	wake    chan struct{} // an event of the session
-	later   bool          // a mark of somebody else stood in the record: this is the later attempt
-	sent    bool          // the refresh token has left this process under this attempt
+	life    context.Context // of the flight: what is told is told on it
+	wake    chan struct{}   // an event of the session
+	later   bool            // a mark of somebody else stood in the record: this is the later attempt
+	sent    bool            // the refresh token may have left this process under this attempt
 	call    outstanding
+	heard   atomic.Pointer[time.Time] // when the lease was last known to be ours
+	lapsed  atomic.Bool               // it was lost since, and may have been taken again
 }
 
 // notify wakes a sleeping attempt. It is called by the hub and must not block.
@@ -108,7 +112,7 @@ func (a *attempt) claimed(won bool, took time.Duration, err error) {
 	case won:
 		result = ClaimGranted
 	}
-	call(a.engine.life, a.engine.trace.RefreshClaimed, ClaimEvent{
+	call(a.life, a.engine.trace.RefreshClaimed, ClaimEvent{
 		App: a.app.ID, Provider: a.session.Provider, Result: result, Took: took,
 	})
 }
@@ -116,11 +120,17 @@ func (a *attempt) claimed(won bool, took time.Duration, err error) {
 // claim returns true with the lease held, false once another attempt has saved. Until then it waits.
 func (a *attempt) claim(ctx context.Context) (won bool, err error) {
 	for {
+		if err := ctx.Err(); err != nil {
+			return false, err // the wait was too long: that is no outage of the store
+		}
+		asked := time.Now()
 		c, err := a.engine.ports.Leases.Claim(ctx, a.session.Lookup, a.id, a.engine.limits.Lease)
 		switch {
 		case err != nil:
 			return false, err
 		case c.Granted:
+			a.heard.Store(&asked)
+			a.lapsed.Store(false)
 			return true, nil
 		case c.Generation > a.session.Generation:
 			return false, nil
@@ -153,42 +163,6 @@ func (a *attempt) adopt(ctx context.Context) (TokenSet, int64, error) {
 	return s.Tokens, s.Generation, nil
 }
 
-// holdLease renews the lease from now until it is stopped or lost. A lost lease does not stop the call: the answer may
-// still be saved, for the generation decides that.
-func (a *attempt) holdLease(ctx context.Context) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	lookup := a.session.Lookup
-	go func() {
-		defer close(done)
-		tick := time.NewTicker(a.engine.limits.Lease / 3) // two renewals may be lost before the lease is
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-			}
-			// An outage is no loss: the lease may well stand, and the next tick asks again.
-			err := a.engine.ports.Leases.Renew(ctx, lookup, a.id, a.engine.limits.Lease)
-			if errors.Is(err, ErrClaimLost) && !a.reclaim(ctx, lookup) {
-				return
-			}
-		}
-	}()
-	return func() { cancel(); <-done }
-}
-
-// reclaim takes a lease again that ran out while the store was away, unless somebody else was faster: a token that is on
-// its way is not to be sent by the next one, who would wait no longer than the suspicion. Before the call it may not: who
-// held the lease meanwhile may have left a mark that this attempt has not seen. Nor after it: the lease would outlive us.
-func (a *attempt) reclaim(ctx context.Context, lookup Lookup) bool {
-	return a.call.during(func() bool {
-		c, err := a.engine.ports.Leases.Claim(ctx, lookup, a.id, a.engine.limits.Lease)
-		return errors.Is(err, ErrStore) || err == nil && c.Granted // an outage: the next tick asks again
-	})
-}
-
 // underLease reads again what it is about to send, marks it as sent, sends it, and saves the answer.
 func (a *attempt) underLease(ctx, claiming context.Context) (TokenSet, int64, error) {
 	s, err := a.look(claiming)
@@ -204,12 +178,7 @@ func (a *attempt) underLease(ctx, claiming context.Context) (TokenSet, int64, er
 	// of the request, which may have been rotated since (RFC 9700 section 4.14.2: a second use looks like theft).
 	a.session = s
 	// The mark must be there before the token is on the wire: written after it, a crash in between would hide the sending.
-	marked := time.Now()
 	err = a.engine.ports.Leases.MarkSent(claiming, s.Lookup, a.id, s.Generation, a.engine.now())
-	if err == nil && time.Since(marked) > a.engine.limits.Lease/2 {
-		// The process was stopped for a while: is the lease still ours?
-		err = a.engine.ports.Leases.Renew(claiming, s.Lookup, a.id, a.engine.limits.Lease)
-	}
 	switch {
 	// The record is a generation further: somebody saved between our look and the mark. What is there is newer than ours.
 	case errors.Is(err, ErrConflict):
@@ -268,9 +237,14 @@ func (a *attempt) send(ctx context.Context) (TokenSet, int64, error) {
 	a.call.set(true)
 	calling, cancel := context.WithTimeout(ctx, a.engine.limits.CallDeadline)
 	defer cancel()
-	g, err := a.engine.ports.Providers(a.app.ID).Refresh(calling, a.session)
+	g, err := a.engine.ports.Providers(a.app.ID).Refresh(a.withSending(calling), a.session)
 	a.call.set(false)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrClaimLost), errors.Is(err, ErrStore): // from Sending: the token did not leave
+		a.sent = false
+		a.release(ctx, a.untouched())
+		return TokenSet{}, 0, err
+	case err != nil:
 		return a.failed(ctx, err, time.Since(began))
 	}
 	// Tokens that come with a doubt (keys out of reach, an ID token that does not hold) are kept: no others exist, and the old
@@ -293,16 +267,15 @@ func (a *attempt) failed(ctx context.Context, err error, took time.Duration) (To
 	if !ok {
 		r = &RefreshError{Outcome: OutcomeUnknown, Err: err}
 	}
-	if r.Outcome == OutcomeSpent {
-		t, generation, err := a.adopt(ctx)
-		switch {
-		case err != nil: // gone already, for its own reason; or not to be read, which is no proof of anything
-			a.release(ctx, a.untouched())
-			return TokenSet{}, 0, err
-		case generation > a.session.Generation:
-			a.release(ctx, SettleNothing)
-			return t, generation, nil
-		}
+	// So is it after any other failure: this process may have stood still while another one refreshed.
+	t, generation, gone := a.adopt(ctx)
+	switch {
+	case gone == nil && generation > a.session.Generation:
+		a.release(ctx, SettleNothing)
+		return t, generation, nil
+	case gone != nil && r.Outcome == OutcomeSpent: // gone already, for its own reason; or not to be read, which is no proof of anything
+		a.release(ctx, a.untouched())
+		return TokenSet{}, 0, gone
 	}
 	// The lease goes back whatever the outcome, and the mark is settled by it: see Settlement.
 	settle, told := a.engine.failure(ctx, a.session, r, a.later)
@@ -361,7 +334,28 @@ func (a *attempt) saved(ctx context.Context, g *Grant, generation int64) (TokenS
 		a.discard(g)
 		return TokenSet{}, 0, a.engine.endSession(ctx, a.session, ReasonSignedOut)
 	}
+	if err := a.outlived(ctx); err != nil {
+		a.discard(g)
+		return TokenSet{}, 0, err
+	}
 	return g.Tokens, generation, nil
+}
+
+// outlived ends a session whose own time ran out while its refresh was under way: a refresh prolongs no session (RFC 9470
+// section 6.1). The idle end may have moved meanwhile, so it is judged by the record. nil for a session that lives.
+func (a *attempt) outlived(ctx context.Context) error {
+	now := a.engine.now()
+	if now.Before(a.session.AbsoluteEnd) && now.Before(a.session.IdleEnd()) {
+		return nil
+	}
+	s, err := a.engine.ports.Records.Read(ctx, a.session.Root)
+	switch {
+	case errors.Is(err, ErrNoSession):
+		return err
+	case err != nil:
+		return nil // saved is saved: whoever comes next is told by the record
+	}
+	return a.engine.overdue(ctx, s)
 }
 
 // orphaned reports whether tokens that came for a session that is gone are nobody's. Where revoking one token ends the
@@ -381,7 +375,7 @@ func (a *attempt) discard(g *Grant) {
 
 // done tells what became of the call.
 func (a *attempt) done(o Outcome, generation int64, took time.Duration, err error) {
-	call(a.engine.life, a.engine.trace.RefreshDone, RefreshEvent{
+	call(a.life, a.engine.trace.RefreshDone, RefreshEvent{
 		App: a.app.ID, Provider: a.session.Provider, SessionID: a.session.ID(),
 		Outcome: o, Generation: generation, Later: a.later, Took: took, Err: err,
 	})

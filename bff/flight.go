@@ -7,9 +7,23 @@ import (
 	"time"
 )
 
-// restAfterFailure is how long a failed refresh is the answer for further requests of its session: a provider in trouble
-// is asked once a second per session, not once per request. (Its breaker bounds it over all sessions.)
-const restAfterFailure = time.Second
+const (
+	// restAfterFailure is how long a failed refresh is the answer for further requests of its session: a provider in trouble
+	// is asked once a second per session, not once per request. (Its breaker bounds it over all sessions.)
+	restAfterFailure = time.Second
+	// restMost bounds how long a provider can have its Retry-After (RFC 9110 section 10.2.3) kept: a user waits as long.
+	restMost = time.Minute
+)
+
+// rest is how long the failure err of a refresh is the answer. A provider that answered is not asked before the time it
+// gave; one that was not asked is tried again as soon as may be.
+func rest(err error) time.Duration {
+	r, ok := errors.AsType[*RefreshError](err)
+	if !ok || r.Unasked {
+		return restAfterFailure
+	}
+	return max(restAfterFailure, min(r.RetryAfter, restMost))
+}
 
 // flight is one refresh of one session in this process. All requests that need it wait on done; then tokens and
 // generation, or err, are set. It stays in flight until its tokens are saved, answering from memory meanwhile.
@@ -80,6 +94,19 @@ func (fs *flights) find(s *Session) *flight {
 	return f
 }
 
+// Unsaved returns of how many sessions this process holds newer tokens than the store does: their saves still run, and
+// they are lost with the process.
+func (e *Engine) Unsaved() (n int) {
+	e.flights.mu.Lock()
+	defer e.flights.mu.Unlock()
+	for _, f := range e.flights.byLookup {
+		if _, _, err, landed := f.result(); landed && err == nil {
+			n++
+		}
+	}
+	return n
+}
+
 // remove takes f out, unless another flight stands in its place by now.
 func (fs *flights) remove(lookup Lookup, f *flight) {
 	fs.mu.Lock()
@@ -89,8 +116,8 @@ func (fs *flights) remove(lookup Lookup, f *flight) {
 	}
 }
 
-// join returns the refresh of s that runs in this process, and begins it if there is none.
-func (e *Engine) join(app *App, s *Session) *flight {
+// join returns the refresh of s that runs in this process, and begins it, for the request of ctx, if there is none.
+func (e *Engine) join(ctx context.Context, app *App, s *Session) *flight {
 	e.flights.mu.Lock()
 	defer e.flights.mu.Unlock()
 	if f := e.flights.find(s); f != nil {
@@ -98,15 +125,17 @@ func (e *Engine) join(app *App, s *Session) *flight {
 	}
 	f := &flight{done: make(chan struct{})}
 	e.flights.byLookup[s.Lookup] = f
-	e.beside(0, func(ctx context.Context) { // its steps have deadlines of their own; the save has none but the process's life
-		e.fly(ctx, app, s, f)
+	e.beside(0, func(life context.Context) { // its steps have deadlines of their own; the save has none but the process's life
+		running, end := e.trace.refreshBegins(ctx, life, app, s)
+		defer end()
+		e.fly(running, app, s, f)
 	})
 	return f
 }
 
 // fly carries the refresh out and clears it away, also after a panic: no request may wait for ever.
 func (e *Engine) fly(ctx context.Context, app *App, s *Session, f *flight) {
-	a := &attempt{engine: e, app: app, session: s, id: newID(), flight: f, wake: make(chan struct{}, 1)}
+	a := &attempt{engine: e, app: app, session: s, id: newID(), flight: f, life: ctx, wake: make(chan struct{}, 1)}
 	remove := e.hub.add(s.Lookup, a.notify)
 	defer e.clear(s.Lookup, f)
 	defer f.land(TokenSet{}, 0, &Error{Code: CodeInternal, Err: errNeverLanded}) // nothing, unless a panic came before
@@ -120,7 +149,7 @@ var errNeverLanded = errors.New("the refresh broke off")
 // clear takes a landed flight out: one that failed for the provider's sake after a rest.
 func (e *Engine) clear(lookup Lookup, f *flight) {
 	if _, _, err, _ := f.result(); err != nil && CodeOf(err) == CodeIDPUnavailable {
-		time.AfterFunc(restAfterFailure, func() { e.flights.remove(lookup, f) })
+		time.AfterFunc(rest(err), func() { e.flights.remove(lookup, f) })
 		return
 	}
 	e.flights.remove(lookup, f)

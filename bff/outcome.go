@@ -25,8 +25,11 @@ type RefreshError struct {
 	// Doubt is set with OutcomeTransient when the answer does not tell whether the work was done (a 5xx, a page that is
 	// no token answer): a later refusal then means "lost", not "spent".
 	Doubt      bool
-	RetryAfter time.Duration // from the provider; 0 = not said
-	Err        error
+	RetryAfter time.Duration // 0 = not said
+	// Unasked is set with OutcomeTransient when the provider was not asked at all (no place, a breaker that is open, no
+	// metadata): to try again soon costs it nothing, whatever RetryAfter says.
+	Unasked bool
+	Err     error
 }
 
 // Error names the outcome and the cause.

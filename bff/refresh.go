@@ -29,7 +29,7 @@ func (e *Engine) FreshTokens(ctx context.Context, app *App, s *Session) (TokenSe
 	case t.Refresh.IsZero():
 		return TokenSet{}, e.endSession(ctx, s, ReasonNoRefreshToken)
 	case t.usable(now):
-		e.join(app, s)
+		e.join(ctx, app, s)
 		return t, nil
 	}
 	return e.await(ctx, app, s)
@@ -42,7 +42,8 @@ const renewalRest = 10 * time.Second
 // RenewTokens refreshes although the access token's time is not over, because an API refused it. If another request has
 // refreshed since s was read, that is the answer.
 func (e *Engine) RenewTokens(ctx context.Context, app *App, s *Session) (TokenSet, error) {
-	fresh := s.Generation > 1 && e.now().Sub(s.Tokens.ReceivedAt) < renewalRest
+	// Either way: a clock that was ahead and was put right must not make a token fresh for as long as it was ahead.
+	fresh := s.Generation > 1 && e.now().Sub(s.Tokens.ReceivedAt).Abs() < renewalRest
 	if s.Tokens.Refresh.IsZero() || fresh {
 		return TokenSet{}, &Error{Code: CodeUpstreamRefused, Message: "The API did not accept the session's token."}
 	}
@@ -59,7 +60,7 @@ func (e *Engine) await(ctx context.Context, app *App, s *Session) (TokenSet, err
 
 // landed joins the session's refresh and waits until it has landed. A caller that goes away leaves it running.
 func (e *Engine) landed(ctx context.Context, app *App, s *Session) (TokenSet, error) {
-	f := e.join(app, s)
+	f := e.join(ctx, app, s)
 	_, _, _, fromMemory := f.result() // it landed before this request came: its save still runs, or it failed just now
 	call(ctx, e.trace.RefreshWaiting, SessionEvent{App: app.ID, Provider: s.Provider, SessionID: s.ID()})
 	if err := f.wait(ctx); err != nil {
@@ -67,7 +68,7 @@ func (e *Engine) landed(ctx context.Context, app *App, s *Session) (TokenSet, er
 	}
 	if f.err == nil && f.generation <= s.Generation {
 		// It ran already when s was read, and s has its result: the token that was refused, or is over, is no answer.
-		f = e.join(app, s)
+		f = e.join(ctx, app, s)
 		if err := f.wait(ctx); err != nil {
 			return TokenSet{}, err
 		}

@@ -66,6 +66,14 @@ func (s *Session) ID() string { return s.Lookup.ID() }
 // IdleEnd is when the session ends unless it is used before.
 func (s *Session) IdleEnd() time.Time { return s.LastActive.Add(s.Idle) }
 
+// LastEnd is the latest the session can end: its absolute end or, without a refresh token, the end of its access token.
+func (s *Session) LastEnd() time.Time {
+	if s.Tokens.Refresh.IsZero() && s.Tokens.ExpiresAt.Before(s.AbsoluteEnd) {
+		return s.Tokens.ExpiresAt
+	}
+	return s.AbsoluteEnd
+}
+
 // SentMark says that a refresh token of this generation is on its way to the provider, or was and the answer is
 // doubtful. Only the save of new tokens, or a definite answer that leaves the token good, clears it.
 type SentMark struct {

@@ -8,10 +8,13 @@ import (
 // Trace tells what happens, as httptrace.ClientTrace does: each function may be nil, is called at once, must not
 // block, and gets values only. server/telemetry turns each call into a metric, an audit line and a span event.
 type Trace struct {
-	LoginBegan        func(ctx context.Context, e LoginEvent)
-	SessionBegan      func(ctx context.Context, e SessionEvent)
-	LoginFailed       func(ctx context.Context, e LoginEvent)
-	SessionEnded      func(ctx context.Context, e SessionEvent)
+	LoginBegan   func(ctx context.Context, e LoginEvent)
+	SessionBegan func(ctx context.Context, e SessionEvent)
+	LoginFailed  func(ctx context.Context, e LoginEvent)
+	SessionEnded func(ctx context.Context, e SessionEvent)
+	// RefreshBegins is told that the request of ctx begins a refresh in this process. The refresh goes on without the request:
+	// it runs on the context that is returned, which must be life or one made of it, and tells by end when it is over.
+	RefreshBegins     func(ctx, life context.Context, e SessionEvent) (running context.Context, end func())
 	RefreshDone       func(ctx context.Context, e RefreshEvent)
 	RefreshWaiting    func(ctx context.Context, e SessionEvent) // one more request waits for a refresh
 	RefreshWaited     func(ctx context.Context, e WaitEvent)    // it waits no longer
@@ -96,6 +99,14 @@ func call[E any](ctx context.Context, f func(context.Context, E), v E) {
 	if f != nil {
 		f(ctx, v)
 	}
+}
+
+// refreshBegins returns the context that a refresh runs on, and what is to be called at its end.
+func (t *Trace) refreshBegins(ctx, life context.Context, app *App, s *Session) (context.Context, func()) {
+	if t.RefreshBegins == nil {
+		return life, func() {}
+	}
+	return t.RefreshBegins(ctx, life, SessionEvent{App: app.ID, Provider: s.Provider, SessionID: s.ID()})
 }
 
 func (t *Trace) alarm(ctx context.Context, what string, err error) {

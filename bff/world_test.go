@@ -237,6 +237,8 @@ type fakeProvider struct {
 	used     map[string]int  // how often each was sent
 	revoked  map[string]bool // access and refresh tokens
 	calls    int
+	queue    chan struct{} // if set, refreshes wait for it before they leave the process
+	queued   chan struct{} // one value per refresh that waits there
 	arrived  chan struct{} // one value per refresh that reached the provider
 	gate     chan struct{} // if set, refreshes wait for it before the work
 	hold     chan struct{} // if set, they wait for it after the work
@@ -249,7 +251,7 @@ type fakeProvider struct {
 func newFakeProvider() *fakeProvider {
 	return &fakeProvider{
 		subject: "usr_1", sid: "ses_1", used: map[string]int{}, revoked: map[string]bool{},
-		arrived: make(chan struct{}, 1000), authTime: time.Now(),
+		arrived: make(chan struct{}, 1000), queued: make(chan struct{}, 1000), authTime: time.Now(),
 	}
 }
 
@@ -293,6 +295,16 @@ func (p *fakeProvider) Exchange(context.Context, bff.CodeExchange) (*bff.Grant, 
 }
 
 func (p *fakeProvider) Refresh(ctx context.Context, s *bff.Session) (*bff.Grant, error) {
+	p.mu.Lock()
+	queue := p.queue
+	p.mu.Unlock()
+	if queue != nil {
+		p.queued <- struct{}{}
+		<-queue
+	}
+	if err := bff.Sending(ctx); err != nil {
+		return nil, &bff.RefreshError{Outcome: bff.OutcomeTransient, Unasked: true, Err: err}
+	}
 	p.mu.Lock()
 	p.calls++
 	gate := p.gate

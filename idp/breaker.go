@@ -3,6 +3,8 @@ package idp
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +16,8 @@ import (
 // Limits of the way to a token endpoint.
 const (
 	callsMost    = 64               // calls at once: what is more would only queue at the provider
+	kindMost     = 48               // of them refreshes, and as many codes: a quarter is always left to the other kind
+	queueMost    = 10 * time.Second // for a place; with the longest call that is what the engine gives a refresh
 	failuresMost = 10               // in a row: fewer happen at a restart of the provider
 	failureSpan  = 30 * time.Second // after which failures in a row are forgotten
 	openFor      = 5 * time.Second  // until one call tries again
@@ -35,44 +39,86 @@ var ErrBurst = errors.New("burst of spent refresh tokens")
 // errNothingSaid marks calls that say nothing about the provider.
 var errNothingSaid = errors.New("nothing said about the provider")
 
-// gate is what every call to the token endpoint passes: a bound on calls at once, and a breaker.
+// gate is what every call to the token endpoint passes: a bound on calls at once. A storm of renewals leaves room to sign
+// in, and a storm of codes, which anybody can begin, leaves room for renewals.
 type gate struct {
-	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
-	slots   chan struct{}
-	burst   burst
+	slots            chan struct{}
+	refreshes, codes chan struct{} // a place in one of these comes before one in slots
+	burst            burst
 }
 
-func newGate(is *Issuer) *gate {
+func newGate() *gate {
 	return &gate{
-		slots: make(chan struct{}, callsMost),
-		breaker: gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-			Name:        is.set.Name,
-			Interval:    failureSpan,
-			Timeout:     openFor,
-			ReadyToTrip: func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= failuresMost },
-			IsExcluded:  func(err error) bool { return errors.Is(err, errNothingSaid) },
-			OnStateChange: func(_ string, from, to gobreaker.State) {
-				is.log.Warn("token endpoint breaker moved", "from", from.String(), "to", to.String())
-			},
-		}),
+		slots:     make(chan struct{}, callsMost),
+		refreshes: make(chan struct{}, kindMost), codes: make(chan struct{}, kindMost),
 	}
+}
+
+// place waits for a place, for so long that the call still has its own time afterwards.
+func (g *gate) place(ctx context.Context, refresh bool) (leave func(), err error) {
+	kind := g.codes
+	if refresh {
+		kind = g.refreshes
+	}
+	ctx, cancel := context.WithTimeout(ctx, queueMost)
+	defer cancel()
+	if err := take(ctx, kind); err != nil {
+		return nil, err
+	}
+	if err := take(ctx, g.slots); err != nil {
+		<-kind
+		return nil, err
+	}
+	return func() { <-g.slots; <-kind }, nil
+}
+
+func take(ctx context.Context, places chan struct{}) error {
+	select {
+	case places <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for a place at the token endpoint: %w", ctx.Err())
+	}
+}
+
+// breaker keeps one app from a provider that fails it. Each app has its own: what a provider answers to one whose
+// registration is broken, a firewall's page or a stumble, closes the way for no other.
+type breaker = gobreaker.TwoStepCircuitBreaker[struct{}]
+
+func (is *Issuer) newBreaker(clientID string) *breaker {
+	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		Name:        is.set.Name,
+		Interval:    failureSpan,
+		Timeout:     openFor,
+		ReadyToTrip: func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= failuresMost },
+		IsExcluded:  func(err error) bool { return errors.Is(err, errNothingSaid) },
+		OnStateChange: func(_ string, from, to gobreaker.State) {
+			is.log.Warn("token endpoint breaker moved", "client_id", clientID, "from", from.String(), "to", to.String())
+		},
+	})
+}
+
+// Held reports whether a breaker keeps an app's calls from the provider's token endpoint, or lets one through to try.
+func (is *Issuer) Held() bool {
+	is.breakersOnce.Lock()
+	defer is.breakersOnce.Unlock()
+	return slices.ContainsFunc(is.breakers, func(b *breaker) bool { return b.State() != gobreaker.StateClosed })
 }
 
 // enter waits for a place and asks the breaker. The returned function must be told what became of the call. A refusal
 // means that nothing was sent. refresh says that the call sends what came from the provider, not from a browser.
-func (g *gate) enter(ctx context.Context, refresh bool) (leave func(*refusal), closed *refusal) {
-	select {
-	case g.slots <- struct{}{}:
-	case <-ctx.Done():
-		return nil, &refusal{outcome: bff.OutcomeTransient, retryAfter: time.Second, err: ctx.Err()}
-	}
-	done, err := g.breaker.Allow()
+func (c *Client) enter(ctx context.Context, refresh bool) (leave func(*refusal), closed *refusal) {
+	free, err := c.is.gate.place(ctx, refresh)
 	if err != nil {
-		<-g.slots
-		return nil, &refusal{outcome: bff.OutcomeTransient, retryAfter: openFor, err: err}
+		return nil, &refusal{outcome: bff.OutcomeTransient, unasked: true, retryAfter: time.Second, err: err}
+	}
+	done, err := c.breaker.Allow()
+	if err != nil {
+		free()
+		return nil, &refusal{outcome: bff.OutcomeTransient, unasked: true, retryAfter: openFor, err: err}
 	}
 	return func(r *refusal) {
-		<-g.slots
+		free()
 		done(health(r, refresh))
 	}, nil
 }
@@ -86,7 +132,7 @@ func health(r *refusal, refresh bool) error {
 	}
 	_, answered := errors.AsType[*AnswerError](r.err)
 	switch {
-	case answered && !refresh, errors.Is(r.err, context.Canceled):
+	case answered && !refresh, errors.Is(r.err, context.Canceled), r.unasked:
 		return errNothingSaid
 	default:
 		return r.err

@@ -8,12 +8,14 @@ import (
 
 // Times by which remote documents are kept.
 const (
+	keysMostOld = 24 * time.Hour  // that keys are believed while they cannot be fetched: see Issuer.keys
 	freshFor    = time.Hour       // metadata and keys change over days; an hour bounds how long a withdrawn key is believed
 	negativeFor = 3 * time.Second // after a failure nothing is asked for so long: a provider that is down is not hammered
 )
 
-// cached is one remote document. The last good copy is kept whatever happens after it.
+// cached is one remote document. The last good copy is kept while no newer one comes.
 type cached[T any] struct {
+	most    time.Duration // that a copy is kept; 0 for as long as none replaces it
 	mu      sync.Mutex
 	value   T
 	have    bool
@@ -34,7 +36,7 @@ type fetch[T any] struct {
 // fetch when there is none. wait is how long asking again is not worth it, with an error.
 func (c *cached[T]) get(ctx context.Context, now time.Time, load func(context.Context) (T, error)) (v T, wait time.Duration, err error) {
 	c.mu.Lock()
-	if c.have {
+	if c.have && (c.most == 0 || now.Sub(c.at) < c.most) {
 		defer c.mu.Unlock()
 		if now.Sub(c.at) >= freshFor && now.Sub(c.failed) >= negativeFor {
 			c.start(ctx, now, load)

@@ -1,7 +1,7 @@
 package idp
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -34,6 +34,7 @@ func (e *AnswerError) Error() string {
 type refusal struct {
 	outcome    bff.Outcome // OutcomeSpent, OutcomeClient, OutcomeTransient or OutcomeUnknown
 	doubt      bool        // as bff.RefreshError.Doubt
+	unasked    bool        // as bff.RefreshError.Unasked
 	retryAfter time.Duration
 	got        *tokenAnswer // tokens of an answer that may not be used, for revocation; usually nil
 	err        error
@@ -87,8 +88,11 @@ func wantsUser(oauth string) bool {
 // oauthError returns the error member of a JSON answer, if it looks like an error code. Some providers label their
 // errors as text, so only what says that it is HTML is not looked at.
 func oauthError(a *answer) string {
-	var o object
-	if a.media() == "text/html" || json.Unmarshal(a.body, &o) != nil {
+	if a.media() == "text/html" {
+		return ""
+	}
+	o, err := members(a.body)
+	if err != nil { // also two errors in one answer: whichever ends a session might be the wrong one
 		return ""
 	}
 	code, ok := o.text("error")
@@ -103,8 +107,8 @@ func oauthError(a *answer) string {
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	v := h.Get("Retry-After")
 	wait := time.Duration(0)
-	if s, err := strconv.Atoi(v); err == nil {
-		wait = time.Duration(min(s, int(retryMost/time.Second))) * time.Second
+	if s, err := strconv.Atoi(v); err == nil || errors.Is(err, strconv.ErrRange) { // out of range is still a number: s is the nearest
+		wait = time.Duration(max(0, min(s, int(retryMost/time.Second)))) * time.Second
 	} else if at, err := http.ParseTime(v); err == nil {
 		wait = at.Sub(now)
 	}

@@ -55,7 +55,7 @@ func (is *Issuer) loadMetadata(ctx context.Context) (*metadata, error) {
 	}
 	// OpenID Connect Discovery section 4.1: a terminating slash is taken off before the well-known path is put on; the
 	// issuer itself stays as it is.
-	body, err := is.get(ctx, strings.TrimSuffix(is.set.Issuer, "/")+"/.well-known/openid-configuration")
+	body, err := is.get(asking(ctx, "metadata"), strings.TrimSuffix(is.set.Issuer, "/")+"/.well-known/openid-configuration")
 	if err != nil {
 		return nil, err
 	}

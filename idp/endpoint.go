@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"cloakroom/bff"
 )
@@ -20,13 +21,17 @@ import (
 const (
 	authBasic = "client_secret_basic"
 	authPost  = "client_secret_post"
+	authKey   = "private_key_jwt"
 	authNone  = "none"
 )
 
 // formRequest makes an authenticated request of a form. It can be sent once: it has neither a GetBody nor an
 // Idempotency-Key, so that net/http never repeats it on another connection after a byte of it was written.
 func (c *Client) formRequest(ctx context.Context, m *metadata, endpoint string, form url.Values) (*http.Request, error) {
-	user, password, basic := c.authenticate(c.is.authMethod(m), form)
+	authorization, err := c.authenticate(m, form)
+	if err != nil {
+		return nil, fmt.Errorf("authenticating as client %s: %w", c.set.ClientID, err)
+	}
 	body := form.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, io.NopCloser(strings.NewReader(body)))
 	if err != nil {
@@ -35,27 +40,44 @@ func (c *Client) formRequest(ctx context.Context, m *metadata, endpoint string, 
 	req.ContentLength = int64(len(body))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Accept", "application/json")
-	if basic {
-		req.Header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user+":"+password)))
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
 	}
 	return req, nil
 }
 
-// authenticate puts the client's credentials into the form, or returns them for the Authorization field: one method per
+// authMethod is how this client authenticates: by what it has. A client with keys never shows a secret.
+func (c *Client) authMethod(m *metadata) string {
+	switch {
+	case len(c.set.Keys) > 0:
+		return authKey
+	case c.set.Secret.IsZero():
+		return authNone
+	default:
+		return c.is.authMethod(m)
+	}
+}
+
+// authenticate puts the client's credentials into the form, or returns them as the Authorization field: one method per
 // request, never both (RFC 6749 section 2.3).
-func (c *Client) authenticate(method string, form url.Values) (user, password string, basic bool) {
-	if c.set.Secret.IsZero() {
-		method = authNone
-	}
-	if method == authBasic {
+func (c *Client) authenticate(m *metadata, form url.Values) (authorization string, err error) {
+	switch c.authMethod(m) {
+	case authBasic:
 		// RFC 6749 section 2.3.1: form-encoded before they are joined, so that a colon in either is none.
-		return url.QueryEscape(c.set.ClientID), url.QueryEscape(c.set.Secret.Reveal()), true
-	}
-	form.Set("client_id", c.set.ClientID)
-	if method == authPost {
+		pair := url.QueryEscape(c.set.ClientID) + ":" + url.QueryEscape(c.set.Secret.Reveal())
+		return "Basic " + base64.StdEncoding.EncodeToString([]byte(pair)), nil
+	case authPost:
 		form.Set("client_secret", c.set.Secret.Reveal())
+	case authKey:
+		assertion, err := c.assertion(m)
+		if err != nil {
+			return "", err
+		}
+		form.Set("client_assertion_type", assertionType)
+		form.Set("client_assertion", assertion)
 	}
-	return "", "", false
+	form.Set("client_id", c.set.ClientID) // RFC 7521 section 4.2 leaves it out or in beside an assertion; some insist on it
+	return "", nil
 }
 
 // tokenAnswer is what a good answer of the token endpoint gave.
@@ -65,26 +87,39 @@ type tokenAnswer struct {
 	expiresIn           float64 // seconds; 0 when absent or no number
 }
 
-// askToken sends one grant, once, and judges the answer. What comes back is an answer or a refusal, never both.
-func (c *Client) askToken(ctx context.Context, form url.Values) (*tokenAnswer, *refusal) {
+// askToken sends one grant, once, and judges the answer. What comes back is an answer or a refusal, never both. The call
+// may take so long from when it has a place: a wait before it must not make its answer come too late.
+func (c *Client) askToken(ctx context.Context, most time.Duration, form url.Values) (*tokenAnswer, *refusal) {
 	m, err := c.is.discover(ctx)
 	if err != nil {
-		r := &refusal{outcome: bff.OutcomeTransient, err: err}
+		r := &refusal{outcome: bff.OutcomeTransient, unasked: true, err: err}
 		if e, ok := errors.AsType[*bff.Error](err); ok {
 			r.retryAfter = e.RetryAfter
 		}
 		return nil, r
 	}
-	leave, closed := c.is.gate.enter(ctx, isRefresh(form))
+	leave, closed := c.enter(ctx, isRefresh(form))
 	if closed != nil {
 		return nil, closed
 	}
-	got, refused := c.sendGrant(ctx, m, form)
-	leave(refused)
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	got, refused := c.inside(ctx, m, form, leave)
 	if refused != nil && refused.outcome == bff.OutcomeClient {
 		refused.err = c.clientRefused(m, refused.err)
 	}
 	return got, refused
+}
+
+// inside is what happens between gate and gate. A panic over a hostile answer gives its place back too.
+func (c *Client) inside(ctx context.Context, m *metadata, form url.Values, leave func(*refusal)) (got *tokenAnswer, refused *refusal) {
+	refused = &refusal{outcome: bff.OutcomeUnknown, unasked: true, err: errNothingSaid}
+	defer func() { leave(refused) }()
+	// The wait for a place may have been long, or the process have stood still: may the token still leave?
+	if err := bff.Sending(ctx); err != nil {
+		return nil, &refusal{outcome: bff.OutcomeTransient, unasked: true, err: err}
+	}
+	return c.sendGrant(ctx, m, form)
 }
 
 // clientRefused tells an operator what to look at. Providers answer invalid_client to a wrong secret and to a right one that
@@ -94,8 +129,12 @@ func (c *Client) clientRefused(m *metadata, err error) error {
 	if said == nil || said.OAuth != "invalid_client" {
 		return fmt.Errorf("client %s: %w", c.set.ClientID, err)
 	}
+	if len(c.set.Keys) > 0 {
+		return fmt.Errorf("client %s: %w; its assertion was signed by key %s (%s) for %s: compare client_id, published keys, algorithm and assertion_audience with its registration",
+			c.set.ClientID, err, c.set.Keys[0].id, c.set.Keys[0].alg, c.audience(m))
+	}
 	return fmt.Errorf("client %s: %w; its secret was sent by %s: compare client_id, secret and token_auth with its registration",
-		c.set.ClientID, err, c.is.authMethod(m))
+		c.set.ClientID, err, c.authMethod(m))
 }
 
 func isRefresh(form url.Values) bool { return form.Get("grant_type") == "refresh_token" }
@@ -103,7 +142,7 @@ func isRefresh(form url.Values) bool { return form.Get("grant_type") == "refresh
 func (c *Client) sendGrant(ctx context.Context, m *metadata, form url.Values) (*tokenAnswer, *refusal) {
 	// Sent is what may have reached the provider: from the moment the header fields were written, for the body follows.
 	var sent atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+	ctx = httptrace.WithClientTrace(asking(ctx, "token"), &httptrace.ClientTrace{
 		WroteHeaders:         func() { sent.Store(true) },
 		WroteRequest:         func(i httptrace.WroteRequestInfo) { sent.CompareAndSwap(false, i.Err == nil) },
 		GotFirstResponseByte: func() { sent.Store(true) },
@@ -152,7 +191,8 @@ func readTokens(a *answer) (*tokenAnswer, *refusal) {
 		}
 		*f.at = bff.NewSecret(s)
 	}
-	got.scope, _ = o.text("scope")
+	scopes, _ := o.list("scope") // one string of words (RFC 6749 section 3.3); some write a list
+	got.scope = strings.Join(scopes, " ")
 	got.tokenType, _ = o.text("token_type")
 	return got.typed(o.has("token_type"))
 }

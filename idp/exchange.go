@@ -22,9 +22,7 @@ const (
 // Exchange sends the code once and verifies all that comes back. Errors are *bff.Error with one of this package's codes or
 // bff.CodeIDPUnavailable. Tokens of an answer that does not hold are revoked beside (RFC 9700 section 4.5.3).
 func (c *Client) Exchange(ctx context.Context, r bff.CodeExchange) (*bff.Grant, error) {
-	call, cancel := context.WithTimeout(ctx, c.is.set.HTTPTimeout)
-	defer cancel()
-	got, refused := c.askToken(call, url.Values{
+	got, refused := c.askToken(ctx, c.is.set.HTTPTimeout, url.Values{
 		"grant_type":    {"authorization_code"},
 		"code":          {r.Code.Reveal()},
 		"redirect_uri":  {c.set.RedirectURI}, // RFC 6749 section 4.1.3: identical to the authorization request's

@@ -40,9 +40,13 @@ type Settings struct {
 	Issuer  string
 	Issuers []string // further values of iss accepted in tokens, as behind a custom domain
 
-	// TokenAuth is client_secret_basic, client_secret_post or none. Empty chooses once from the metadata, basic first
-	// (the default of RFC 8414 section 2); it is never probed, as a code sent twice is a code lost.
-	TokenAuth      string
+	// TokenAuth is how a secret is shown: client_secret_basic, client_secret_post or none. Empty chooses once from the
+	// metadata, basic first (the default of RFC 8414 section 2); it is never probed, as a code sent twice is a code lost. A
+	// client with keys authenticates by them, whatever stands here; with private_key_jwt no other may ask at all.
+	TokenAuth         string
+	AssertionAudience string // AudienceIssuer (default) or AudienceTokenEndpoint
+	AssertionTyp      string // the typ of assertions. Default client-authentication+jwt
+
 	SigningAlgs    []string // accepted on tokens; asymmetric ones only. Default RS256, PS256, ES256, EdDSA
 	SIDRequired    bool     // an ID token without sid fails the login
 	IssUnannounced string   // a right iss that the metadata did not announce: IssAccept (default) or IssRefuse
@@ -107,6 +111,9 @@ func (s Settings) withDefaults() Settings {
 	if len(s.SigningAlgs) == 0 {
 		s.SigningAlgs = []string{"RS256", "PS256", "ES256", "EdDSA"}
 	}
+	if s.AssertionTyp == "" {
+		s.AssertionTyp = assertionTyp
+	}
 	if s.ClockSkew <= 0 || s.ClockSkew > time.Minute {
 		s.ClockSkew = time.Minute // more would make short-lived tokens meaningless
 	}
@@ -137,6 +144,9 @@ type Issuer struct {
 	plain  *http.Client // metadata, keys, UserInfo, revocation: safe to do twice
 	grants *http.Client // the token endpoint: nothing is ever done twice
 
+	// metadata is kept without end: whatever is sent goes by TLS to the hosts it names, so that an old copy can only be of
+	// no use, and without one nobody is renewed. keys are not: a provider that withdrew one may be out of reach because of
+	// whoever stole it. Sign-ins and logout tokens stop then; sessions do not, for a renewal needs no key.
 	metadata cached[*metadata]
 	keys     cached[[]key]
 	keyAsk   interval // when an unknown kid may have the keys fetched again
@@ -144,6 +154,9 @@ type Issuer struct {
 
 	authOnce sync.Mutex
 	auth     string // the token endpoint authentication, once chosen
+
+	breakersOnce sync.Mutex
+	breakers     []*breaker // one for each client
 
 	besides sync.WaitGroup
 	slots   chan struct{} // bounds what runs beside
@@ -159,23 +172,26 @@ func NewIssuer(set Settings, now func() time.Time, log *slog.Logger, alarm func(
 		slots: make(chan struct{}, 32), // revocations at once: a burst beyond that is not worth the memory
 	}
 	is.keyAsk.every = set.KeyRefetchInterval
-	is.gate = newGate(is)
+	is.keys.most = keysMostOld
+	is.gate = newGate()
 	return is
 }
 
 // ClientSettings are one app's registration at the provider.
 type ClientSettings struct {
 	ClientID     string
-	Secret       bff.Secret // zero for a public client
-	RedirectURI  string     // the registered one, sent exactly so
-	Scopes       []string   // asked for at each login, openid among them
-	StoredClaims []string   // what is kept of ID token and UserInfo
+	Secret       bff.Secret   // zero for a public client, or one with keys
+	Keys         []*ClientKey // for private_key_jwt: the first signs, all are published
+	RedirectURI  string       // the registered one, sent exactly so
+	Scopes       []string     // asked for at each login, openid among them
+	StoredClaims []string     // what is kept of ID token and UserInfo
 }
 
 // Client is one app at the provider.
 type Client struct {
-	is  *Issuer
-	set ClientSettings
+	is      *Issuer
+	set     ClientSettings
+	breaker *breaker
 }
 
 var (
@@ -184,7 +200,13 @@ var (
 )
 
 // Client returns the provider as seen by one app.
-func (is *Issuer) Client(set ClientSettings) *Client { return &Client{is: is, set: set} }
+func (is *Issuer) Client(set ClientSettings) *Client {
+	c := &Client{is: is, set: set, breaker: is.newBreaker(set.ClientID)}
+	is.breakersOnce.Lock()
+	defer is.breakersOnce.Unlock()
+	is.breakers = append(is.breakers, c.breaker)
+	return c
+}
 
 // ErrBusy says that work beside a request was not begun, because too much of it is running.
 var ErrBusy = errors.New("too much work beside requests")

@@ -42,7 +42,7 @@ func (is *Issuer) loadKeys(ctx context.Context) ([]key, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := is.get(ctx, m.JWKS)
+	body, err := is.get(asking(ctx, "keys"), m.JWKS)
 	if err != nil {
 		is.log.WarnContext(ctx, "signing keys not fetched", "error", err)
 		return nil, err

@@ -20,9 +20,7 @@ func (c *Client) Refresh(ctx context.Context, s *bff.Session) (*bff.Grant, error
 	if s.Tokens.Refresh.IsZero() {
 		return nil, &bff.RefreshError{Outcome: bff.OutcomeSpent, Err: ErrNoRefreshToken}
 	}
-	call, cancel := context.WithTimeout(ctx, c.is.set.RefreshTimeout)
-	defer cancel()
-	got, refused := c.askToken(call, url.Values{
+	got, refused := c.askToken(ctx, c.is.set.RefreshTimeout, url.Values{
 		"grant_type":    {"refresh_token"},
 		"refresh_token": {s.Tokens.Refresh.Reveal()},
 	})
@@ -41,7 +39,7 @@ func (c *Client) Refresh(ctx context.Context, s *bff.Session) (*bff.Grant, error
 
 // refreshError passes a refusal on, unless it is one of a burst of spent tokens.
 func (c *Client) refreshError(ctx context.Context, s *bff.Session, r *refusal) error {
-	e := &bff.RefreshError{Outcome: r.outcome, Doubt: r.doubt, RetryAfter: r.retryAfter, Err: r.err}
+	e := &bff.RefreshError{Outcome: r.outcome, Doubt: r.doubt, RetryAfter: r.retryAfter, Unasked: r.unasked, Err: r.err}
 	if r.outcome != bff.OutcomeSpent {
 		return e
 	}

@@ -59,7 +59,7 @@ func (c *Client) revokeOne(ctx context.Context, m *metadata, token bff.Secret, h
 
 // revokeOnce reports whether trying again is worth it, and when.
 func (c *Client) revokeOnce(ctx context.Context, m *metadata, token bff.Secret, hint string) (again bool, wait time.Duration, err error) {
-	call, cancel := context.WithTimeout(ctx, c.is.set.HTTPTimeout)
+	call, cancel := context.WithTimeout(asking(ctx, "revocation"), c.is.set.HTTPTimeout)
 	defer cancel()
 	req, err := c.formRequest(call, m, m.Revocation, url.Values{"token": {token.Reveal()}, "token_type_hint": {hint}})
 	if err != nil {

@@ -31,11 +31,28 @@ func transport(set Settings) *http.Transport {
 		TLSHandshakeTimeout: set.HTTPTimeout,
 		DisableCompression:  true, // a small answer that unpacks to a large one is not wanted
 		IdleConnTimeout:     30 * time.Second,
+
+		MaxResponseHeaderBytes: 64 << 10, // of the final answer and all that came before it (103, 100)
 	}
 	if t.DialContext == nil {
 		t.DialContext = (&net.Dialer{Timeout: set.HTTPTimeout}).DialContext
 	}
 	return t
+}
+
+// endpointKey is where the context of a call names the endpoint.
+type endpointKey struct{}
+
+// asking returns the context of a call to an endpoint.
+func asking(ctx context.Context, endpoint string) context.Context {
+	return context.WithValue(ctx, endpointKey{}, endpoint)
+}
+
+// EndpointOf names the endpoint that a call seen by Settings.Through asks, by the context of its request: metadata, keys,
+// token, userinfo or revocation. Its URL may hold what nobody should read, and differs from provider to provider.
+func EndpointOf(ctx context.Context) string {
+	name, _ := ctx.Value(endpointKey{}).(string)
+	return name
 }
 
 // through has every call pass what the settings put around the transport.

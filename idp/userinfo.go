@@ -30,7 +30,7 @@ func (c *Client) userInfo(ctx context.Context, access bff.Secret) (object, error
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.is.set.HTTPTimeout)
+	ctx, cancel := context.WithTimeout(asking(ctx, "userinfo"), c.is.set.HTTPTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.UserInfo, nil)
 	if err != nil {

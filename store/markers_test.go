@@ -62,6 +62,7 @@ func TestAMarkerJudgesAlikeInScriptAndDomain(t *testing.T) {
 				s := w.session()
 				s.Began, s.Groups, s.Seen = c.began, c.groups, c.seen
 				want(t, "create", w.Create(t.Context(), s), nil)
+				w.clock.Move(time.Hour) // all of them began before now
 				ended, err := w.Delete(t.Context(), s.Lookup, &c.marker, bff.ReasonSignedOut)
 				if err != nil || (ended != nil) != c.applies {
 					t.Errorf("script: ended %v, %v, want %v", ended != nil, err, c.applies)

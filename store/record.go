@@ -17,8 +17,8 @@ import (
 // as new; a newer one is left alone.
 const schema = 1
 
-// activitySlack is how far in the future a last activity may lie: clocks of instances that have not yet sampled Redis's.
-// Beyond it, somebody wrote the field to keep a session from idling out.
+// activitySlack is how far in the future a last activity or the times of a turn may lie at least: clocks of instances that
+// have not yet sampled Redis's. Beyond it, and beyond the session's idle time, somebody wrote the field.
 const activitySlack = time.Minute
 
 // Parts of a record that are sealed, each under its own name.
@@ -172,24 +172,25 @@ func parseClear(f []string) (c inClear, err error) {
 			return c, fmt.Errorf("%w: field %d", bff.ErrTampered, n.at)
 		}
 	}
-	if c.sent, err = parseSent(f[fieldSent]); err != nil {
-		return c, err
-	}
+	c.sent = parseSent(f[fieldSent], c.generation)
 	c.turn, err = parseTurn(f[fieldTurn])
 	return c, err
 }
 
 // agrees compares what stands in clear with what was sealed. The last activity and the turn are in clear alone: they may
-// not lie in the future.
+// not lie further in the future than the sealed idle time. So a clock of Redis that is set back by less, after a failover
+// say, costs nobody a session; and whoever writes the fields by hand gains no more than one idle time. The times of a turn
+// prolong nothing but its handles and their grace.
 func (c *inClear) agrees(b *body, t *tokens, now time.Time) error {
+	latestNow := now.Add(max(activitySlack, time.Duration(b.Idle)*time.Millisecond))
 	switch {
 	case b.Schema > schema, t.Schema > schema:
 		return bff.ErrNewerSchema
 	case b.Schema < 1, t.Schema < 1, b.Began != c.began, b.End != c.end, b.Idle != c.idle, t.Generation != c.generation:
 		return fmt.Errorf("%w: clear and sealed fields differ", bff.ErrTampered)
-	case c.active > now.Add(activitySlack).UnixMilli():
+	case c.active > latestNow.UnixMilli():
 		return fmt.Errorf("%w: activity in the future", bff.ErrTampered)
-	case latest(c.turn).After(now.Add(activitySlack)):
+	case latest(c.turn).After(latestNow):
 		return fmt.Errorf("%w: turn in the future", bff.ErrTampered)
 	default:
 		return nil
@@ -264,19 +265,21 @@ func (s *Store) sentText(m bff.SentMark) string {
 	return fmt.Sprintf("%d %d %d %s %s", m.Generation, doubt, millis(m.At), m.Attempt, s.instance)
 }
 
-// parseSent reads a sent mark; nil of "".
-func parseSent(text string) (*bff.SentMark, error) {
+// parseSent reads a sent mark; nil of "". One that cannot be read, for a newer version wrote it or somebody garbled it, says
+// all the same that a token of this generation may be on its way: whoever refreshes is careful, and nobody is signed out.
+func parseSent(text string, generation int64) *bff.SentMark {
 	if text == "" {
-		return nil, nil
+		return nil
 	}
+	unread := &bff.SentMark{Generation: generation}
 	parts := strings.SplitN(text, " ", 5)
 	if len(parts) != 5 {
-		return nil, fmt.Errorf("%w: sent mark", bff.ErrTampered)
+		return unread
 	}
-	generation, err1 := strconv.ParseInt(parts[0], 10, 64)
+	sent, err1 := strconv.ParseInt(parts[0], 10, 64)
 	at, err2 := strconv.ParseInt(parts[2], 10, 64)
 	if err1 != nil || err2 != nil {
-		return nil, fmt.Errorf("%w: sent mark", bff.ErrTampered)
+		return unread
 	}
-	return &bff.SentMark{Generation: generation, Doubt: parts[1] == "1", At: fromMillis(at), Attempt: parts[3]}, nil
+	return &bff.SentMark{Generation: sent, Doubt: parts[1] == "1", At: fromMillis(at), Attempt: parts[3]}
 }

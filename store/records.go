@@ -21,6 +21,10 @@ const (
 	// leftFor is how long the sealed refresh token of an ended session waits for the repetition of its deletion, which comes
 	// after a time-out of Redis at the latest.
 	leftFor = 10 * time.Second
+	// expiredFor is how long a record outlives its session, which is judged by its own times: so long whoever comes back is
+	// told that the session has expired, as from a session that was in use, rather than that there never was one. It covers
+	// pages left open over a pause, and the clocks of Redis's servers, by which keys end.
+	expiredFor = 5 * time.Minute
 )
 
 // errTaken says that another login's record stands under the name: impossible by chance.
@@ -35,11 +39,12 @@ func (s *Store) Create(ctx context.Context, n *bff.Session) error {
 	}
 	// Index before record: a sign-out that reads the index from here on finds the session, and one that read it earlier
 	// wrote its marker before that, which the login finds when it checks after this.
-	if err := s.runAll(ctx, s.indexCalls(n)); err != nil {
+	if err := s.runAll(ctx, s.indexCalls(n, indexNew)); err != nil {
+		s.forgetRefused(ctx, n, err)
 		return unavailable("writing the indexes", err)
 	}
 	rec := s.record(n.Root.Lookup())
-	life := min(n.LastActive.Add(n.Idle).Sub(s.Now()), n.AbsoluteEnd.Sub(s.Now()))
+	life := min(n.LastActive.Add(n.Idle).Sub(s.Now()), n.AbsoluteEnd.Sub(s.Now())) + expiredFor
 	got, err := s.run(ctx, call{
 		s.scripts.create,
 		[]string{rec, endedOf(rec)},
@@ -47,6 +52,7 @@ func (s *Store) Create(ctx context.Context, n *bff.Session) error {
 	})
 	switch {
 	case err != nil:
+		s.forgetRefused(ctx, n, err)
 		return unavailable("writing the record", err)
 	case got.text(0) == "ended":
 		s.forgetLate(ctx, n)
@@ -55,6 +61,15 @@ func (s *Store) Create(ctx context.Context, n *bff.Session) error {
 		return errTaken
 	default:
 		return nil
+	}
+}
+
+// forgetRefused takes back what a login wrote to its indexes, where Redis said that the rest of it was not written. In doubt
+// it stays: a record that nobody finds is worse than a name that points to nothing and passes by itself.
+func (s *Store) forgetRefused(ctx context.Context, n *bff.Session, err error) {
+	var said redis.Error
+	if errors.As(err, &said) {
+		s.forgetLate(ctx, n)
 	}
 }
 
@@ -163,14 +178,14 @@ func (s *Store) absence(ctx context.Context, lookup bff.Lookup) error {
 
 // Touch moves the last activity: bff.Records.
 func (s *Store) Touch(ctx context.Context, n *bff.Session, at time.Time) error {
-	if err := s.runAll(ctx, s.indexCalls(n)); err != nil {
+	if err := s.runAll(ctx, s.indexCalls(n, indexAgain)); err != nil {
 		return unavailable("writing the indexes", err)
 	}
 	lookup := lookupOf(n)
 	rec := s.record(lookup)
 	got, err := s.run(ctx, call{s.scripts.touch, []string{rec, endedOf(rec)}, []any{
 		millis(at), n.Idle.Milliseconds(), millis(n.AbsoluteEnd), millis(s.Now()),
-		s.channel, eventText(bff.Event{Kind: bff.EventExtended, Lookup: lookup}),
+		s.channel, eventText(bff.Event{Kind: bff.EventExtended, Lookup: lookup}), expiredFor.Milliseconds(),
 	}})
 	if err != nil {
 		return unavailable("moving the idle end", err)

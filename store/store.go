@@ -17,6 +17,9 @@
 //     finds its own answers success. (In a Cluster the client repeats a command that it had to redirect.)
 //   - Everything of one session shares a hash tag, so that a script stays in one slot. Index before record.
 //   - Every key has a life on every path, set in the script that writes it.
+//   - Redis that is full (maxmemory, noeviction) refuses a command that may need room, in a script only as its first write.
+//     So whatever serves those who are signed in begins with a write that needs none: they go on and can sign out, and
+//     only what begins is refused.
 //   - Names are hashes or MACs, values are sealed: a dump of Redis shows no subject, session id, token or credential.
 //   - An error of Redis or of the way to it is bff.ErrStore: nothing is known then, least of all that a session ended.
 package store
@@ -76,7 +79,8 @@ type Options struct {
 	Instance string           // names this process in claims and marks, for the operator; no secret
 	Log      *slog.Logger     // default: nowhere
 	// Done, if set, is told of every command and pipeline that was sent: its name ("hmget", "evalsha", "pipeline", "dial"),
-	// what it took, and how it ended (redis.Nil is no error). It must not block.
+	// what it took, and how it ended. That something is not there, or that a
+	// script or a slot is to be asked for elsewhere, is no error. It must not block.
 	Done func(operation string, took time.Duration, err error)
 	// Tracer, if set, gets a span for each command, which names the command and nothing of its arguments.
 	Tracer trace.TracerProvider
@@ -105,6 +109,7 @@ type Store struct {
 	waitReplicas int
 	waitTimeout  time.Duration
 	revocable    func(provider string) bool
+	readRetries  int
 }
 
 // processor carries out one command.
@@ -132,8 +137,12 @@ func New(o Options) (*Store, error) {
 		rdb: o.client(), ring: o.Ring, scripts: loadScripts(), log: o.Log, local: o.Now,
 		prefix: o.KeyPrefix, channel: o.KeyPrefix + "events", instance: o.Instance,
 		markerLife: o.MarkerLife, waitReplicas: o.WaitReplicas, waitTimeout: o.WaitTimeout, revocable: o.Revocable,
+		readRetries: o.ReadRetries,
 	}
 	s.hot = s.rdb
+	if err := o.observe(s.rdb); err != nil {
+		return nil, errors.Join(fmt.Errorf("observing the client: %w", err), s.rdb.Close())
+	}
 	if o.Pipeline {
 		pipelines, err := s.rdb.AutoPipeline()
 		if err != nil {
@@ -150,6 +159,9 @@ func (o Options) withDefaults() Options {
 	orDuration(&o.WriteTimeout, 500*time.Millisecond) // as above
 	orDuration(&o.PoolTimeout, time.Second)           // twice a slow answer
 	orDuration(&o.WaitTimeout, o.ReadTimeout/5)       // leaves the script itself most of the time
+	if o.ReadRetries == 0 {
+		o.ReadRetries = 2 // a connection that Redis closed, and the last moment of a failover
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -224,20 +236,17 @@ func unavailable(doing string, err error) error {
 	return fmt.Errorf("%w: %s: %w", bff.ErrStore, doing, err)
 }
 
-// repeats is how often a read is tried again, after the waits given: enough for connections that Redis closed, or for
-// the last moment of a failover, and short enough for a request to wait.
-func repeats() [2]time.Duration {
-	return [2]time.Duration{10 * time.Millisecond, 50 * time.Millisecond}
-}
+const (
+	firstRetryAfter  = 10 * time.Millisecond // a connection that Redis closed is replaced in less
+	latestRetryAfter = 50 * time.Millisecond // what takes longer to pass than a few of these, a request does not wait for
+)
 
 // reading carries out a read, and repeats it where that promises something. redis.Nil is returned as it is.
 func (s *Store) reading(ctx context.Context, doing string, read func() error) error {
 	err := read()
-	for _, wait := range repeats() {
-		if err == nil || !passing(err) || !pause(ctx, wait) {
-			break
-		}
+	for wait, n := firstRetryAfter, 0; n < s.readRetries && err != nil && passing(err) && pause(ctx, wait); n++ {
 		err = read()
+		wait = latestRetryAfter
 	}
 	if errors.Is(err, redis.Nil) {
 		return redis.Nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -39,6 +40,7 @@ var started = struct {
 }{}
 
 func TestMain(m *testing.M) {
+	store.LogClient(slog.New(slog.DiscardHandler)) // of what fails here on purpose, nobody wants to read
 	code := m.Run()
 	for _, stop := range started.stops {
 		stop()

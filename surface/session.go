@@ -20,7 +20,7 @@ type Answer struct {
 type AnsweredSession struct {
 	ID            string    `json:"id"` // the public name: worth nothing as a credential
 	CreatedAt     time.Time `json:"created_at"`
-	ExpiresIn     int       `json:"expires_in"`      // seconds to the absolute end
+	ExpiresIn     int       `json:"expires_in"`      // seconds to the latest end there can be
 	IdleExpiresIn int       `json:"idle_expires_in"` // seconds to the end unless it is used before
 	ACR           string    `json:"acr,omitempty"`
 	AuthTime      int64     `json:"auth_time,omitempty"` // seconds since 1970, as the claim of that name
@@ -34,7 +34,7 @@ func SessionAnswer(app *bff.App, s *bff.Session, now time.Time, logoutURL string
 	}
 	info := &AnsweredSession{
 		ID: s.ID(), CreatedAt: s.CreatedAt.UTC().Truncate(time.Second), ACR: s.ACR,
-		ExpiresIn: secondsLeft(now, s.AbsoluteEnd), IdleExpiresIn: secondsLeft(now, s.IdleEnd()),
+		ExpiresIn: secondsLeft(now, s.LastEnd()), IdleExpiresIn: secondsLeft(now, s.IdleEnd()),
 	}
 	if !s.AuthTime.IsZero() {
 		info.AuthTime = s.AuthTime.Unix()

@@ -43,8 +43,8 @@ type Options struct {
 	OrgClaims []string
 	// DialContext replaces the dialer, and with it what it bounds; nil is net.Dialer.
 	DialContext DialFunc
-	// Through stands around the transport of every call, for traces; nil: nothing does.
-	Through func(http.RoundTripper) http.RoundTripper
+	// Through stands around the transport of a route's calls, for metrics and traces; nil: nothing does.
+	Through func(route string, next http.RoundTripper) http.RoundTripper
 	// BodyStall is how long a request's body may pause. 0 is half a minute.
 	BodyStall time.Duration
 	// Log gets what goes wrong once an answer is on its way. nil: nowhere.
@@ -63,8 +63,7 @@ type Call struct {
 	Scheme   string // of the frontend's request: http or https
 	Host     string // of the frontend's request
 
-	RequestID   string
-	TraceParent string // W3C traceparent of the gateway's own span; "" leaves the request's
+	RequestID string
 }
 
 // Table is all routes, ready to forward. Use it from as many goroutines as you like.
@@ -77,7 +76,7 @@ type Table struct {
 	orgClaims  []string
 	bodyStall  time.Duration
 	transports map[transportKey]*http.Transport
-	through    func(http.RoundTripper) http.RoundTripper
+	through    func(string, http.RoundTripper) http.RoundTripper
 	log        *slog.Logger
 }
 
@@ -89,7 +88,7 @@ func NewTable(routes []Route, o Options) (*Table, error) {
 		transports: make(map[transportKey]*http.Transport), buffers: new(buffers), through: o.Through,
 	}
 	if t.through == nil {
-		t.through = func(r http.RoundTripper) http.RoundTripper { return r }
+		t.through = func(_ string, next http.RoundTripper) http.RoundTripper { return next }
 	}
 	if t.reserved == nil {
 		t.reserved = reservedByPrefix

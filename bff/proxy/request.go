@@ -135,7 +135,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 
 // setOwn sets what only the gateway may say. One array holds all values: this runs for every request.
 func (x *exchange) setOwn(h http.Header, via []string) {
-	values := make([]string, 0, 8) // as many as there are calls of set: it must not grow, the header holds parts of it
+	values := make([]string, 0, 7) // as many as there are calls of set: it must not grow, the header holds parts of it
 	set := func(name, value string) {
 		if value != "" {
 			values = append(values, value)
@@ -147,7 +147,6 @@ func (x *exchange) setOwn(h http.Header, via []string) {
 	set("X-Forwarded-Host", x.call.Host)
 	set("X-Forwarded-Proto", x.call.Scheme)
 	set("X-Request-Id", x.call.RequestID)
-	set("Traceparent", x.call.TraceParent)
 	set("Cookie", x.cookie)
 	set("Authorization", authorization(x.tokenTyp, x.token.Reveal()))
 }

@@ -96,7 +96,7 @@ func (t *Table) compile(r Route, dial DialFunc) (*compiled, error) {
 	c.target = tgt
 	c.proxy = &httputil.ReverseProxy{
 		Rewrite:        rewrite,
-		Transport:      retry{t.through(t.transport(c, dial))},
+		Transport:      retry{t.through(r.Name, t.transport(c, dial))},
 		ModifyResponse: cleanResponse,
 		ErrorHandler:   fail,
 		ErrorLog:       slog.NewLogLogger(t.log.With("route", r.Name).Handler(), slog.LevelWarn),

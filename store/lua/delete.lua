@@ -6,9 +6,10 @@
 -- Answers: {'nothing'}  {'spared'}  {'ended', app, sealed refresh token or '', index names}
 -- Rule 1: deletion always wins; the reason stays for whoever holds the handle, as long as the session could have lived.
 -- With 'ahead' it stays also where there is no record: one that is still on its way must find it. Rule 2: an attempt that
--- finds its own end is told what it ended. The comparison is that of bff.Marker.Applies, word by word: a record without
--- a readable "began" is ended.
+-- finds its own end is told what it ended. The comparison is that of bff.Marker.Applies, word by word, but for the
+-- clock that was set back: a record without a readable "began" is ended. Room: a deletion is the first write.
 local function remember(app, life)
+  redis.call('DEL', KEYS[4])
   redis.call('SET', KEYS[4], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. app, 'PX', string.format('%.0f', life))
 end
 
@@ -34,7 +35,9 @@ local function applies()
       return false
     end
   end
-  return (tonumber(rec[5] or '') or 0) < tonumber(ARGV[12])
+  -- What is there began before now, whatever it says: Redis's clock was set back, and nobody escapes a sign-out by that.
+  local began = math.min(tonumber(rec[5] or '') or 0, tonumber(ARGV[3]))
+  return began < tonumber(ARGV[12])
 end
 
 if ARGV[10] == 'marker' and not applies() then

@@ -4,7 +4,8 @@
 -- Answers: 1
 -- The greatest time stays. Markers that spare different groups end different sessions, so each has its own field: a
 -- later one that spares somebody must not undo an earlier one that spares nobody. Those older than the longest session
--- end nothing any more and go. Rule 4: the key lives a whole life from the last write on.
+-- end nothing any more and go. Rule 4: the key lives a whole life from the last write on. Room: a deletion is the first
+-- write, for a sign-out must work without room too.
 local function at(value)
   return tonumber(string.match(value, '^(%d+) ') or '') or 0
 end
@@ -15,6 +16,7 @@ for i = 1, #old, 2 do
   end
 end
 if at(redis.call('HGET', KEYS[1], ARGV[1]) or '') <= tonumber(ARGV[3]) then
+  redis.call('HDEL', KEYS[1], ARGV[1])
   redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[5])

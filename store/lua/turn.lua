@@ -7,7 +7,8 @@
 -- The current turn moves. So does one ahead of the record: the caller has checked that we gave it out, so a failover lost
 -- the move. The turn before gets the same successor while nobody was seen with that, and for the grace after; so late a
 -- second holder is at work. What is one older is a late duplicate for the grace after its successor was given out. All the
--- rest is reuse, however short the time since the last move: a thief moves on as often as it likes.
+-- rest is reuse, however short the time since the last move: a thief moves on as often as it likes. Room: a deletion is
+-- the first write.
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return {'gone', redis.call('GET', KEYS[2]) or ''}
 end
@@ -29,5 +30,6 @@ elseif presented == current - 2 and now <= tonumber(before) + grace then
 else
   return {'reused'}
 end
+redis.call('HDEL', KEYS[1], 'turn')
 redis.call('HSET', KEYS[1], 'turn', turn)
 return {'ok', turn}

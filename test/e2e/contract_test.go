@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -369,6 +370,9 @@ func TestContractOfASessionWithoutRefreshToken(t *testing.T) {
 		b.AccessLife, b.Omit = 2*time.Second, []string{"refresh_token"}
 	}})
 	p.in.AwaitLog("no refresh token was given, although offline_access was asked for")
+	if told := p.send(t, "GET", "/bff/session", p.withCookie(fetched)...); !regexp.MustCompile(`"expires_in":[0-2],`).MatchString(told.Body) {
+		t.Errorf("the session of a token that lasts two seconds: %s", told.Body)
+	}
 	deadline := time.Now().Add(patience)
 	got := p.send(t, "GET", "/api/orders", p.withCookie(fetched)...)
 	for ; got.Status == 200 && time.Now().Before(deadline); <-time.After(100 * time.Millisecond) {

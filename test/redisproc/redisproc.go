@@ -1,7 +1,8 @@
-// Package redisproc runs a real redis-server for tests, and does to it what happens to servers: it can be stopped,
-// killed, frozen, thawed and started again on the same port.
+// Package redisproc runs real redis-servers for tests, alone (Start), as a primary with replicas behind Sentinels
+// (StartSentinel) and as a Cluster (StartCluster), and does to them what happens to servers: they can be stopped, killed,
+// frozen, thawed and started again on the same port, fail over, and have slots moved.
 //
-// It knows the process and what is kept in it (Dump), not what the keys mean. A machine without redis-server fails the
+// It knows the processes and what is kept in them (Dump), not what the keys mean. A machine without redis-server fails the
 // test: a green run always means that Redis was there.
 //
 // The journey: Start picks a free loopback port and a temporary folder, waits until the server answers PING, and hands
@@ -31,6 +32,12 @@ const (
 	startPatience = 10 * time.Second      // a loaded machine; an idle one needs 20 ms
 	pollEvery     = 10 * time.Millisecond // redis-server tells nobody that it listens
 	portAttempts  = 5                     // another process may take the free port first
+
+	commandPatience = 5 * time.Second // of an administrator's command; a frozen server never answers
+
+	// The user of this package on a server that has users. The password protects nothing: the server is the test's.
+	admin         = "redisproc"
+	adminPassword = "redisproc-administrator"
 )
 
 // errEnded is a server that went away before it answered.
@@ -40,8 +47,17 @@ var errEnded = errors.New("redis-server ended before it answered")
 type Options struct {
 	// AppendOnly makes every write survive a kill (appendonly yes, appendfsync always).
 	AppendOnly bool
+	// TLS, if set, makes the server take TLS connections and no others.
+	TLS *TLS
+	// Users are ACL rules as ACL SETUSER takes them, such as "cloakroom on >secret ~cr:* +get". With any, the default user
+	// is off: who does not name one of them is refused.
+	Users []string
 	// Args are further command-line settings, such as "--maxmemory", "10mb".
 	Args []string
+
+	sentinel string // configuration file of a Sentinel, which is the same program
+	peers    bool   // a member of a set or a Cluster
+	cluster  bool   // a node of a Cluster
 }
 
 // Server is one redis-server process on a port that stays its own over restarts. Its methods fail the test instead of
@@ -51,6 +67,7 @@ type Server struct {
 	options Options
 	dir     string
 	port    int
+	busPort int // of a Cluster's members
 
 	mu      sync.Mutex
 	process *exec.Cmd
@@ -65,9 +82,10 @@ func Start(tb testing.TB, o Options) *Server {
 	}
 	s := &Server{tb: tb, options: o, dir: tb.TempDir()}
 	tb.Cleanup(s.Kill)
+	s.writeUsers()
 	var err error
 	for range portAttempts {
-		s.port = freePort(tb)
+		s.port, s.busPort = freePort(tb), freePort(tb)
 		if err = s.launch(); err == nil {
 			return s
 		}
@@ -106,14 +124,47 @@ func (s *Server) launch() error {
 }
 
 func (s *Server) arguments() []string {
-	args := []string{
-		"--bind", "127.0.0.1", "--port", strconv.Itoa(s.port), "--dir", s.dir, "--save", "", "--dbfilename", "dump.rdb",
-		"--logfile", filepath.Join(s.dir, "redis.log"), "--daemonize", "no", "--enable-debug-command", "local",
+	listen := []string{"--port", strconv.Itoa(s.port)}
+	if s.options.TLS != nil {
+		listen = s.options.TLS.arguments(s.port)
 	}
+	args := append(listen, "--bind", "127.0.0.1", "--dir", s.dir, "--daemonize", "no",
+		"--logfile", filepath.Join(s.dir, "redis.log"))
+	if s.options.sentinel != "" {
+		return append([]string{s.options.sentinel, "--sentinel"}, args...)
+	}
+	args = append(args, "--save", "", "--dbfilename", "dump.rdb", "--enable-debug-command", "local")
 	if s.options.AppendOnly {
 		args = append(args, "--appendonly", "yes", "--appendfsync", "always")
 	}
+	if len(s.options.Users) > 0 {
+		args = append(args, "--aclfile", s.usersFile())
+	}
+	if s.options.peers {
+		args = append(args, s.peerArguments()...)
+	}
+	if s.options.cluster {
+		args = append(args, s.clusterArguments()...)
+	}
 	return append(args, s.options.Args...)
+}
+
+// usersFile is where the ACL rules stand.
+func (s *Server) usersFile() string { return filepath.Join(s.dir, "users.acl") }
+
+// writeUsers writes the ACL file: the users asked for, one for this package, and no default user.
+func (s *Server) writeUsers() {
+	s.tb.Helper()
+	if len(s.options.Users) == 0 {
+		return
+	}
+	lines := []string{"user default off", "user " + admin + " on >" + adminPassword + " ~* &* +@all"}
+	for _, rule := range s.options.Users {
+		lines = append(lines, "user "+strings.Join(strings.Fields(rule), " "))
+	}
+	if err := os.WriteFile(s.usersFile(), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
+		s.tb.Fatalf("writing ACL users: %v", err)
+	}
 }
 
 // awaitAnswer polls with PING, which a server that is still loading refuses.
@@ -144,8 +195,73 @@ func (s *Server) awaitAnswer(exited <-chan struct{}) error {
 	}
 }
 
+// client is the administrator's: one connection, nothing repeated.
 func (s *Server) client() *redis.Client {
-	return redis.NewClient(&redis.Options{Addr: s.Addr(), MaxRetries: -1, DisableIdentity: true})
+	o := &redis.Options{Addr: s.Addr(), MaxRetries: -1, DisableIdentity: true, Protocol: 2}
+	if s.options.TLS != nil {
+		o.TLSConfig = s.options.TLS.Client()
+	}
+	if len(s.options.Users) > 0 {
+		o.Username, o.Password = admin, adminPassword
+	}
+	return redis.NewClient(o)
+}
+
+// Do carries out one command as administrator and returns its answer, nil if it is empty. An error fails the test.
+func (s *Server) Do(args ...any) any {
+	s.tb.Helper()
+	got, err := s.try(args...)
+	if err != nil {
+		s.tb.Fatalf("%v at %s: %v\n%s", args, s.Addr(), err, s.log())
+	}
+	return got
+}
+
+// try is Do for what may be refused at the moment.
+func (s *Server) try(args ...any) (any, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), commandPatience)
+	defer cancel()
+	client := s.client()
+	defer client.Close()
+	got, err := client.Do(ctx, args...).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
+	}
+	return got, err
+}
+
+// Info returns the fields of a section of INFO; none while the server cannot be asked.
+func (s *Server) Info(section string) map[string]string {
+	text, err := s.try("INFO", section)
+	fields := map[string]string{}
+	if err != nil {
+		return fields
+	}
+	for line := range strings.Lines(fmt.Sprint(text)) {
+		if name, value, found := strings.Cut(strings.TrimSpace(line), ":"); found {
+			fields[name] = value
+		}
+	}
+	return fields
+}
+
+// Calls returns how often each command was carried out since the start or the last ResetCalls, by lower-case name, those
+// of scripts and of other servers included.
+func (s *Server) Calls() map[string]int {
+	calls := map[string]int{}
+	for name, text := range s.Info("commandstats") {
+		var n int
+		if _, err := fmt.Sscanf(text, "calls=%d", &n); err == nil && n > 0 {
+			calls[strings.TrimPrefix(name, "cmdstat_")] = n
+		}
+	}
+	return calls
+}
+
+// ResetCalls sets the counts of Calls to zero.
+func (s *Server) ResetCalls() {
+	s.tb.Helper()
+	s.Do("CONFIG", "RESETSTAT")
 }
 
 // Addr is host:port, the same over restarts.

@@ -11,6 +11,7 @@ const (
 	loseReply faultKind = iota
 	loseRequest
 	holdReply
+	holdRequest
 )
 
 // fault waits for one flight that match accepts.
@@ -41,6 +42,14 @@ func (p *Proxy) HoldReply(match func([]byte) bool) (held <-chan struct{}, releas
 	return f.met, func() { close(f.release) }
 }
 
+// HoldRequest keeps the next request that match accepts from the server until release is called, which is to be called
+// once. The channel closes when the request is there. A client that gives up meanwhile changes nothing: what was sent is
+// delivered, late.
+func (p *Proxy) HoldRequest(match func([]byte) bool) (held <-chan struct{}, release func()) {
+	f := p.addFault(holdRequest, match)
+	return f.met, func() { close(f.release) }
+}
+
 // Contains makes a predicate: a flight that contains text, whatever its case.
 func Contains(text string) func([]byte) bool {
 	want := bytes.ToLower([]byte(text))
@@ -66,10 +75,13 @@ func (p *Proxy) take(flight []byte) *fault {
 	return f
 }
 
-// strike is carried out when the answer is there; it tells whether the answer goes on to the client.
+// early reports whether the fault is about the request, not its answer.
+func (f *fault) early() bool { return f.kind == loseRequest || f.kind == holdRequest }
+
+// strike is carried out when what it is about is there; it tells whether that goes on.
 func (f *fault) strike(done <-chan struct{}) bool {
 	close(f.met)
-	if f.kind == loseReply {
+	if f.kind == loseReply || f.kind == loseRequest {
 		return false
 	}
 	select {

@@ -289,10 +289,8 @@ func (k *link) upward(b []byte) bool {
 	if !k.waitOpen() {
 		return false
 	}
-	f := k.note(b)
-	if f != nil && f.kind == loseRequest {
-		close(f.met)
-		return false
+	if f := k.note(b); f != nil {
+		return f.strike(k.done)
 	}
 	return true
 }
@@ -328,7 +326,8 @@ func (k *link) waitOpen() bool {
 	}
 }
 
-// note counts a chunk from the client and returns the fault it has just armed, if any.
+// note counts a chunk from the client and returns the fault about the request that it has just met, if any; one about the
+// answer is armed.
 func (k *link) note(b []byte) *fault {
 	p := k.proxy
 	p.mu.Lock()
@@ -342,8 +341,11 @@ func (k *link) note(b []byte) *fault {
 	if k.armed != nil {
 		return nil
 	}
-	k.armed = p.take(k.flight)
-	return k.armed
+	f := p.take(k.flight)
+	if f != nil && !f.early() {
+		k.armed, f = f, nil
+	}
+	return f
 }
 
 // answer notes that the server speaks and returns the fault that strikes this answer.

@@ -115,6 +115,21 @@ func TestHoldReply(t *testing.T) {
 	}
 }
 
+func TestHoldRequest(t *testing.T) {
+	server, p, c := redisThrough(t)
+	held, release := p.HoldRequest(wire.Contains("incr"))
+	answer := make(chan int64, 1)
+	go func() { answer <- c.Incr(context.WithoutCancel(t.Context()), "n").Val() }()
+	<-held
+	if got, err := server.Get("n"); err == nil {
+		t.Errorf("the work was done while the request was held: %q", got)
+	}
+	release()
+	if got := <-answer; got != 1 {
+		t.Errorf("the released request was answered with %d", got)
+	}
+}
+
 // ping asks for one PONG on a bare connection: a client library would redial in the background.
 func ping(conn net.Conn) error {
 	if _, err := io.WriteString(conn, "*1\r\n$4\r\nPING\r\n"); err != nil {

@@ -1,0 +1,134 @@
+package model_test
+
+import (
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// callGoes lets one call go, whichever.
+func (w *world) callGoes(t *rapid.T) {
+	wait()
+	all := w.gate.waiting(everything)
+	if len(all) == 0 {
+		return
+	}
+	c := all[rapid.IntRange(0, len(all)-1).Draw(t, "which")]
+	w.gate.grant(c, passes)
+	wait()
+}
+
+// callsGo lets several go, each whichever.
+func (w *world) callsGo(t *rapid.T) {
+	for range rapid.IntRange(2, 12).Draw(t, "how many") {
+		w.callGoes(t)
+	}
+}
+
+// callFaresBadly lets one call go to its fate.
+func (w *world) callFaresBadly(t *rapid.T) {
+	wait()
+	all := w.gate.waiting(func(c *call) bool { return c.kind != byBrowser && !c.late })
+	if len(all) == 0 {
+		return
+	}
+	c := all[rapid.IntRange(0, len(all)-1).Draw(t, "which")]
+	fates := []fate{unanswered, dropped, doubled, belated, slow}
+	if c.kind != toRedis {
+		fates = []fate{unanswered, refused, dropped, belated}
+	}
+	f := rapid.SampledFrom(fates).Draw(t, "fate")
+	w.say("%s: %s", c, f)
+	w.gate.grant(c, f)
+	wait()
+}
+
+// allGoesOn lets everything run, or everything but the provider's calls.
+func (w *world) allGoesOn(t *rapid.T) {
+	if rapid.Bool().Draw(t, "the provider hangs") {
+		w.settle(redisOnly)
+		return
+	}
+	w.settle(everything)
+}
+
+// timePasses moves the clock, while all goes on, or the provider hangs, or one instance hangs, or everything.
+func (w *world) timePasses(t *rapid.T) {
+	d := rapid.SampledFrom([]time.Duration{
+		time.Millisecond, 300 * time.Millisecond, time.Second, 3 * time.Second, 5 * time.Second, 8 * time.Second,
+		31 * time.Second, 51 * time.Second, tokenLife + time.Second, 6 * time.Minute, 21 * time.Minute,
+	}).Draw(t, "for")
+	ok, who := filter(everything), ""
+	switch rapid.IntRange(0, 3).Draw(t, "while") {
+	case 1:
+		ok, who = redisOnly, ", the provider hangs"
+	case 2:
+		if in := w.anyone("who hangs"); in != nil && d < time.Minute {
+			ok, who = notOf(in), ", "+in.name+" hangs"
+		}
+	case 3:
+		if d < time.Minute {
+			ok, who = func(*call) bool { return false }, ", everything hangs"
+		}
+	}
+	w.say("%s pass%s", d, who)
+	w.elapse(d, ok)
+}
+
+// weather is what happens to machines.
+func (w *world) weather(t *rapid.T) {
+	switch rapid.SampledFrom([]string{"crash", "crash", "start", "start", "outage", "deafness", "keys"}).Draw(t, "what") {
+	case "crash":
+		w.crash(t)
+	case "start":
+		for i := range w.slots {
+			if w.slots[i] == nil {
+				w.start(i)
+				w.say("%s starts", w.slots[i].name)
+				wait()
+				return
+			}
+		}
+	case "outage":
+		w.outage(!w.gate.isDown())
+	case "deafness":
+		if in := w.anyone("who"); in != nil {
+			in.setDeaf(!in.deaf)
+			w.say("%s is deaf to events: %t", in.name, in.deaf)
+		}
+	case "keys":
+		if w.stage < lastStage {
+			w.stage++
+			w.say("the keyring's next stage is handed to whoever starts")
+		}
+	}
+	wait()
+}
+
+func (w *world) crash(t *rapid.T) {
+	in := w.anyone("who")
+	if in == nil {
+		return
+	}
+	arrives := rapid.Bool().Draw(t, "what it sent arrives")
+	w.say("%s dies", in.name)
+	for i := range w.slots {
+		if w.slots[i] == in {
+			w.slots[i] = nil
+		}
+	}
+	w.kill(in, arrives)
+}
+
+// outage takes Redis away from everybody, or brings it back. It loses nothing.
+func (w *world) outage(begins bool) {
+	w.say("Redis is away: %t", begins)
+	w.gate.setDown(begins)
+	for _, in := range w.up() {
+		w.troubled(in)
+	}
+	if begins {
+		w.gate.sweep(dropped, func(c *call) bool { return c.kind == toRedis && !c.late })
+	}
+	wait()
+}
