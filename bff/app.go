@@ -35,6 +35,8 @@ type App struct {
 
 	Idle      time.Duration // a session unused for so long ends
 	Absolute  time.Duration // a session ends so long after its login, however much it is used
+	Recent    time.Duration // how recent the sign-in must be of who ends other sessions; 0 = none is
+	Most      int           // how many sessions a user may have here; 0 = any number
 	LaxCookie bool          // SameSite=Lax instead of Strict; by kind or by explicit setting
 
 	DefaultReturn    string // where a login goes that names no return target; a path

@@ -28,7 +28,7 @@ type Devices interface {
 	// Devices returns what is indexed under a target and has a record, under any index key. It does not judge idle and
 	// absolute end. An entry whose sealed part does not open has no Groups. ErrStore as ever.
 	Devices(ctx context.Context, t Target) ([]Device, error)
-	// Line up puts a stored session at the end of the line of its subject's sessions at its app, and returns those before
+	// LineUp puts a stored session at the end of the line of its subject's sessions at its app, and returns those before
 	// it, the one that has stood longest first: over all instances, of two sessions exactly one finds the other. Some that
 	// ended may stand there still; the implementation may forget those far ahead. ErrStore as ever.
 	LineUp(ctx context.Context, s *Session) ([]Lookup, error)

@@ -44,6 +44,7 @@ type Error struct {
 	Message    string        // one sentence for a person, naming no internals
 	Reason     string        // with CodeSessionEnded: a Reason of this package; otherwise empty
 	RetryAfter time.Duration // with 429 and 503: when trying again is worth it; 0 = not said
+	MaxAge     time.Duration // with CodeRecentSignIn: how long ago the sign-in may be
 	Err        error         // the cause, for the log only; may be nil
 }
 
@@ -120,4 +121,5 @@ const (
 	ReasonLoginUndone     Reason = "login_undone"     // a sign-out overtook the sign-in
 	ReasonHandleReused    Reason = "handle_reused"    // a native app's refresh handle was used again after its successor
 	ReasonCodeReplayed    Reason = "code_replayed"    // the exchange code it came from was presented a second time
+	ReasonLimit           Reason = "limit"            // newer sessions of the user at the app took its place
 )

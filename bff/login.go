@@ -81,6 +81,7 @@ type Callback struct {
 	Error  string // the error parameter: wins over a code
 	Detail string // error_description: for the log, never for a page
 	Sealed string // value of the cookie named by Flow(State); "" = the browser has none
+	Device string // what the browser says it is, in a few words: Session.Device
 }
 
 // Login is a login that succeeded.
@@ -111,7 +112,7 @@ func (e *LoginError) Unwrap() error { return e.Err }
 func (e *Engine) CompleteLogin(ctx context.Context, app *App, cb Callback) (*Login, error) {
 	var s *Session
 	tx, err := e.complete(ctx, app, cb, func(ctx context.Context, tx *transaction, g *Grant) (err error) {
-		s, err = e.establish(ctx, app, tx, g)
+		s, err = e.establish(ctx, app, tx, g, cb.Device)
 		return err
 	})
 	if err != nil {
@@ -212,13 +213,19 @@ func (e *Engine) exchange(ctx context.Context, app *App, tx *transaction, cb Cal
 
 // establish stores the session of a good grant, unless a sign-out overtook it, and ends the one it replaces. Every way
 // out stores the tokens, or revokes them where that ends nothing else.
-func (e *Engine) establish(ctx context.Context, app *App, tx *transaction, g *Grant) (*Session, error) {
+func (e *Engine) establish(
+	ctx context.Context, app *App, tx *transaction, g *Grant, device string,
+) (*Session, error) {
 	// A new root at every login, never one that a client offered (session fixation).
 	s := e.newSession(app, NewRoot(), e.pending(app, tx, g))
+	s.Device = device
 	old, err := e.replaced(ctx, app, tx)
 	if err == nil {
 		e.joinGroups(app, s, old)
 		err = e.admit(ctx, s)
+	}
+	if err == nil {
+		err = e.holdToMost(ctx, app, s, old)
 	}
 	if err != nil {
 		e.undo(s, CodeOf(err) == CodeLoginSignedOut || !e.endangers(app, tx, s, old))

@@ -251,7 +251,7 @@ func (e *Engine) takeOut(ctx context.Context, name string) (*ticket, error) {
 	case errors.Is(err, ErrUsed):
 		return nil, &Error{Code: CodeGone, Message: "This sign-out link was used already, or is too old."}
 	case err != nil:
-		return nil, storeError("taking a logout ticket", err)
+		return nil, e.refused(ctx, nil, "", err) // an outage, or sealed by an instance with a newer key
 	case json.Unmarshal(value, &t) != nil:
 		return nil, errForeignTicket()
 	}

@@ -95,6 +95,7 @@ type Redemption struct {
 	Code        Root
 	Verifier    string
 	RedirectURI string
+	Device      string // what the app says it runs on, in a few words: Session.Device
 }
 
 // CompleteNativeLogin redeems the callback of a native app's login: as CompleteLogin, but no session begins yet.

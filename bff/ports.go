@@ -15,6 +15,7 @@ type Ports struct {
 	Events    Events
 	Turns     Turns // of native sessions
 	Codes     Codes // of native logins
+	Devices   Devices
 	Providers func(appID string) Provider
 }
 
@@ -84,7 +85,8 @@ type OneTime interface {
 	Use(ctx context.Context, kind, name, attempt string, ttl time.Duration) error
 	// Put keeps a value for one Take.
 	Put(ctx context.Context, kind, name string, value []byte, ttl time.Duration) error
-	// Take returns the value and forgets it; ErrUsed if it is unknown, taken or too old.
+	// Take returns the value and forgets it; ErrUsed if it is unknown, taken or too old. After ErrKeyUnknown it is as good as
+	// before: another instance may be able to open it.
 	Take(ctx context.Context, kind, name string) ([]byte, error)
 }
 

@@ -26,7 +26,11 @@ func (e *Engine) Redeem(ctx context.Context, app *App, r Redemption) (*Session, 
 		return nil, grantRejected(nil)
 	}
 	s := e.sessionOf(app, root, p)
-	if err := e.admit(ctx, s); err != nil {
+	s.Device = r.Device
+	if err = e.admit(ctx, s); err == nil {
+		err = e.holdToMost(ctx, app, s, nil)
+	}
+	if err != nil {
 		code := CodeOf(err)
 		over := code == CodeLoginSignedOut || code == CodeSessionEnded
 		e.undo(s, over || app.Provider.RevocationSparesGrant)

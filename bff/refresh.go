@@ -73,9 +73,30 @@ func (e *Engine) landed(ctx context.Context, app *App, s *Session) (TokenSet, er
 			return TokenSet{}, err
 		}
 	}
-	if fromMemory && f.err == nil && !f.tokens.usable(e.now()) {
+	switch {
+	case f.err != nil || f.tokens.usable(e.now()):
+		return f.tokens, f.err
+	case fromMemory:
 		// Nothing newer can be had before the save: a refresh from memory would put two unsaved rotations at stake.
 		return TokenSet{}, storeError("using refreshed tokens", errUnsaved)
+	default:
+		return e.landedLate(ctx, app, s)
+	}
+}
+
+// landedLate is for tokens that ended while they were waited for: this process, or the one that refreshed, stood still.
+// The session as it is now has its turn, once.
+func (e *Engine) landedLate(ctx context.Context, app *App, s *Session) (TokenSet, error) {
+	s, err := e.Session(ctx, app, s.Root)
+	if err != nil {
+		return TokenSet{}, err
+	}
+	if s.Tokens.usable(e.now()) {
+		return s.Tokens, nil
+	}
+	f := e.join(ctx, app, s)
+	if err := f.wait(ctx); err != nil {
+		return TokenSet{}, err
 	}
 	return f.tokens, f.err
 }

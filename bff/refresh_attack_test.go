@@ -283,3 +283,35 @@ func TestSessionThatEndsDuringItsRefreshStaysEnded(t *testing.T) {
 		})
 	}
 }
+
+// slowSave is a store whose first answer to a save comes when all is over.
+type slowSave struct {
+	bff.Leases
+	saved, gate chan struct{}
+	once        atomic.Bool
+}
+
+func (l *slowSave) Save(ctx context.Context, s *bff.Session, attempt string, g *bff.Grant) error {
+	err := l.Leases.Save(ctx, s, attempt, g)
+	if l.once.CompareAndSwap(false, true) {
+		close(l.saved)
+		<-l.gate
+	}
+	return err
+}
+
+// A process stood still after its save, for longer than the new token lived: that token is no answer any more.
+func TestTokenThatEndedWhileItWasWaitedForIsRenewed(t *testing.T) {
+	w := newWorld(t)
+	slow := &slowSave{saved: make(chan struct{}), gate: make(chan struct{})}
+	a := w.instance(func(p *bff.Ports) { slow.Leases = p.Leases; p.Leases = slow })
+	root := w.login(a)
+	w.expire()
+	answered := w.need(root, 1, a)
+	<-slow.saved
+	w.clock.move(5 * time.Minute)
+	close(slow.gate)
+	if r := <-answered; r.err != nil || r.access != "access-3" {
+		t.Errorf("got %q, %v; want a token that lives", r.access, r.err)
+	}
+}

@@ -58,6 +58,10 @@ type Session struct {
 	Sent       *SentMark
 
 	Turn Turn // of a native session; zero for a cookie
+
+	// Device is a short text of what it runs on, for the list of the user's sessions: written at the login, and not read
+	// back with the session.
+	Device string
 }
 
 // ID is the session's public name.

@@ -148,7 +148,7 @@ func (w *world) instance(wrap ...func(*bff.Ports)) *instance {
 		RefreshWaiting:    note(s, func(bff.SessionEvent) { s.waits++ }),
 	}
 	ports := bff.Ports{
-		Records: st, Leases: st, Markers: st, OneTime: st, Events: st, Turns: st, Codes: st,
+		Records: st, Leases: st, Markers: st, OneTime: st, Events: st, Turns: st, Codes: st, Devices: st,
 		Providers: func(string) bff.Provider { return w.idp },
 	}
 	for _, f := range wrap {

@@ -29,6 +29,7 @@ const (
 	burstSpan  = 10 * time.Second
 	burstSpent = 20               // different sessions within the span …
 	burstShare = 2                // … and more than one answer in so many
+	burstWait  = time.Second      // for so long the first of many wait for the others: a user notices no more of it
 	burstHold  = 30 * time.Second // for so long no session is ended by a spent token
 	burstSlow  = 5 * time.Minute  // and so much longer at most burstSpent of them per span
 )
@@ -149,38 +150,79 @@ type burst struct {
 
 type verdict struct {
 	at       time.Time
+	client   string
 	session  bff.Lookup
 	spent    bool
 	honoured bool
 }
 
 // good counts a refresh that succeeded.
-func (b *burst) good(now time.Time, session bff.Lookup) {
+func (b *burst) good(now time.Time, client string, session bff.Lookup) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.trim(now)
-	b.answers = append(b.answers, verdict{at: now, session: session})
+	b.answers = append(b.answers, verdict{at: now, client: client, session: session})
 }
 
-// spent counts a refused refresh token and reports whether it may end its session, and whether a burst began with it.
-func (b *burst) spent(now time.Time, session bff.Lookup) (honoured, began bool) {
+// spent counts a refused refresh token. Whether it may end its session is judged when it has been heard what becomes of
+// those that are on their way.
+func (b *burst) spent(now time.Time, client string, session bff.Lookup) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.trim(now)
-	b.answers = append(b.answers, verdict{at: now, session: session, spent: true})
+	b.answers = append(b.answers, verdict{at: now, client: client, session: session, spent: true})
+}
+
+// judge reports whether a spent token that was counted may end its session, and whether a burst began with it.
+func (b *burst) judge(now time.Time, client string, session bff.Lookup) (honoured, began bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	switch {
 	case now.Before(b.held):
 		return false, false
 	case now.Before(b.slow):
 		honoured = b.honoured() < burstSpent
-	case b.bursting():
+	case b.bursting("") || b.bursting(client):
 		b.held, b.slow = now.Add(burstHold), now.Add(burstHold+burstSlow)
 		return false, true
 	default:
 		honoured = true
 	}
-	b.answers[len(b.answers)-1].honoured = honoured
+	for i, a := range b.answers {
+		if a.session == session && a.spent {
+			b.answers[i].honoured = honoured
+		}
+	}
 	return honoured, false
+}
+
+// undecided reports whether what is on its way, so many calls, could still make a burst of what was counted.
+func (b *burst) undecided(now time.Time, client string, underway int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if now.Before(b.slow) || b.bursting("") || b.bursting(client) {
+		return false
+	}
+	sessions, _, _ := b.count("")
+	return sessions+underway >= burstSpent
+}
+
+// verdict counts a spent token and says whether it may end its session, and whether a burst began with it. One that comes
+// alone is judged at once. Where many are refused at the same moment the first ones wait a little for the others: they
+// are no more spent than those.
+func (g *gate) verdict(ctx context.Context, now func() time.Time, client string, session bff.Lookup) (honoured, began bool) {
+	g.burst.spent(now(), client, session)
+	ctx, cancel := context.WithTimeout(ctx, burstWait)
+	defer cancel()
+	tick := time.NewTicker(burstWait / 100)
+	defer tick.Stop()
+	for g.burst.undecided(now(), client, len(g.refreshes)) && ctx.Err() == nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+	return g.burst.judge(now(), client, session)
 }
 
 func (b *burst) trim(now time.Time) {
@@ -191,15 +233,27 @@ func (b *burst) trim(now time.Time) {
 	b.answers = b.answers[old:]
 }
 
-func (b *burst) bursting() bool {
-	sessions, spent := make(map[bff.Lookup]bool), 0
+// count counts the answers about one client, "" for all: the sessions whose token was spent, spent tokens, and answers.
+func (b *burst) count(client string) (sessions, spent, answers int) {
+	of := make(map[bff.Lookup]bool)
 	for _, a := range b.answers {
+		if client != "" && a.client != client {
+			continue
+		}
+		answers++
 		if a.spent {
-			sessions[a.session] = true
+			of[a.session] = true
 			spent++
 		}
 	}
-	return len(sessions) >= burstSpent && spent*burstShare > len(b.answers)
+	return len(of), spent, answers
+}
+
+// bursting reports whether the tokens of one client, "" for all, are refused as only a provider's own trouble makes it: the
+// good answers to one app do not speak for another one, whose registration may be what was lost.
+func (b *burst) bursting(client string) bool {
+	sessions, spent, answers := b.count(client)
+	return sessions >= burstSpent && spent*burstShare > answers
 }
 
 func (b *burst) honoured() (n int) {

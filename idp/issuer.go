@@ -83,7 +83,7 @@ type Settings struct {
 	RootCAs      *x509.CertPool // who signs the provider's certificate; nil for the system's
 	// DialContext reaches the provider; nil dials directly, or by the proxy that the environment names.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
-	// Through stands around the transport of every call, for traces; nil: nothing does. It may not repeat a call.
+	// Through stands around the transport of every call, for metrics and traces; nil: nothing does. It may not repeat a call.
 	Through func(http.RoundTripper) http.RoundTripper
 }
 

@@ -27,7 +27,7 @@ func (c *Client) Refresh(ctx context.Context, s *bff.Session) (*bff.Grant, error
 	if refused != nil {
 		return nil, c.refreshError(ctx, s, refused)
 	}
-	c.is.gate.burst.good(c.is.now(), s.Lookup)
+	c.is.gate.burst.good(c.is.now(), c.set.ClientID, s.Lookup)
 	grant, err := c.renewed(ctx, s, got)
 	if err != nil {
 		// The session ends by what came: nobody may use these tokens.
@@ -43,7 +43,7 @@ func (c *Client) refreshError(ctx context.Context, s *bff.Session, r *refusal) e
 	if r.outcome != bff.OutcomeSpent {
 		return e
 	}
-	honoured, began := c.is.gate.burst.spent(c.is.now(), s.Lookup)
+	honoured, began := c.is.gate.verdict(ctx, c.is.now, c.set.ClientID, s.Lookup)
 	if began {
 		c.is.alarm(ctx, "burst of spent refresh tokens", fmt.Errorf("client %s: %w", c.set.ClientID, r.err))
 	}

@@ -379,14 +379,29 @@ func TestRenewalMarginsScaleAndSpread(t *testing.T) {
 	}
 }
 
+// Renewals fill their own share of the places and no more: whoever signs in meanwhile does not wait behind them, and codes,
+// which anybody can bring, leave room for renewals in turn.
+//
+// shows REF-SOFT
 func TestCallsAtOnceAreBounded(t *testing.T) {
+	renew := func(t *testing.T, p *provider, c *idp.Client) error {
+		_, err := c.Refresh(t.Context(), p.session())
+		return err
+	}
+	login := func(t *testing.T, _ *provider, c *idp.Client) error { _, err := exchange(t, c); return err }
+	t.Run("a storm with renewals", func(t *testing.T) { storm(t, renew, login) })
+	t.Run("a storm with codes", func(t *testing.T) { storm(t, login, renew) })
+}
+
+// storm holds 100 calls of one kind at the provider, and makes one of the other.
+func storm(t *testing.T, many, one func(*testing.T, *provider, *idp.Client) error) {
 	p := newProvider(t)
 	var mu sync.Mutex
 	now, most, gate, full := 0, 0, make(chan struct{}), make(chan struct{})
 	p.handle("/token", func(w http.ResponseWriter, _ *http.Request) {
 		mu.Lock()
 		if now++; now > most {
-			if most = now; most == 64 {
+			if most = now; most == 49 {
 				close(full)
 			}
 		}
@@ -401,15 +416,24 @@ func TestCallsAtOnceAreBounded(t *testing.T) {
 	var all sync.WaitGroup
 	for range 100 {
 		all.Go(func() {
-			if _, err := c.Refresh(t.Context(), p.session()); err != nil {
+			if err := many(t, p, c); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	<-full
+	all.Go(func() {
+		if err := one(t, p, c); err != nil {
+			t.Error(err)
+		}
+	})
+	select {
+	case <-full: // 48 of the many and the one
+	case <-time.After(5 * time.Second): // well below the wait for a place
+		t.Error("the one call waits behind the others")
+	}
 	close(gate)
 	all.Wait()
-	if most != 64 {
-		t.Errorf("%d calls at once, want 64", most)
+	if most != 49 {
+		t.Errorf("%d calls at once, want 49", most)
 	}
 }

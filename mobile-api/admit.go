@@ -26,11 +26,17 @@ var errNothing = errors.New("no handle presented")
 // nothing was presented, invalid_token where the handle opens nothing, invalid_request where it is not clear what was
 // meant. It needs no CSRF header: no page can make a browser send what it does not know.
 func (s *Surface) Admit(_ http.ResponseWriter, r *http.Request) (*bff.App, *bff.Session, error) {
+	app, session, err := s.admitted(r)
+	return s.touched(r, app, session, err)
+}
+
+// admitted is Admit without activity.
+func (s *Surface) admitted(r *http.Request) (*bff.App, *bff.Session, error) {
 	app, session, err := s.admit(r)
 	if errors.Is(err, errNothing) {
 		return nil, nil, s.nothing(r)
 	}
-	return s.touched(r, app, session, err)
+	return app, session, err
 }
 
 // AdmitOptional is Admit for routes that anybody may use: who presents nothing is nobody (nil). A handle that is not good
@@ -166,10 +172,7 @@ func (s *Surface) invalidRequest(r *http.Request, rule string, err error) error 
 
 // session tells who is signed in. It never moves the idle end, and an outage is never told as signed out.
 func (s *Surface) session(w http.ResponseWriter, r *http.Request) error {
-	app, session, err := s.admit(r)
-	if errors.Is(err, errNothing) {
-		return s.nothing(r)
-	}
+	app, session, err := s.admitted(r)
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,11 @@ func (s *Surface) logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	return s.tellLeft(w, r, left)
+}
+
+// tellLeft answers an app that signed out.
+func (s *Surface) tellLeft(w http.ResponseWriter, r *http.Request, left *bff.SignedOut) error {
 	answer := signedOut{Ended: true}
 	// Without a ticket (it could not be stored) the provider is not visited: the sign-out here stands.
 	if left.Ticket != "" {

@@ -12,7 +12,7 @@
 //
 // At /mobile/token the app trades code and verifier for an access handle and a refresh handle, and later each refresh
 // handle for the next two (token.go, client.go). Each call then carries the access handle in its Authorization header,
-// which Admit judges (admit.go). Last the sign-out: /mobile/revoke ends one session, /mobile/logout the SSO session, and
+// which Admit judges (admit.go). /mobile/sessions lists where else its user is signed in (devices.go). Last the sign-out: /mobile/revoke ends one session, /mobile/logout the SSO session, and
 // hands out a one-time address for the system's browser, which ends the provider's own (logout.go).
 //
 // No endpoint here takes a password or a code of the provider from an app (RFC 8252 section 8.12), and no cookie but those
@@ -39,6 +39,7 @@ const (
 	pathToken     = pathIssuer + "/token"
 	pathRevoke    = pathIssuer + "/revoke"
 	pathSession   = pathIssuer + "/session"
+	pathDevices   = pathIssuer + "/sessions"
 	pathLogout    = pathIssuer + "/logout"
 	pathLoggedOut = pathIssuer + "/logged-out"
 )
@@ -54,6 +55,9 @@ type Options struct {
 	// SessionCookie reports whether a cookie name is that of a browser app's session: such a cookie beside a handle is
 	// refused. nil: there are no browser apps.
 	SessionCookie func(name string) bool
+	// AllApps finds any app of the gateway by its id, browser apps too, for the list of a user's sessions; nil if there is
+	// none. Default: Apps.
+	AllApps func(id string) *bff.App
 }
 
 // Surface is the native surface of all native apps.
@@ -66,13 +70,17 @@ type Surface struct {
 	trace         *bff.Trace
 	limit         surface.Limit
 	sessionCookie func(name string) bool
+	allApps       func(id string) *bff.App
 }
 
 // New makes the surface.
 func New(o Options) *Surface {
 	s := &Surface{
 		origin: o.PublicURL, issuer: o.PublicURL + pathIssuer, apps: o.Apps, login: o.Login, engine: o.Engine,
-		trace: o.Trace, limit: o.Limit, sessionCookie: o.SessionCookie,
+		trace: o.Trace, limit: o.Limit, sessionCookie: o.SessionCookie, allApps: o.AllApps,
+	}
+	if s.allApps == nil {
+		s.allApps = s.app
 	}
 	if s.trace == nil {
 		s.trace = &bff.Trace{}
@@ -93,7 +101,7 @@ func (s *Surface) Endpoints() []surface.Endpoint {
 		s.form(pathCallback+"{app}", s.confirm, "same-origin, else exact Origin; a value of the form that belongs to a Strict cookie"),
 		s.form(pathLogout+"/{ticket}", s.leave, "same-origin, else exact Origin; a one-time ticket of 256 bits"),
 		get(pathMetadata, s.metadata), get(pathDiscovery, s.discovery), get(pathKeys, s.keys),
-		get(pathSession, s.session),
+		get(pathSession, s.session), get(pathDevices, s.devices), del(pathDevices, s.endOtherDevices), del(pathDevices+"/{id}", s.endDevice),
 		post(pathToken, s.oauth(s.token), "code and verifier, or refresh handle: no cookie is looked at"),
 		post(pathRevoke, s.oauth(s.revoke), "the handle itself: no cookie is looked at"),
 		post(pathLogout, s.logout, "the handle, in a header that no form can set"),
@@ -107,6 +115,13 @@ func get(at string, h surface.Handler) surface.Endpoint {
 
 func post(at string, h surface.Handler, defence string) surface.Endpoint {
 	return surface.Endpoint{Method: http.MethodPost, Path: at, Handle: surface.Only(http.MethodPost, h), Defence: defence}
+}
+
+// del is an endpoint that ends sessions. Its method and its handle are both what no form can send.
+func del(at string, h surface.Handler) surface.Endpoint {
+	return surface.Endpoint{
+		Method: http.MethodDelete, Path: at, Handle: surface.Only(http.MethodDelete, h), Defence: "the handle, in a header that no form can set",
+	}
 }
 
 // page is an endpoint that a browser opens.

@@ -109,7 +109,7 @@ func (w *world) addApp(id string, kind bff.Kind, redirects ...string) {
 		RedirectURI: gateway + "/mobile/callback/" + id, PostLogoutURI: gateway + "/mobile/logged-out",
 		Provider: &bff.ProviderPolicy{Name: "main", Issuer: issuer, SSOBy: bff.SSOBySID, RevocationSparesGrant: true},
 		Claims:   []string{"sub", "name", "email"}, StoredClaims: []string{"sub", "name", "email", "internal_role"},
-		Idle: 14 * 24 * time.Hour, Absolute: 90 * 24 * time.Hour, AccessLife: 15 * time.Minute, Grace: 30 * time.Second,
+		Idle: 14 * 24 * time.Hour, Absolute: 90 * 24 * time.Hour, AccessLife: 15 * time.Minute, Grace: 30 * time.Second, Recent: 10 * time.Minute,
 		RedirectURIs: redirects,
 	}
 }
@@ -128,7 +128,7 @@ func (w *world) engine() *bff.Engine {
 		w.t.Fatal(err)
 	}
 	return bff.NewEngine(bff.Ports{
-		Records: records{w.store, w.touched}, Leases: w.store, Markers: w.store, OneTime: w.store, Events: w.store, Turns: w.store, Codes: w.store,
+		Records: records{w.store, w.touched}, Leases: w.store, Markers: w.store, OneTime: w.store, Events: w.store, Turns: w.store, Codes: w.store, Devices: w.store,
 		Providers: func(string) bff.Provider { return w.provider },
 	}, ring, w.clock, w.trace(), bff.Limits{})
 }

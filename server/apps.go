@@ -22,11 +22,18 @@ import (
 func (s *Server) wireApps() error {
 	native := make(map[string]*bff.App)
 	policies := make(map[string]surface.LoginPolicy)
+	all := make(map[string]*bff.App) // complete before the first request
+	s.apps = func(id string) *bff.App { return all[id] }
 	for id, a := range s.cfg.Apps {
 		app := s.app(id, a)
+		all[id] = app
 		p := s.idps[a.Provider]
+		keys, err := clientKeys(a, s.cfg.Providers[a.Provider])
+		if err != nil {
+			return fmt.Errorf("apps.%s: %w", id, err)
+		}
 		p.clients[id] = p.issuer.Client(idp.ClientSettings{
-			ClientID: a.ClientID, Secret: secret(a.ClientSecret), RedirectURI: app.RedirectURI,
+			ClientID: a.ClientID, Secret: secret(a.ClientSecret), Keys: keys, RedirectURI: app.RedirectURI,
 			Scopes: a.Scopes, StoredClaims: app.StoredClaims,
 		})
 		policies[id] = loginPolicy(a, s.cfg.Providers[a.Provider])
@@ -50,8 +57,8 @@ func (s *Server) addBrowser(app *bff.App, files config.Static, policy surface.Lo
 	if err != nil {
 		return err
 	}
-	front := spa.New(spa.Options{App: app, Engine: s.engine, Trace: s.trace, Login: policy, Limit: s.limit})
-	st.app, st.face = app, browser{front, app}
+	front := spa.New(spa.Options{App: app, Engine: s.engine, Trace: s.trace, Login: policy, Limit: s.limit, Apps: s.apps})
+	st.app, st.face, st.keys = app, browser{front, app}, s.publishOf(app)
 	if files.Dir == "" && files.URL == "" {
 		return nil
 	}
@@ -76,10 +83,11 @@ func (s *Server) addNative(apps map[string]*bff.App, policies map[string]surface
 	if err != nil {
 		return fmt.Errorf("public.url: %w", err)
 	}
+	st.keys = s.publishNative()
 	st.face = native{
 		Surface: mobileapi.New(mobileapi.Options{
 			PublicURL: base, Apps: apps, Login: policies, Engine: s.engine, Trace: s.trace, Limit: s.limit,
-			SessionCookie: s.sessionCookie,
+			SessionCookie: s.sessionCookie, AllApps: s.apps,
 		}),
 		ids:      slices.Sorted(maps.Keys(apps)),
 		formTime: s.formTime(),
@@ -108,7 +116,8 @@ func (s *Server) app(id string, a *config.App) *bff.App {
 		Provider: s.idps[a.Provider].policy, ClientID: a.ClientID,
 		RedirectURI: at.RedirectURI, PostLogoutURI: at.PostLogoutURI,
 		Claims: a.Claims, StoredClaims: storedClaims(id, a, s.cfg.Routes),
-		Idle: a.Session.Idle, Absolute: a.Session.Absolute, LaxCookie: a.Session.SameSite == "lax",
+		Idle: a.Session.Idle, Absolute: a.Session.Absolute, Recent: a.Session.Recent, Most: a.Session.Most,
+		LaxCookie:     a.Session.SameSite == "lax",
 		DefaultReturn: a.Login.DefaultReturn, PostLogoutReturn: a.PostLogout,
 	}
 	if a.Native() {

@@ -32,7 +32,7 @@ const (
 	clockEnd    = time.Hour
 	clockToken  = 5 * time.Minute // life of an access token
 	clockGrace  = 30 * time.Second
-	clockAccess = 2 * time.Minute // life of an access handle
+	clockAccess = 6 * time.Minute // life of an access handle
 )
 
 // clocks says how far each clock of a world is off the true time.
@@ -52,9 +52,10 @@ type clockWorld struct {
 	logs    [2]*lines
 	user    string
 
-	mu  sync.Mutex
-	now time.Time
-	off clocks
+	ticking bool // time passes by itself
+	mu      sync.Mutex
+	now     time.Time
+	off     clocks
 }
 
 // newClocks makes the world. measured: its servers have looked at Redis's clock.
@@ -62,19 +63,39 @@ func newClocks(t *testing.T, off clocks, measured bool) *clockWorld {
 	t.Helper()
 	w := &clockWorld{t: t, off: off, now: time.Now().Truncate(time.Second), redis: miniredis.RunT(t), user: "usr_1001"}
 	w.redis.SetTime(w.now.Add(off.redis))
-	w.provide()
-	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") }))
-	t.Cleanup(api.Close)
-	dir := keyed(t)
-	for i, own := range []func(clocks) time.Duration{
-		func(c clocks) time.Duration { return c.a }, func(c clocks) time.Duration { return c.b },
-	} {
-		w.serve(i, dir, api.URL, own)
-	}
+	w.start([2]func() time.Time{
+		func() time.Time { return w.at(func(c clocks) time.Duration { return c.a }) },
+		func() time.Time { return w.at(func(c clocks) time.Duration { return c.b }) },
+	})
 	if measured {
 		w.measure()
 	}
 	return w
+}
+
+// newTicking makes a world in which time passes by itself; set may change what the first server takes for it.
+func newTicking(t *testing.T, set func(time.Time) time.Time) *clockWorld {
+	t.Helper()
+	w := &clockWorld{t: t, redis: miniredis.RunT(t), user: "usr_1001", ticking: true, off: clocks{a: 3 * time.Second, b: -4 * time.Second}}
+	w.start([2]func() time.Time{
+		func() time.Time { return set(time.Now().Add(w.off.a)) },
+		func() time.Time { return time.Now().Add(w.off.b) },
+	})
+	w.measure()
+	return w
+}
+
+// start makes the provider, an API, and the servers with their clocks.
+func (w *clockWorld) start(own [2]func() time.Time) {
+	w.t.Helper()
+	t := w.t
+	w.provide()
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") }))
+	t.Cleanup(api.Close)
+	dir := keyed(t)
+	for i, now := range own {
+		w.serve(i, dir, api.URL, now)
+	}
 }
 
 func (w *clockWorld) provide() {
@@ -98,7 +119,7 @@ func (w *clockWorld) provide() {
 }
 
 // serve starts one of the servers, which does not look at Redis's clock by itself.
-func (w *clockWorld) serve(i int, dir, api string, own func(clocks) time.Duration) {
+func (w *clockWorld) serve(i int, dir, api string, now func() time.Time) {
 	w.t.Helper()
 	cfg, err := config.Parse(filepath.Join(dir, "cloakroom.yaml"), []byte(fmt.Sprintf(`
 public: {url: "https://gw.example.com", listen: "127.0.0.1:0"}
@@ -132,7 +153,7 @@ routes:
 	}
 	w.logs[i] = new(lines)
 	s, err := server.New(cfg, server.Options{
-		Now: func() time.Time { return w.at(own) }, Log: slog.New(slog.NewJSONHandler(w.logs[i], nil)),
+		Now: now, Log: slog.New(slog.NewJSONHandler(w.logs[i], nil)),
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -146,6 +167,9 @@ routes:
 func (w *clockWorld) at(of func(clocks) time.Duration) time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.ticking {
+		return time.Now()
+	}
 	return w.now.Add(of(w.off))
 }
 
@@ -242,7 +266,6 @@ type visitor struct {
 
 func (w *clockWorld) visitor() *visitor { return &visitor{w, map[string]string{}, map[string]string{}} }
 
-
 // fetch calls as the app's script does.
 func (v *visitor) fetch(at int, method, target string, fields ...string) reply {
 	v.w.t.Helper()
@@ -329,12 +352,20 @@ func (v *visitor) over(at int, when, code string) {
 	}
 }
 
-// field returns a field of the only record there is.
-func (w *clockWorld) field(name string) string {
+// records names what is kept of sessions.
+func (w *clockWorld) records() (names []string) {
 	for _, key := range w.redis.Keys() {
 		if strings.HasPrefix(key, "cr:s:{") && strings.HasSuffix(key, "}") {
-			return w.redis.HGet(key, name)
+			names = append(names, key)
 		}
+	}
+	return names
+}
+
+// field returns a field of the only record there is.
+func (w *clockWorld) field(name string) string {
+	for _, key := range w.records() {
+		return w.redis.HGet(key, name)
 	}
 	return ""
 }
@@ -393,9 +424,10 @@ func (w *clockWorld) code(at int) url.Values {
 	}
 }
 
+// must is for requests whose address is the provider's own.
 func must(r *http.Request, err error) *http.Request {
 	if err != nil {
-		panic(err) // the address is the provider's own
+		panic(err)
 	}
 	return r
 }

@@ -18,6 +18,7 @@ import (
 
 	"cloakroom/bff"
 	"cloakroom/server/config"
+	"cloakroom/server/telemetry"
 	"cloakroom/store"
 )
 
@@ -110,7 +111,7 @@ func (c *serveCommand) Run(w *world) error {
 	tuneGC(w.env)
 	log := slog.New(slog.NewJSONHandler(w.stderr, &slog.HandlerOptions{Level: level}))
 	store.LogClient(log)
-	s, err := New(cfg, Options{Log: log})
+	s, err := New(cfg, Options{Log: log, Traces: traces(w, log)})
 	if err != nil {
 		return err
 	}
@@ -122,6 +123,25 @@ func (c *serveCommand) Run(w *world) error {
 		return &loggedError{err}
 	}
 	return nil
+}
+
+// traces makes what the environment asks for; nil where it asks for none, or for what cannot be had: the gateway serves
+// without, and says so.
+func traces(w *world, log *slog.Logger) *telemetry.Traces {
+	wanted, err := telemetry.Wanted(w.env)
+	if err == nil && !wanted {
+		return nil
+	}
+	var t *telemetry.Traces
+	if err == nil {
+		telemetry.LogTracing(log)
+		t, err = telemetry.NewTraces(w.ctx, version())
+	}
+	if err != nil {
+		log.Error("traces are off", "error", err.Error())
+		return nil
+	}
+	return t
 }
 
 // tuneGC lets the heap grow to five times what lives before it is collected: the gateway keeps next to nothing between
@@ -152,7 +172,8 @@ func (c *checkCommand) Run(w *world) error {
 	defer s.Close()
 	fmt.Fprintf(w.stdout, "%s is good: %d app(s), %d provider(s), %d route(s)\n",
 		c.Config, len(cfg.Apps), len(cfg.Providers), len(cfg.Routes))
-	fmt.Fprintf(w.stdout, "sealing key %s seals; %s open\n", cfg.SealingKeys[0].ID, keyIDs(cfg.SealingKeys))
+	tellKeys(w.stdout, cfg)
+	tellClientKeys(w.stdout, cfg)
 	for _, n := range unserved(cfg) {
 		fmt.Fprintln(w.stdout, "note:", n)
 	}
@@ -162,12 +183,19 @@ func (c *checkCommand) Run(w *world) error {
 	return s.checkOnline(w)
 }
 
-func keyIDs(keys []*config.Key) string {
-	var ids []string
-	for _, k := range keys {
-		ids = append(ids, k.ID)
+// tellClientKeys says of each app that has keys which one signs: the step of a rotation that it is at.
+func tellClientKeys(out io.Writer, cfg *config.Config) {
+	for _, id := range sortedKeys(cfg.Apps) {
+		keys := cfg.Apps[id].ClientKeys
+		if len(keys) == 0 {
+			continue
+		}
+		var ids []string
+		for _, k := range keys {
+			ids = append(ids, k.ID)
+		}
+		fmt.Fprintf(out, "client key %s of app %s signs; %s published\n", keys[0].ID, id, strings.Join(ids, ", "))
 	}
-	return strings.Join(ids, ", ")
 }
 
 // checkOnline asks Redis and the providers, all of them, before it says what is wrong.
@@ -209,6 +237,9 @@ func (c *urlsCommand) Run(w *world) error {
 		fmt.Fprintf(w.stdout, "  redirect (post-login)    %s\n", to.RedirectURI)
 		fmt.Fprintf(w.stdout, "  post-logout redirect     %s\n", to.PostLogoutURI)
 		fmt.Fprintf(w.stdout, "  back-channel logout      %s\n", to.BackchannelLogoutURI)
+		if to.JWKSURI != "" {
+			fmt.Fprintf(w.stdout, "  public keys (jwks_uri)   %s\n", to.JWKSURI)
+		}
 		if to.InitiateLoginURI != "" {
 			fmt.Fprintf(w.stdout, "  initiate login           %s\n", to.InitiateLoginURI)
 		}
@@ -234,10 +265,20 @@ func (c *configPrintCommand) Run(w *world) error {
 	return cfg.Print(w.stdout)
 }
 
-type keygenCommand struct{}
+type keygenCommand struct {
+	Signing string `enum:",es256,eddsa,ps256" default:"" help:"Print a private key for client_keys instead, in PEM: es256, eddsa or ps256."`
+}
 
-// Run prints a new key on one line.
-func (*keygenCommand) Run(w *world) error {
+// Run prints a new key: on one line, or in PEM.
+func (c *keygenCommand) Run(w *world) error {
+	if c.Signing != "" {
+		key, err := newSigningKey(c.Signing)
+		if err != nil {
+			return err
+		}
+		_, err = w.stdout.Write(key)
+		return err
+	}
 	var key [bff.KeyBytes]byte
 	_, _ = rand.Read(key[:]) // never fails: the runtime stops the process instead
 	_, err := fmt.Fprintln(w.stdout, base64.RawURLEncoding.EncodeToString(key[:]))

@@ -123,9 +123,61 @@ func TestDocsListEveryMetric(t *testing.T) {
 		}
 	})
 	slices.Sort(have)
-	if diff := cmp.Diff(names(tableOf(t, "Metrics")), have); diff != "" {
-		t.Errorf("docs/endpoints.md (-docs +code):\n%s", diff)
+	if diff := cmp.Diff(firstCells(t, "## Metrics"), have); diff != "" {
+		t.Errorf("docs/operations.md (-docs +code):\n%s", diff)
 	}
+}
+
+// What an operator is to do about each outcome of a refresh is told.
+func TestDocsAdviseOnEveryOutcome(t *testing.T) {
+	if diff := cmp.Diff(firstCells(t, "### Outcomes of a refresh"), constants(t, "Outcome", "../bff")); diff != "" {
+		t.Errorf("docs/operations.md (-docs +code):\n%s", diff)
+	}
+}
+
+// Every alarm is a fixed text, so that it can be a metric's label, and stands in the docs.
+func TestDocsListEveryAlarm(t *testing.T) {
+	var have []string
+	for _, dir := range []string{"../bff", "../idp", "../store", "../surface", "../spa", "../mobile-api", "."} {
+		inspect(t, dir, func(n ast.Node) {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || !slices.Contains([]string{"alarm", "Alarm", "beside"}, called(call)) || len(call.Args) < 3 {
+				return
+			}
+			what, fixed := call.Args[len(call.Args)-2], false
+			if text, ok := literal(what); ok {
+				have, fixed = append(have, text), true
+			}
+			if name, ok := what.(*ast.Ident); !fixed && (!ok || name.Name != "what") { // "what" is one that is handed on
+				t.Errorf("%s: an alarm whose text is not fixed: %T", dir, what)
+			}
+		})
+	}
+	slices.Sort(have)
+	if diff := cmp.Diff(firstCells(t, "## Alarms"), slices.Compact(have)); diff != "" {
+		t.Errorf("docs/operations.md (-docs +code):\n%s", diff)
+	}
+}
+
+// called is the name of the method or function that a call calls.
+func called(call *ast.CallExpr) string {
+	switch f := call.Fun.(type) {
+	case *ast.SelectorExpr:
+		return f.Sel.Name
+	case *ast.Ident:
+		return f.Name
+	}
+	return ""
+}
+
+// firstCells are those of the table under a heading of docs/operations.md, sorted.
+func firstCells(t *testing.T, heading string) (all []string) {
+	t.Helper()
+	for _, row := range tableIn(t, "../docs/operations.md", heading) {
+		all = append(all, row[0])
+	}
+	slices.Sort(all)
+	return all
 }
 
 func TestDocsListEverySecurityEvent(t *testing.T) {

@@ -37,7 +37,7 @@ func (s *Server) limit(ctx context.Context, rule string, r *http.Request) error 
 	ok, wait, err := s.store.Allow(ctx, rule, addressBlock(telemetry.AccessOf(r.Context()).ClientIP), rateOf(rule))
 	switch {
 	case err != nil:
-		s.log.Warn("rate limits cannot be asked", "error", err.Error())
+		s.log.Debug("rate limits cannot be asked", "error", err.Error()) // the outage is told once, not per request
 		return nil
 	case ok:
 		return nil

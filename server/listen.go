@@ -197,6 +197,18 @@ func (s *Server) stop(front, back *http.Server) error {
 	return err
 }
 
+// flushTime is how long the last spans may take to reach their collector: the drain and what follows it stay below 30 s.
+const flushTime = time.Second
+
+// sendTraces hands over the spans of the drain. Nothing waits for a collector that is not there.
+func (s *Server) sendTraces() {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTime)
+	defer cancel()
+	if err := s.options.Traces.Close(ctx); err != nil {
+		s.log.Warn("the last traces were not sent", "error", err.Error())
+	}
+}
+
 // opsHandler is the operator's listener.
 func (s *Server) opsHandler() http.Handler {
 	checks := []ops.Check{{Name: "redis", Ask: s.askRedis}}

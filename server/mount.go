@@ -32,7 +32,7 @@ func (s *Server) mount() {
 		g := e.Host(st.host)
 		g.GET("/healthz", route("/healthz", health))
 		st.methods = map[string][]string{"/healthz": {http.MethodGet}}
-		for _, ep := range st.Endpoints() {
+		for _, ep := range append(st.Endpoints(), st.keys) {
 			at := segment.ReplaceAllString(ep.Path, "?*")
 			st.methods[at] = append(st.methods[at], ep.Method)
 			g.Add(ep.Method, echoPath(ep.Path), s.own(ep))

@@ -35,7 +35,7 @@ func (s *Server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 			ID: s.requestID(r), Began: s.options.Now(), Method: r.Method, Host: r.Host, ClientIP: c.RealIP(), Route: "none",
 		}
 		r.Host = canonicalHost(r.Host) // Echo picks the site's router by that of this very request, not of a copy
-		c.SetRequest(r.WithContext(telemetry.WithAccess(r.Context(), a)))
+		c.SetRequest(r.WithContext(s.tel.Begin(r.Context(), a, r.Header, s.options.Traces != nil && s.fromTrustedProxy(r))))
 		c.Response().Header().Set(headerRequestID, a.ID)
 		defer s.tell(c, a)
 		defer s.rescue(c, a)

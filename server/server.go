@@ -34,6 +34,8 @@ import (
 // Options are what a server is made of besides its configuration. The zero value is right for production.
 type Options struct {
 	Log *slog.Logger // default: JSON to nowhere
+	// Traces gets the spans. nil: there are none.
+	Traces *telemetry.Traces
 	// Now is the local clock. Default time.Now.
 	Now func() time.Time
 	// Limits shortens the engine's times, for tests that wait for them.
@@ -59,7 +61,8 @@ type Server struct {
 	trace  *bff.Trace
 	idps   map[string]*provider // by configured name
 	routes *proxy.Table
-	sites  map[string]*site // by host, lower case, without a default port
+	apps   func(id string) *bff.App // any that is configured; nil if there is none
+	sites  map[string]*site         // by host, lower case, without a default port
 	echo   *echo.Echo
 
 	ready      atomic.Bool
@@ -77,8 +80,8 @@ func New(cfg *config.Config, o Options) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, log: o.Log, options: o, sites: make(map[string]*site)}
 	s.serving, s.beginDrain = context.WithCancel(context.Background())
-	s.mtr = telemetry.NewMetrics(func() time.Duration { return s.store.Drift() })
-	s.tel = telemetry.New(o.Log, s.mtr)
+	s.mtr = telemetry.NewMetrics(s.asked())
+	s.tel = telemetry.New(o.Log, s.mtr, o.Traces)
 	s.trace = s.tel.Trace()
 	for _, wire := range []func() error{s.wireStore, s.wireProviders, s.wireApps, s.wireRoutes} {
 		if err := wire(); err != nil {

@@ -17,6 +17,7 @@ type site struct {
 	app     *bff.App // the browser app that lives here; nil on the gateway's own origin, where native apps call
 	origin  string
 	host    string
+	keys    surface.Endpoint    // where providers fetch the public keys of whoever lives here
 	static  surface.Handler     // what is served where no route matches; nil: nothing
 	methods map[string][]string // of the own paths, as path.Match takes them, for a 405
 }

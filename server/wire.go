@@ -15,6 +15,7 @@ import (
 	"cloakroom/bff/proxy"
 	"cloakroom/idp"
 	"cloakroom/server/config"
+	"cloakroom/server/telemetry"
 	"cloakroom/store"
 )
 
@@ -24,6 +25,23 @@ type provider struct {
 	policy  *bff.ProviderPolicy
 	issuer  *idp.Issuer
 	clients map[string]*idp.Client // by app id
+}
+
+// asked is what metrics are asked for at each scrape.
+func (s *Server) asked() telemetry.Asked {
+	return telemetry.Asked{
+		Drift:   func() time.Duration { return s.store.Drift() },
+		Pool:    func() telemetry.Pool { return telemetry.Pool(s.store.Pool()) },
+		Unsaved: func() int { return s.engine.Unsaved() },
+		Held: func() map[string]bool {
+			held := make(map[string]bool, len(s.idps))
+			for name, p := range s.idps {
+				held[name] = p.issuer.Held()
+			}
+			return held
+		},
+		Version: version(),
+	}
 }
 
 // wireStore makes the keyring, the store and the engine.
@@ -47,12 +65,13 @@ func (s *Server) wireStore() error {
 		WaitReplicas: r.WaitReplicas, WaitTimeout: r.WaitTimeout,
 		MarkerLife: longestSession(s.cfg) + time.Hour, // an hour covers every clock and every login in flight
 		Revocable:  s.revocable, Ring: ring, Now: s.options.Now, Instance: instanceName(), Log: s.log,
+		Done: s.tel.Redis(), Tracer: s.options.Traces.Redis(),
 	})
 	if err != nil {
 		return err
 	}
 	s.engine = bff.NewEngine(bff.Ports{
-		Records: s.store, Leases: s.store, Markers: s.store, OneTime: s.store, Events: s.store, Turns: s.store, Codes: s.store,
+		Records: s.store, Leases: s.store, Markers: s.store, OneTime: s.store, Events: s.store, Turns: s.store, Codes: s.store, Devices: s.store,
 		Providers: s.providerOf,
 	}, ring, s.store.Now, s.trace, s.options.Limits)
 	return nil
@@ -114,9 +133,11 @@ func (s *Server) wireProviders() error {
 		if err != nil {
 			return err
 		}
+		set := issuerSettings(name, p, roots)
+		set.Through = s.tel.Provider(name, idp.EndpointOf)
 		s.idps[name] = &provider{
 			name: name, policy: providerPolicy(name, p), clients: make(map[string]*idp.Client),
-			issuer: idp.NewIssuer(issuerSettings(name, p, roots), s.store.Now, s.log, alarm),
+			issuer: idp.NewIssuer(set, s.store.Now, s.log, alarm),
 		}
 	}
 	return nil
@@ -132,7 +153,8 @@ func providerPolicy(name string, p *config.Provider) *bff.ProviderPolicy {
 func issuerSettings(name string, p *config.Provider, roots *x509.CertPool) idp.Settings {
 	set := idp.Settings{
 		Name: name, Issuer: p.Issuer, Issuers: p.Issuers,
-		TokenAuth: p.TokenAuth, SigningAlgs: p.SigningAlgs, SIDRequired: p.SID == "required",
+		TokenAuth: p.TokenAuth, AssertionAudience: p.AssertionAudience, AssertionTyp: p.AssertionTyp,
+		SigningAlgs: p.SigningAlgs, SIDRequired: p.SID == "required",
 		IssUnannounced: p.IssUnannounced, PKCEKnown: p.PKCE == "known",
 		AccessTokenJWT: p.AccessToken == "jwt", AccessTokenAudiences: p.AccessTokenAudiences,
 		TrustedAudiences: p.TrustedAudiences, Prompt: p.Prompt, SpentShapes: p.Spent, UserInfo: p.UserInfo,
@@ -173,7 +195,7 @@ func (s *Server) wireRoutes() error {
 	}
 	var err error
 	s.routes, err = proxy.NewTable(routes, proxy.Options{
-		ReservedCookies: s.reservedCookie, OrgClaims: orgClaims[:], Log: s.log,
+		ReservedCookies: s.reservedCookie, OrgClaims: orgClaims[:], Through: s.tel.Upstream, Log: s.log,
 	})
 	return err
 }

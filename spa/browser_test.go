@@ -57,7 +57,7 @@ func newWorld(t *testing.T, change ...func(*bff.App, *surface.LoginPolicy)) *wor
 		RedirectURI: redirectURI, PostLogoutURI: origin + "/bff/logged-out",
 		Provider: &bff.ProviderPolicy{Name: "main", Issuer: issuer, SSOBy: bff.SSOBySID, RevocationSparesGrant: true},
 		Claims:   []string{"sub", "name"}, StoredClaims: []string{"sub", "name", "internal_role"},
-		Idle: 30 * time.Minute, Absolute: 12 * time.Hour, DefaultReturn: "/", PostLogoutReturn: "/goodbye",
+		Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Recent: 10 * time.Minute, DefaultReturn: "/", PostLogoutReturn: "/goodbye",
 	}
 	policy := surface.LoginPolicy{
 		Prompts: []string{"none", "login"}, ACRValues: []string{"silver", "gold"}, MaxAge: true, LoginHint: true, UILocales: true,
@@ -77,7 +77,7 @@ func newWorld(t *testing.T, change ...func(*bff.App, *surface.LoginPolicy)) *wor
 		LoginFailed:       func(_ context.Context, e bff.LoginEvent) { w.note("login: " + e.Code) },
 	}
 	engine := bff.NewEngine(bff.Ports{
-		Records: w.store, Markers: w.store, OneTime: w.store,
+		Records: w.store, Markers: w.store, OneTime: w.store, Devices: w.store,
 		Providers: func(string) bff.Provider { return w.provider },
 	}, newRing(t), w.clock, trace, bff.Limits{})
 	w.surface = spa.New(spa.Options{
@@ -371,9 +371,10 @@ func within[T any](t *testing.T, what string, c <-chan T) (got T) {
 }
 
 // is checks a status.
-func (a *answer) is(t *testing.T, what string, status int) {
+func (a *answer) is(t *testing.T, what string, status int) *answer {
 	t.Helper()
 	if a.status != status {
 		t.Errorf("%s: status %d, want %d: %.300s", what, a.status, status, a.body)
 	}
+	return a
 }

@@ -30,7 +30,7 @@ func (s *Surface) callback(w http.ResponseWriter, r *http.Request) error {
 	// Not found is not the end here: the engine refuses an answer without its transaction, and reports it as the failed
 	// login it is (RFC 6749 section 10.12).
 	mine, found := flows.Of(answer.State)
-	answer.Sealed = mine.Value
+	answer.Sealed, answer.Device = mine.Value, surface.DeviceOf(r)
 	login, err := s.engine.CompleteLogin(r.Context(), s.app, answer)
 	// Used once, also when it failed (RFC 9700 section 4.2.4): an error answer uses it up like a code does.
 	if found && !surface.MayRepeat(err) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -124,13 +125,27 @@ func (m *memory) Members(_ context.Context, t bff.Target) (found []bff.Member, e
 	leave, err := m.enter()
 	defer leave()
 	for l, s := range m.sessions {
-		for _, g := range s.Groups {
-			if t == (bff.Target{Scope: bff.ScopeSSO, Provider: s.Provider, Value: g}) {
-				found = append(found, bff.Member{Lookup: l, App: s.App, Groups: s.Groups})
-			}
+		if t.Scope == bff.ScopeSSO && t.Provider == s.Provider && slices.Contains(s.Groups, t.Value) ||
+			t == (bff.Target{Scope: bff.ScopeSubject, Provider: s.Provider, Value: s.Subject}) {
+			found = append(found, bff.Member{Lookup: l, App: s.App, Groups: s.Groups, CreatedAt: s.CreatedAt, End: s.AbsoluteEnd})
 		}
 	}
 	return found, err
+}
+
+func (m *memory) Devices(ctx context.Context, t bff.Target) (found []bff.Device, err error) {
+	members, err := m.Members(ctx, t)
+	for _, member := range members {
+		m.mu.Lock()
+		s := m.sessions[member.Lookup]
+		m.mu.Unlock()
+		found = append(found, bff.Device{Member: member, Text: s.Device, LastActive: s.LastActive, Idle: s.Idle})
+	}
+	return found, err
+}
+
+func (m *memory) LineUp(context.Context, *bff.Session) ([]bff.Lookup, error) {
+	return nil, errors.New("no app of these tests has a limit")
 }
 
 func (m *memory) Use(_ context.Context, kind, name, _ string, _ time.Duration) error {

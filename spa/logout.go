@@ -40,6 +40,11 @@ func (s *Surface) logout(w http.ResponseWriter, r *http.Request) error {
 		surface.Redirect(w, next)
 		return nil
 	}
+	return s.tellLeft(w, r, next)
+}
+
+// tellLeft answers a script that signed out with the address to open next.
+func (s *Surface) tellLeft(w http.ResponseWriter, r *http.Request, next string) error {
 	return surface.WriteJSON(w, r, http.StatusOK, struct {
 		RedirectTo string `json:"redirect_to"`
 	}{s.app.Origin + next})
@@ -106,7 +111,6 @@ func (s *Surface) signOut(w http.ResponseWriter, r *http.Request, j surface.Jar)
 	if err != nil && !surface.IsOver(err) {
 		return "", err
 	}
-	next = pathLoggedOut
 	var left *bff.SignedOut
 	if session != nil {
 		// All of the SSO session is over on every instance before this returns, whatever becomes of the browser next.
@@ -114,16 +118,22 @@ func (s *Surface) signOut(w http.ResponseWriter, r *http.Request, j surface.Jar)
 			return "", err
 		}
 	}
+	return s.leaveNow(w, j, left), nil
+}
+
+// leaveNow clears what this browser holds after a sign-out, nil if there was nothing to end, and returns the path to go on
+// to. Without a ticket (it could not be stored, or there was no session) the provider is not visited: the sign-out here
+// stands, and no ID token is put where a script could read it instead.
+func (s *Surface) leaveNow(w http.ResponseWriter, j surface.Jar, left *bff.SignedOut) (next string) {
 	s.forget(w, j)
-	// Without a ticket (it could not be stored, or there was no session) the provider is not visited: the sign-out here
-	// stands, and no ID token is put where a script could read it instead.
-	if left != nil {
-		surface.SetCookie(w, s.cookieName(surface.PartNotice), left.Notice, http.SameSiteLaxMode, bff.NoticeLife)
-		if left.Ticket != "" {
-			next = pathLogout + "/" + url.PathEscape(left.Ticket)
-		}
+	if left == nil {
+		return pathLoggedOut
 	}
-	return next, nil
+	surface.SetCookie(w, s.cookieName(surface.PartNotice), left.Notice, http.SameSiteLaxMode, bff.NoticeLife)
+	if left.Ticket == "" {
+		return pathLoggedOut
+	}
+	return pathLogout + "/" + url.PathEscape(left.Ticket)
 }
 
 // forget clears the session cookie, the logins in flight (an old tab's answer must not sign in again) and what the
@@ -152,8 +162,8 @@ func (s *Surface) leave(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case bff.CodeOf(err) == bff.CodeGone:
 		return &surface.Offer{Err: err, Actions: []surface.Action{{Label: "Back to the app", URL: s.app.DefaultReturn}}}
-	case bff.CodeOf(err) == bff.CodeStoreUnavailable:
-		return err // the ticket may be good in a moment
+	case bff.CodeOf(err) == bff.CodeStoreUnavailable, bff.CodeOf(err) == bff.CodeKeyUnknown:
+		return err // the ticket may be good in a moment, or at another instance
 	case err != nil:
 		surface.Alarm(r.Context(), s.trace, "provider's sign-out not reached", err)
 		return surface.WritePage(w, r, surface.ProviderUnreachablePage(pathLogin, s.app.DefaultReturn))

@@ -9,7 +9,7 @@
 // (landed.go).
 //
 // Then a request: Admit guards it, reads the cookie byte by byte and asks the engine for the session. /bff/session tells
-// who is signed in (session.go). Pages that only who is signed in may see are put behind Protect, which starts a sign-in by
+// who is signed in (session.go), and /bff/sessions where else its user is (devices.go). Pages that only who is signed in may see are put behind Protect, which starts a sign-in by
 // itself and never goes in circles (protect.go). Last the sign-out: /bff/logout ends the SSO session here and hands out a one-time URL
 // that ends the provider's own, whence the browser comes back to /bff/logged-out (logout.go).
 //
@@ -33,6 +33,7 @@ const (
 	pathCallback  = prefix + "callback"
 	pathSession   = prefix + "session"
 	pathExtend    = prefix + "session/extend"
+	pathDevices   = prefix + "sessions"
 	pathLogout    = prefix + "logout"
 	pathLanded    = prefix + "landed"
 	pathLoggedOut = prefix + "logged-out"
@@ -45,6 +46,8 @@ type Options struct {
 	Trace  *bff.Trace // nil: nobody listens
 	Login  surface.LoginPolicy
 	Limit  surface.Limit
+	// Apps finds any app of the gateway by its id, for the list of a user's sessions; nil if there is none. Default: App alone.
+	Apps func(id string) *bff.App
 }
 
 // Surface is the browser surface of one app.
@@ -54,11 +57,15 @@ type Surface struct {
 	trace  *bff.Trace
 	policy surface.LoginPolicy
 	limit  surface.Limit
+	apps   func(id string) *bff.App
 }
 
 // New makes the surface of one browser app.
 func New(o Options) *Surface {
-	s := &Surface{app: o.App, engine: o.Engine, trace: o.Trace, policy: o.Login, limit: o.Limit}
+	s := &Surface{app: o.App, engine: o.Engine, trace: o.Trace, policy: o.Login, limit: o.Limit, apps: o.Apps}
+	if s.apps == nil {
+		s.apps = knownApp(o.App)
+	}
 	if s.trace == nil {
 		s.trace = &bff.Trace{}
 	}
@@ -67,7 +74,7 @@ func New(o Options) *Surface {
 
 // Endpoints lists what the surface answers. Every other method at one of these paths, HEAD included, is refused.
 func (s *Surface) Endpoints() []surface.Endpoint {
-	get, post := http.MethodGet, http.MethodPost
+	get, post, del := http.MethodGet, http.MethodPost, http.MethodDelete
 	page := func(at string, h surface.Handler, defence string) surface.Endpoint {
 		return surface.Endpoint{Method: get, Path: at, Handle: surface.Only(get, surface.TopLevel(s.guardRefused, h)), Defence: defence}
 	}
@@ -80,6 +87,9 @@ func (s *Surface) Endpoints() []surface.Endpoint {
 		page(pathLoggedOut, s.loggedOut, "changes no session; state, bound to a cookie of this browser"),
 		{Method: get, Path: pathSession, Handle: surface.Only(get, s.session)},
 		{Method: post, Path: pathExtend, Handle: surface.Only(post, s.extend)},
+		{Method: get, Path: pathDevices, Handle: surface.Only(get, s.devices)},
+		{Method: del, Path: pathDevices, Handle: surface.Only(del, s.endOtherDevices)},
+		{Method: del, Path: pathDevices + "/{id}", Handle: surface.Only(del, s.endDevice)},
 		{
 			Method: post, Path: pathLogout, Handle: surface.Only(post, s.logout),
 			Defence: "by form: same-origin, else exact Origin; by fetch: the header guard",

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"cloakroom/bff"
+	"cloakroom/store"
 )
 
 // Redis's clock is set back, or a failover leads to a server whose clock is behind: all instances go back with it.
@@ -44,6 +45,24 @@ func TestAClockThatIsSetBackCostsNobodyTheirSession(t *testing.T) {
 		want(t, "save", w.Save(t.Context(), got, "a1", next(2)), nil)
 		if left := w.raw.PTTL(t.Context(), w.record(s.Lookup)).Val(); left < 50*time.Minute {
 			t.Errorf("the key lives %v, its session 59 minutes", left)
+		}
+	})
+}
+
+func TestALimitStartsAnewWhenTheClockIsSetBack(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		few := store.Rate{Count: 1, Per: time.Second, Burst: 3}
+		allow := func() bool {
+			ok, _, err := w.Allow(t.Context(), "sign-in", "192.0.2.1", few)
+			want(t, "allow", err, nil)
+			return ok
+		}
+		if !allow() || !allow() || !allow() || allow() {
+			t.Error("not three, and no more")
+		}
+		w.clock.Move(-20 * time.Minute)
+		if !allow() || !allow() || !allow() || allow() {
+			t.Error("not three, and no more, after the clock was set back")
 		}
 	})
 }

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"cloakroom/store"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
 )
 
 // listen subscribes until the test ends and returns once events arrive.
@@ -22,7 +24,13 @@ func (w *world) listen(s *store.Store) <-chan bff.Event {
 	w.t.Cleanup(func() { cancel(); running.Wait() })
 	channel := w.prefix + "events"
 	eventually(w.t, "the subscription", func() bool {
-		return w.raw.PubSubNumSub(w.t.Context(), channel).Val()[channel] == 1
+		var subscribed atomic.Int64
+		w.perServer(func(ctx context.Context, c *redis.Client) error {
+			found, err := c.PubSubNumSub(ctx, channel).Result()
+			subscribed.Add(found[channel])
+			return err
+		})
+		return subscribed.Load() == 1
 	})
 	// Redis has the subscription; with the first event the subscriber knows it too.
 	w.raw.Publish(w.t.Context(), channel, "extended warm ")

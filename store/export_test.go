@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"testing"
 
 	"cloakroom/bff"
@@ -9,6 +10,12 @@ import (
 // OpenFields gives the tests the decoder alone: fields in the order in which a read asks for them.
 func (s *Store) OpenFields(fields []string, root bff.Root) (*bff.Session, error) {
 	return s.open(fields, root, root.Lookup())
+}
+
+// SampleClock reads Redis's clock once.
+func (s *Store) SampleClock(ctx context.Context) error {
+	_, err := s.sample(ctx)
+	return err
 }
 
 // FieldsOf returns what a read of root gets from Redis.

@@ -21,7 +21,7 @@ import (
 func full(t *testing.T) (w *world, fill func()) {
 	t.Helper()
 	s := redisproc.Start(t, redisproc.Options{Args: []string{"--maxmemory-policy", "noeviction"}})
-	w = newWorld(t, server{name: "full", addr: s.Addr()})
+	w = newWorld(t, server{name: "full", addrs: []string{s.Addr()}})
 	return w, func() {
 		if err := w.raw.ConfigSet(context.WithoutCancel(t.Context()), "maxmemory", "1").Err(); err != nil {
 			t.Fatal(err)
@@ -42,7 +42,7 @@ func TestARedisThatIsFullServesThoseWhoAreSignedIn(t *testing.T) {
 	}
 	want(t, "put", w.Put(ctx, "out", "ticket", []byte("way out"), time.Minute), nil)
 	fill()
-	want(t, "forgetting the scripts", w.raw.ScriptFlush(ctx).Err(), nil)
+	w.forgetScripts()
 	must := func(doing string, do func() error) { t.Helper(); want(t, doing, do(), nil) }
 	must("read", func() error { _, err := w.Read(ctx, s.Root); return err })
 	w.clock.Move(10 * time.Minute)

@@ -28,15 +28,9 @@ type member struct {
 	Groups  []string `cbor:"3,keyasint,omitempty"`
 }
 
-// Whose members indexCalls writes: those of a session that goes on find room where there is none for a new one.
-const (
-	indexNew   = "new"
-	indexAgain = "again"
-)
-
 // indexCalls returns one script call for each index the session belongs to. The end that a member carries is the
 // absolute one, so that no lost slide lets the member of a living session pass.
-func (s *Store) indexCalls(n *bff.Session, whose string) []call {
+func (s *Store) indexCalls(n *bff.Session) []call {
 	lookup := string(lookupOf(n))
 	sealed, err := cbor.Marshal(&member{App: n.App, Created: millis(n.CreatedAt), Groups: n.Groups})
 	if err != nil {
@@ -48,7 +42,7 @@ func (s *Store) indexCalls(n *bff.Session, whose string) []call {
 	calls := make([]call, len(names))
 	for i, name := range names {
 		calls[i] = call{s.scripts.index, []string{s.indexKey(name)}, []any{
-			lookup, value, end, millis(s.Now()), indexSlack.Milliseconds(), whose,
+			lookup, value, end, millis(s.Now()), indexSlack.Milliseconds(),
 		}}
 	}
 	return calls

@@ -122,7 +122,7 @@ func (s *Store) Save(ctx context.Context, n *bff.Session, attempt string, g *bff
 	if err := verdict(got); err != nil {
 		return err
 	}
-	if err := s.runAll(ctx, s.indexCalls(n, indexAgain)); err != nil {
+	if err := s.runAll(ctx, s.indexCalls(n)); err != nil {
 		s.log.WarnContext(ctx, "index entries not added again", "session", lookup.ID(), "err", err)
 	}
 	// A sign-out between the two writes has forgotten entries that were added again after it. Saved is saved: should this

@@ -94,7 +94,10 @@ func outcome(err error) error {
 	if moved || ask || errors.Is(err, redis.Nil) || redis.HasErrorPrefix(err, "NOSCRIPT") {
 		return nil
 	}
-	return err
+	if err != nil {
+		return untold(err)
+	}
+	return nil
 }
 
 // discreet hands out tracers whose spans tell that a command failed and not in which words: Redis repeats the arguments

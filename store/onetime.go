@@ -34,17 +34,31 @@ func (s *Store) Put(ctx context.Context, kind, name string, value []byte, ttl ti
 }
 
 // Take returns the value and forgets it: bff.OneTime. An answer that is lost on the way is lost for good: at most one
-// Take ever returns the value. One that does not open is as good as used.
+// Take ever returns the value. It is opened before it is taken: what is sealed under a key that is not known here (yet) is
+// not used up, for another instance can open it. What opens nowhere is as good as used.
 func (s *Store) Take(ctx context.Context, kind, name string) ([]byte, error) {
-	sealed, err := s.rdb.GetDel(ctx, s.onceKey(kind, name)).Bytes()
-	switch {
-	case errors.Is(err, redis.Nil):
+	key := s.onceKey(kind, name)
+	var sealed []byte
+	err := s.reading(ctx, "reading a one-time value", func() (err error) {
+		sealed, err = s.rdb.Get(ctx, key).Bytes()
+		return err
+	})
+	if errors.Is(err, redis.Nil) {
 		return nil, bff.ErrUsed
-	case err != nil:
-		return nil, unavailable("taking a one-time value", err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	value, err := s.ring.Open(bff.PurposeTicket, sealed, kind, name)
-	if err != nil {
+	if errors.Is(err, bff.ErrKeyUnknown) {
+		return nil, err
+	}
+	switch gone := s.rdb.GetDel(ctx, key).Err(); { // whoever is first to remove it has it, whoever looked first
+	case errors.Is(gone, redis.Nil):
+		return nil, bff.ErrUsed
+	case gone != nil:
+		return nil, unavailable("taking a one-time value", gone)
+	case err != nil:
 		return nil, fmt.Errorf("%w: %w", bff.ErrUsed, err)
 	}
 	return value, nil

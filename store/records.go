@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,13 +40,13 @@ func (s *Store) Create(ctx context.Context, n *bff.Session) error {
 	}
 	// Index before record: a sign-out that reads the index from here on finds the session, and one that read it earlier
 	// wrote its marker before that, which the login finds when it checks after this.
-	if err := s.runAll(ctx, s.indexCalls(n, indexNew)); err != nil {
+	if err := s.runAll(ctx, s.indexCalls(n)); err != nil {
 		s.forgetRefused(ctx, n, err)
 		return unavailable("writing the indexes", err)
 	}
 	rec := s.record(n.Root.Lookup())
 	life := min(n.LastActive.Add(n.Idle).Sub(s.Now()), n.AbsoluteEnd.Sub(s.Now())) + expiredFor
-	got, err := s.run(ctx, call{
+	got, err := s.runConfirmed(ctx, call{
 		s.scripts.create,
 		[]string{rec, endedOf(rec)},
 		append([]any{atLeastOne(life)}, fields...),
@@ -95,13 +96,13 @@ func (s *Store) newFields(n *bff.Session) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append([]any{
+	return slices.Concat([]any{
 		"v", schema, "app", n.App, "kid", key, "prov", n.Provider,
 		"began", millis(n.Began), "created", millis(n.CreatedAt), "act", millis(n.LastActive),
 		"abs", millis(n.AbsoluteEnd), "idle", n.Idle.Milliseconds(), "seen", n.Seen,
 		"gen", generation, "wid", "created", "fence", 0, "turn", turnText(n.Turn),
 		"body", sealed, "tok", tok,
-	}, s.sharedFields(n, n.Tokens.Refresh)...), nil
+	}, s.sharedFields(n, n.Tokens.Refresh), s.deviceFields(n)), nil
 }
 
 // sharedFields are written at the login and again at each save, so that they follow the ring: the record's index names,
@@ -178,7 +179,7 @@ func (s *Store) absence(ctx context.Context, lookup bff.Lookup) error {
 
 // Touch moves the last activity: bff.Records.
 func (s *Store) Touch(ctx context.Context, n *bff.Session, at time.Time) error {
-	if err := s.runAll(ctx, s.indexCalls(n, indexAgain)); err != nil {
+	if err := s.runAll(ctx, s.indexCalls(n)); err != nil {
 		return unavailable("writing the indexes", err)
 	}
 	lookup := lookupOf(n)

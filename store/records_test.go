@@ -242,6 +242,29 @@ func TestASessionEndsByItsOwnTimes(t *testing.T) {
 	})
 }
 
+// Whoever comes back a little late is told that the session has expired, by the record, and not that there never was one.
+//
+// shows SESS-LIFE
+func TestARecordOutlivesItsSession(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		s := w.session()
+		s.Idle = 20 * time.Millisecond
+		want(t, "create", w.Create(t.Context(), s), nil)
+		left := func() time.Duration { return w.raw.PTTL(t.Context(), w.record(s.Lookup)).Val() }
+		if left() <= 0 {
+			t.Fatal("no record")
+		}
+		if w.server.name != "miniredis" { // whose keys end when it is told to
+			eventually(t, "the idle end, by Redis's own clock", func() bool { return left() < 5*time.Minute })
+		}
+		w.clock.Move(s.Idle)
+		of := &bff.App{ID: app, Provider: &bff.ProviderPolicy{Name: provider}}
+		if _, err := w.engine(w.Store).Session(t.Context(), of, s.Root); bff.CodeOf(err) != bff.CodeSessionExpired {
+			t.Errorf("%v, want that it has expired", err)
+		}
+	})
+}
+
 // Index before record: a login whose index entry may be missing is none, for no sign-out would find it.
 //
 // shows BCL-RACE
@@ -315,7 +338,7 @@ func TestAStoreThatIsDownSaysSo(t *testing.T) {
 	}
 	addr := l.Addr().String()
 	_ = l.Close()
-	w := newWorld(t, server{addr: addr})
+	w := newWorld(t, server{addrs: []string{addr}})
 	s := w.session()
 	for doing, err := range w.everything(t.Context(), s) {
 		want(t, doing, err, bff.ErrStore)
@@ -354,6 +377,11 @@ func (w *world) everything(ctx context.Context, s *bff.Session) func(yield func(
 		{"mark", func() error { return w.Mark(ctx, []bff.Target{target}, bff.Marker{ID: "m", At: w.clock.Now()}) }},
 		{"marked", func() error { _, err := w.Marked(ctx, []bff.Target{target}); return err }},
 		{"members", func() error { _, err := w.Members(ctx, target); return err }},
+		{"devices", func() error {
+			_, err := w.Devices(ctx, bff.Target{Scope: bff.ScopeSubject, Provider: provider, Value: subject})
+			return err
+		}},
+		{"line up", func() error { _, err := w.LineUp(ctx, s); return err }},
 		{"use", func() error { return w.Use(ctx, "tx", "n", "a1", time.Minute) }},
 		{"put", func() error { return w.Put(ctx, "out", "n", []byte("v"), time.Minute) }},
 		{"take", func() error { _, err := w.Take(ctx, "out", "n"); return err }},

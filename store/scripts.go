@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"path"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -18,7 +19,7 @@ type scripts struct {
 	index, create, touch, remove      *redis.Script
 	claim, renew, mark, release, save *redis.Script
 	turn, seen, redeem                *redis.Script
-	marker, use, limit                *redis.Script
+	marker, use, limit, lineUp        *redis.Script
 }
 
 func loadScripts() scripts {
@@ -33,7 +34,7 @@ func loadScripts() scripts {
 		index: load("index"), create: load("create"), touch: load("touch"), remove: load("delete"),
 		claim: load("claim"), renew: load("renew"), mark: load("mark"), release: load("release"), save: load("save"),
 		turn: load("turn"), seen: load("seen"), redeem: load("redeem"),
-		marker: load("marker"), use: load("use"), limit: load("limit"),
+		marker: load("marker"), use: load("use"), limit: load("limit"), lineUp: load("lineup"),
 	}
 }
 
@@ -50,7 +51,20 @@ func (s *Store) run(ctx context.Context, c call) (answer, error) {
 }
 
 func (s *Store) script(ctx context.Context, c call) *redis.Cmd {
-	return c.script.Run(ctx, s.rdb, c.keys, c.args...)
+	cmd := c.script.Run(ctx, s.rdb, c.keys, c.args...)
+	for _, wait := range undivided() {
+		if !redis.IsTryAgainError(cmd.Err()) || !pause(ctx, wait) {
+			break
+		}
+		cmd = c.script.Run(ctx, s.rdb, c.keys, c.args...)
+	}
+	return cmd
+}
+
+// undivided are the waits for a slot that moves to another node of a Cluster: until all of it has moved, a script whose
+// keys are not all there is refused, and did not run. A slot takes milliseconds; together these are a read time-out.
+func undivided() [3]time.Duration {
+	return [3]time.Duration{50 * time.Millisecond, 150 * time.Millisecond, 300 * time.Millisecond}
 }
 
 // runAll carries out scripts that do not depend on each other in one pipeline, over as many slots as they touch. It
@@ -91,14 +105,21 @@ func (s *Store) runConfirmed(ctx context.Context, c call) (answer, error) {
 	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
 		cmd, wait = s.withWait(ctx, primary, c, c.script.Eval)
 	}
-	if _, moved := redis.IsMovedError(cmd.Err()); moved {
-		// The slot has another primary by now and nothing was done. The cluster's client finds it.
+	if elsewhere(cmd.Err()) {
+		// The slot has another primary by now, or is on its way there, and nothing was done. The cluster's client finds it.
 		cmd, wait = s.script(ctx, c), redis.NewIntCmd(ctx)
 	}
 	if confirmed, err := wait.Result(); cmd.Err() == nil && (err != nil || confirmed < int64(s.waitReplicas)) {
-		s.log.WarnContext(ctx, "saved, unconfirmed by replicas", "confirmed", confirmed, "wanted", s.waitReplicas)
+		s.log.WarnContext(ctx, "saved, unconfirmed by replicas", "confirmed", confirmed, "wanted", s.waitReplicas, "err", err)
 	}
 	return cmd.Slice()
+}
+
+// elsewhere reports whether a node of a Cluster refused a script because its slot has moved or is moving.
+func elsewhere(err error) bool {
+	_, moved := redis.IsMovedError(err)
+	_, ask := redis.IsAskError(err)
+	return moved || ask || redis.IsTryAgainError(err)
 }
 
 // primaryOf returns the client of the one server that holds key.

@@ -3,6 +3,9 @@ package store
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,11 +13,12 @@ import (
 )
 
 // CheckServer asks every primary for what this package relies on, and returns what an operator should change or know:
-// a server older than Redis 7.0, and an eviction policy that drops keys, for a dropped end marker or replay entry is a
-// sign-out or a one-time use that did not happen. What may not be asked is noted, not an error. The error is
-// bff.ErrStore.
+// a way to another machine that is not encrypted or where we come as the user who may do everything (ASVS 12.3.1,
+// 13.2.2), a server older than Redis 7.0, and an eviction policy that drops keys, for a dropped end marker or replay
+// entry is a sign-out or a one-time use that did not happen. What may not be asked is noted, not an error. The error is
+// bff.ErrStore, and what was found without asking is returned with it.
 func (s *Store) CheckServer(ctx context.Context) ([]string, error) {
-	var found []string
+	found := slices.Clone(s.exposed)
 	err := s.perPrimary(ctx, func(ctx context.Context, c *redis.Client) error {
 		if err := c.Ping(ctx).Err(); err != nil {
 			return err
@@ -24,6 +28,34 @@ func (s *Store) CheckServer(ctx context.Context) ([]string, error) {
 		return nil
 	})
 	return found, unavailable("checking the server", err)
+}
+
+// exposed tells what of the way to Redis anybody could use. On one machine there is none: whoever is there to listen is
+// there to read the keys as well.
+func (o Options) exposed() (found []string) {
+	i := slices.IndexFunc(o.Addrs, func(addr string) bool { return !loopback(addr) })
+	if i < 0 {
+		return nil
+	}
+	if o.TLS == nil {
+		found = append(found, "the connection to "+o.Addrs[i]+" is not encrypted: whoever is on the way reads the password, "+
+			"ends sessions and lets nobody sign out; use TLS")
+	}
+	if o.Username == "" || o.Username == "default" {
+		found = append(found, "we come as the default user, who may do everything to all keys: use a user of our own with no "+
+			"more rights than we need")
+	}
+	return found
+}
+
+// loopback reports whether host:port is on this machine by its name alone.
+func loopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && ip.Unmap().IsLoopback()
 }
 
 // perPrimary runs f against every primary, one after the other.

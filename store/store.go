@@ -62,7 +62,7 @@ type Options struct {
 	PoolTimeout  time.Duration // default 1 s: how long a request waits for a free connection
 	PoolSize     int           // default: that of the client, ten for each CPU
 
-	// WaitReplicas makes Save and Delete wait until so many replicas have the write, for at most WaitTimeout (less than
+	// WaitReplicas makes Create, Save and Delete wait until so many replicas have the write, for at most WaitTimeout (less than
 	// ReadTimeout; default a fifth of it). Fewer in time is logged as unconfirmed and is no error.
 	WaitReplicas int
 	WaitTimeout  time.Duration
@@ -99,8 +99,9 @@ type Store struct {
 	scripts scripts
 	log     *slog.Logger
 
-	local  func() time.Time
-	offset atomic.Int64 // nanoseconds that Redis is ahead of the local clock
+	local    func() time.Time
+	clock    atomic.Pointer[moment] // Redis's, as last sampled; nil: not yet
+	resample chan struct{}          // has Run sample at once
 
 	prefix       string
 	channel      string
@@ -110,6 +111,7 @@ type Store struct {
 	waitTimeout  time.Duration
 	revocable    func(provider string) bool
 	readRetries  int
+	exposed      []string // what CheckServer knows without asking
 }
 
 // processor carries out one command.
@@ -135,11 +137,13 @@ func New(o Options) (*Store, error) {
 	}
 	s := &Store{
 		rdb: o.client(), ring: o.Ring, scripts: loadScripts(), log: o.Log, local: o.Now,
-		prefix: o.KeyPrefix, channel: o.KeyPrefix + "events", instance: o.Instance,
+		resample: make(chan struct{}, 1),
+		prefix:   o.KeyPrefix, channel: o.KeyPrefix + "events", instance: o.Instance,
 		markerLife: o.MarkerLife, waitReplicas: o.WaitReplicas, waitTimeout: o.WaitTimeout, revocable: o.Revocable,
-		readRetries: o.ReadRetries,
+		readRetries: o.ReadRetries, exposed: o.exposed(),
 	}
 	s.hot = s.rdb
+	reloading(s.rdb)
 	if err := o.observe(s.rdb); err != nil {
 		return nil, errors.Join(fmt.Errorf("observing the client: %w", err), s.rdb.Close())
 	}
@@ -233,7 +237,16 @@ func unavailable(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%w: %s: %w", bff.ErrStore, doing, err)
+	return fmt.Errorf("%w: %s: %w", bff.ErrStore, doing, untold(err))
+}
+
+// untold is an error without the arguments that Redis repeats of a command it does not know: names of sessions and sealed
+// values, which belong in no log (ASVS 16.2.5).
+func untold(err error) error {
+	if told, _, repeats := strings.Cut(err.Error(), ", with args beginning with"); repeats {
+		return errors.New(told)
+	}
+	return err
 }
 
 const (

@@ -3,7 +3,9 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"log/slog"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +13,8 @@ import (
 
 	"cloakroom/bff"
 	"cloakroom/store"
+
+	"github.com/redis/go-redis/v9"
 )
 
 func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
@@ -84,11 +88,56 @@ func TestAServerThatEvictsIsReported(t *testing.T) {
 		if len(found) != 0 {
 			t.Errorf("found %q of a good server", found)
 		}
-		w.raw.ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru")
-		defer w.raw.ConfigSet(context.WithoutCancel(t.Context()), "maxmemory-policy", "noeviction")
+		policy := func(policy string) {
+			w.perServer(func(ctx context.Context, c *redis.Client) error {
+				return c.ConfigSet(ctx, "maxmemory-policy", policy).Err()
+			})
+		}
+		policy("allkeys-lru")
+		defer policy("noeviction")
 		found, err = w.CheckServer(t.Context())
-		if err != nil || len(found) != 1 || !strings.Contains(found[0], "allkeys-lru") {
+		if err != nil || len(found) == 0 || !strings.Contains(found[0], "allkeys-lru") {
 			t.Errorf("found %q, %v", found, err)
+		}
+	})
+}
+
+// shows KEY-REDIS
+func TestAWayToRedisThatAnybodyCouldUseIsReported(t *testing.T) {
+	single(t, func(t *testing.T, w *world) {
+		const clear, user = "not encrypted", "default user"
+		for _, c := range []struct {
+			name, addr, user string
+			tls              bool
+			want             []string
+		}{
+			{"another machine, as nobody", "redis.example:6379", "", false, []string{clear, user}},
+			{"another machine, as the default user", "192.0.2.1:6379", "default", false, []string{clear, user}},
+			{"another machine, with a user", "192.0.2.1:6379", "cloakroom", false, []string{clear}},
+			{"another machine, by TLS", "192.0.2.1:6379", "", true, []string{user}},
+			{"another machine, by TLS, with a user", "redis.example:6379", "cloakroom", true, nil},
+			{"this machine", "127.0.0.9:6379", "", false, nil},
+			{"this machine by IPv6", "[::1]:6379", "", false, nil},
+			{"this machine by name", "localhost:6379", "", false, nil},
+		} {
+			through := w.open(func(o *store.Options) {
+				o.Addrs, o.Username = []string{c.addr}, c.user
+				if c.tls {
+					o.TLS = &tls.Config{}
+				}
+				o.Dialer = func(context.Context, string, string) (net.Conn, error) { return nil, net.ErrClosed }
+			})
+			found, err := through.CheckServer(t.Context())
+			want(t, c.name, err, bff.ErrStore)
+			if len(found) != len(c.want) {
+				t.Errorf("%s: %q", c.name, found)
+				continue
+			}
+			for i, text := range c.want {
+				if !strings.Contains(found[i], text) {
+					t.Errorf("%s: %q, want it to tell: %s", c.name, found, text)
+				}
+			}
 		}
 	})
 }
@@ -111,7 +160,8 @@ func (l *logged) String() string {
 	return l.text.String()
 }
 
-// There is no replica here, so every confirmation is one too few: it is told, and nothing fails.
+// Only the primary behind Sentinels has a replica here. Where there is none every confirmation is one too few: it is told,
+// and nothing fails.
 func TestASaveWithoutReplicasIsUnconfirmed(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		var log logged
@@ -119,10 +169,19 @@ func TestASaveWithoutReplicasIsUnconfirmed(t *testing.T) {
 			o.WaitReplicas, o.WaitTimeout = 1, 10*time.Millisecond
 			o.Log = slog.New(slog.NewTextHandler(&log, nil))
 		})
-		s := w.created()
+		unconfirmed := func(n int) int { return n }
+		if w.server.master != "" {
+			waits = w.open(func(o *store.Options) {
+				o.WaitReplicas, o.WaitTimeout = 1, 2*time.Second // a loaded machine
+				o.Log = slog.New(slog.NewTextHandler(&log, nil))
+			})
+			unconfirmed = func(int) int { return 0 }
+		}
+		s := w.session()
+		want(t, "create", waits.Create(t.Context(), s), nil)
 		want(t, "save", waits.Save(t.Context(), s, "a1", next(2)), nil)
-		if n := strings.Count(log.String(), "unconfirmed"); n != 1 {
-			t.Errorf("told %d times after the save: %s", n, log.String())
+		if n := strings.Count(log.String(), "unconfirmed"); n != unconfirmed(2) {
+			t.Errorf("told %d times after a login and a save: %s", n, log.String())
 		}
 		if w.generation(s) != 2 {
 			t.Error("not saved")
@@ -132,8 +191,8 @@ func TestASaveWithoutReplicasIsUnconfirmed(t *testing.T) {
 		if ended == nil || err != nil {
 			t.Errorf("delete: %+v, %v", ended, err)
 		}
-		if n := strings.Count(log.String(), "unconfirmed"); n != 3 {
-			t.Errorf("told %d times after save, late save and delete", n)
+		if n := strings.Count(log.String(), "unconfirmed"); n != unconfirmed(4) {
+			t.Errorf("told %d times after login, save, late save and delete", n)
 		}
 	})
 }
@@ -159,7 +218,7 @@ func TestAServerThatForgotTheScriptsIsTaughtAgain(t *testing.T) {
 				return err
 			}},
 		} {
-			w.raw.ScriptFlush(t.Context())
+			w.forgetScripts()
 			want(t, c.name+" after a flush", c.call(), nil)
 		}
 	})

@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,6 +16,7 @@ import (
 
 	"cloakroom/bff"
 	"cloakroom/store"
+	"cloakroom/test/redisproc"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
@@ -26,126 +27,91 @@ import (
 // server is one Redis to test on.
 type server struct {
 	name    string
-	addr    string
+	addrs   []string // as store.Options has them
+	master  string   // its name, of Sentinels
 	cluster bool
+	primary func() string // where it is at this moment; nil with a Cluster, and where it is the only address
+}
+
+// addr is the one server, or the primary of this moment.
+func (s server) addr() string {
+	if s.primary != nil {
+		return s.primary()
+	}
+	return s.addrs[0]
+}
+
+// alone says that there is one server, which a proxy can stand before.
+func (s server) alone() bool { return !s.cluster && s.primary == nil }
+
+// client makes one that sees all keys.
+func (s server) client() redis.UniversalClient {
+	if s.cluster {
+		return redis.NewClusterClient(&redis.ClusterOptions{Addrs: s.addrs, DisableIdentity: true})
+	}
+	return redis.NewClient(&redis.Options{Addr: s.addr(), DisableIdentity: true})
 }
 
 var prefixes atomic.Int64 // each test has a key prefix of its own
 
-// started are the real servers, running for all tests.
-var started = struct {
-	sync.Mutex
-	servers []server
-	stops   []func()
-}{}
+// suite is what the real servers live for: all tests, whichever is the first to need them.
+type suite struct {
+	testing.TB // nothing else of it is used
+	once       sync.Once
+	servers    []server
+	ends       []func()
+}
+
+func (s *suite) Helper()                         {}
+func (s *suite) Cleanup(end func())              { s.ends = append(s.ends, end) }
+func (s *suite) Fatal(args ...any)               { panic(fmt.Sprint(args...)) }
+func (s *suite) Fatalf(format string, a ...any)  { panic(fmt.Sprintf(format, a...)) }
+func (s *suite) Errorf(format string, a ...any)  { panic(fmt.Sprintf(format, a...)) }
+func (s *suite) Logf(format string, args ...any) {}
+func (s *suite) TempDir() string {
+	dir, err := os.MkdirTemp("", "cloakroom-store")
+	if err != nil {
+		panic(err)
+	}
+	s.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
+// start runs one server, a Cluster of three, and a primary with a replica behind Sentinels.
+func (s *suite) start() {
+	one := redisproc.Start(s, redisproc.Options{})
+	three := redisproc.StartCluster(s, redisproc.ClusterOptions{})
+	set := redisproc.StartSentinel(s, redisproc.SentinelOptions{})
+	s.servers = []server{
+		{name: "redis", addrs: []string{one.Addr()}},
+		{name: "redis-cluster", addrs: three.Addrs(), cluster: true},
+		{name: "redis-sentinel", addrs: set.Addrs(), master: set.MasterName(), primary: func() string { return set.Primary().Addr() }},
+	}
+}
+
+func (s *suite) end() {
+	for _, end := range slices.Backward(s.ends) {
+		end()
+	}
+}
+
+var started suite
 
 func TestMain(m *testing.M) {
 	store.LogClient(slog.New(slog.DiscardHandler)) // of what fails here on purpose, nobody wants to read
 	code := m.Run()
-	for _, stop := range started.stops {
-		stop()
-	}
+	started.end()
 	os.Exit(code)
 }
 
 // servers returns all to test on. That a real one is asked for and cannot be had is a failure.
-func servers(t *testing.T) []server {
-	t.Helper()
+func servers() []server {
 	all := []server{{name: "miniredis"}}
 	if !realRedis {
 		return all
 	}
-	started.Lock()
-	defer started.Unlock()
-	for len(started.servers) < 2 {
-		s := server{name: "redis"}
-		if len(started.servers) == 1 {
-			s = server{name: "redis-cluster", cluster: true}
-		}
-		stop, addr, err := startRedis(s.cluster)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.addr = addr
-		started.servers, started.stops = append(started.servers, s), append(started.stops, stop)
-	}
+	started.once.Do(started.start)
 	return append(all, started.servers...)
-}
-
-// startRedis runs redis-server on a free loopback port until stop.
-func startRedis(cluster bool) (stop func(), addr string, err error) {
-	binary, err := exec.LookPath("redis-server")
-	if err != nil {
-		return nil, "", errors.New("there is no redis-server: install Redis 7.0 or later")
-	}
-	dir, err := os.MkdirTemp("", "cloakroom-redis")
-	if err != nil {
-		return nil, "", err
-	}
-	port, err := freePort()
-	if err != nil {
-		return nil, "", err
-	}
-	args := []string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", dir}
-	if cluster {
-		args = append(args, "--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1")
-	}
-	cmd := exec.Command(binary, args...)
-	if err := cmd.Start(); err != nil {
-		return nil, "", err
-	}
-	stop = func() { _ = cmd.Process.Kill(); _ = cmd.Wait(); _ = os.RemoveAll(dir) }
-	addr = "127.0.0.1:" + port
-	if err := awaitRedis(addr, cluster); err != nil {
-		stop()
-		return nil, "", err
-	}
-	return stop, addr, nil
-}
-
-// freePort finds one whose cluster bus port, ten thousand above it, is free as well.
-func freePort() (string, error) {
-	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return "", err
-		}
-		_ = l.Close()
-		port := l.Addr().(*net.TCPAddr).Port
-		if bus, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+10000)); err == nil {
-			_ = bus.Close()
-			return fmt.Sprint(port), nil
-		}
-	}
-}
-
-// awaitRedis waits until the server answers, and gives a cluster of one node all slots.
-func awaitRedis(addr string, cluster bool) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	c := redis.NewClient(&redis.Options{Addr: addr, DisableIdentity: true})
-	defer c.Close()
-	poll := time.NewTicker(20 * time.Millisecond)
-	defer poll.Stop()
-	assigned := false
-	for {
-		ready := c.Ping(ctx).Err() == nil
-		if ready && cluster {
-			if !assigned {
-				assigned = c.ClusterAddSlotsRange(ctx, 0, 16383).Err() == nil
-			}
-			info, _ := c.ClusterInfo(ctx).Result()
-			ready = strings.Contains(info, "cluster_state:ok")
-		}
-		if ready {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("redis-server on %s did not come up", addr)
-		case <-poll.C:
-		}
-	}
 }
 
 // world is one test's piece of a Redis, with a clock to move.
@@ -153,7 +119,7 @@ type world struct {
 	t      *testing.T
 	server server
 	prefix string
-	raw    *redis.Client
+	raw    redis.UniversalClient
 	clock  *clock
 	ring   *bff.Keyring
 	*store.Store
@@ -162,10 +128,10 @@ type world struct {
 // each runs a test on every server. Afterwards every key it left must have a life.
 func each(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
-	for _, s := range servers(t) {
+	for _, s := range servers() {
 		t.Run(s.name, func(t *testing.T) {
-			if s.addr == "" {
-				s.addr = miniredis.RunT(t).Addr()
+			if s.addrs == nil {
+				s.addrs = []string{miniredis.RunT(t).Addr()}
 			}
 			w := newWorld(t, s)
 			test(t, w)
@@ -178,7 +144,7 @@ func each(t *testing.T, test func(t *testing.T, w *world)) {
 func single(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	each(t, func(t *testing.T, w *world) {
-		if !w.server.cluster { // the client would learn the node's own address and pass by the proxy
+		if w.server.alone() { // the client would learn the servers' own addresses and pass by the proxy
 			test(t, w)
 		}
 	})
@@ -187,7 +153,7 @@ func single(t *testing.T, test func(t *testing.T, w *world)) {
 func newWorld(t *testing.T, s server) *world {
 	w := &world{
 		t: t, server: s, prefix: fmt.Sprintf("t%d:", prefixes.Add(1)),
-		raw:   redis.NewClient(&redis.Options{Addr: s.addr, DisableIdentity: true}),
+		raw:   s.client(),
 		clock: &clock{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)},
 		ring:  ring(t, []string{"k1"}, nil, []string{"i1"}),
 	}
@@ -200,7 +166,7 @@ func newWorld(t *testing.T, s server) *world {
 func (w *world) open(change func(*store.Options)) *store.Store {
 	w.t.Helper()
 	o := store.Options{
-		Addrs: []string{w.server.addr}, Cluster: w.server.cluster, KeyPrefix: w.prefix, Ring: w.ring, Now: w.clock.Now,
+		Addrs: w.server.addrs, Cluster: w.server.cluster, MasterName: w.server.master, KeyPrefix: w.prefix, Ring: w.ring, Now: w.clock.Now,
 		MarkerLife: 13 * time.Hour, Instance: "instance 1",
 		ReadTimeout: 3 * time.Second, // a loaded test machine is no outage
 	}
@@ -216,13 +182,54 @@ func (w *world) open(change func(*store.Options)) *store.Store {
 }
 
 // keys returns all keys of this world.
-func (w *world) keys() []string {
+func (w *world) keys() (keys []string) {
 	w.t.Helper()
-	keys, err := w.raw.Keys(w.t.Context(), w.prefix+"*").Result()
+	var mu sync.Mutex
+	w.perServer(func(ctx context.Context, c *redis.Client) error {
+		found, err := c.Keys(ctx, w.prefix+"*").Result()
+		mu.Lock()
+		defer mu.Unlock()
+		keys = append(keys, found...)
+		return err
+	})
+	return keys
+}
+
+// perServer runs do against every primary.
+func (w *world) perServer(do func(context.Context, *redis.Client) error) {
+	w.t.Helper()
+	ctx, err := context.WithoutCancel(w.t.Context()), error(nil)
+	switch c := w.raw.(type) {
+	case *redis.ClusterClient:
+		err = c.ForEachMaster(ctx, do)
+	case *redis.Client:
+		err = do(ctx, c)
+	}
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return keys
+}
+
+// copy puts one hash in the place of another, wherever they are.
+func (w *world) copy(from, to string) {
+	w.t.Helper()
+	ctx := w.t.Context()
+	fields, err := w.raw.HGetAll(ctx, from).Result()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	life := w.raw.PTTL(ctx, to).Val()
+	w.raw.Del(ctx, to)
+	for name, value := range fields {
+		w.raw.HSet(ctx, to, name, value)
+	}
+	w.raw.PExpire(ctx, to, life)
+}
+
+// forgetScripts has every server forget them, as a restart does.
+func (w *world) forgetScripts() {
+	w.t.Helper()
+	w.perServer(func(ctx context.Context, c *redis.Client) error { return c.ScriptFlush(ctx).Err() })
 }
 
 // shows KEY-TTL
@@ -240,7 +247,7 @@ func (w *world) record(l bff.Lookup) string { return w.prefix + "s:{" + string(l
 
 // engine judges sessions over this world's store.
 func (w *world) engine(s *store.Store) *bff.Engine {
-	ports := bff.Ports{Records: s, Leases: s, Markers: s, OneTime: s, Events: s, Turns: s, Codes: s}
+	ports := bff.Ports{Records: s, Leases: s, Markers: s, OneTime: s, Events: s, Turns: s, Codes: s, Devices: s}
 	return bff.NewEngine(ports, w.ring, w.clock.Now, &bff.Trace{}, bff.Limits{})
 }
 
@@ -375,7 +382,7 @@ func (w *world) proxy() *proxy {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p := &proxy{listener: l, to: w.server.addr, conns: make(map[net.Conn]struct{})}
+	p := &proxy{listener: l, to: w.server.addr(), conns: make(map[net.Conn]struct{})}
 	var running sync.WaitGroup
 	running.Go(func() { p.accept(&running) })
 	w.t.Cleanup(func() { _ = l.Close(); p.cut(); running.Wait() })

@@ -48,6 +48,7 @@ var answers = map[bff.Code]answer{
 	bff.CodeAppNotAllowed: {403, "Not open to this app", "This app may not use that address.", ways{}},
 	bff.CodeClaimRequired: {403, "Permission missing", "Your account lacks a permission that is needed here. Ask whoever manages your account.", ways{}},
 	bff.CodeForbidden:     {403, "Request refused", "This request is not allowed.", ways{}},
+	bff.CodeRecentSignIn:  {403, "Recent sign-in required", "This can be done only shortly after signing in. Sign in again, then repeat it.", signIn},
 
 	bff.CodeBadRequest:       {400, "Bad request", "The address or the data sent was not right. Go back to the app and try again from there.", ways{}},
 	bff.CodeNotFound:         {404, "Not found", "There is nothing at this address.", ways{}},
@@ -103,8 +104,11 @@ func answerOf(code bff.Code) answer {
 	return answers[bff.CodeInternal]
 }
 
-// asksForSignIn reports whether a new sign-in is what the caller of a 401 needs.
-func (a answer) asksForSignIn() bool { return a.status == http.StatusUnauthorized && a.ways.signIn }
+// asksForSignIn reports whether a new sign-in is what the caller needs to go on: after a 401, or where the last is too long
+// ago. A sign-in that failed is told by pages, whose links lead to the next.
+func (a answer) asksForSignIn(code bff.Code) bool {
+	return a.ways.signIn && (a.status == http.StatusUnauthorized || code == bff.CodeRecentSignIn)
+}
 
 // IsOver reports whether an error says that there is no session: it is not there, ended, or expired. An outage, a key
 // that is not known yet and a failed guard say nothing of the kind.

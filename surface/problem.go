@@ -51,6 +51,7 @@ type problem struct {
 	Reason     string   `json:"reason,omitempty"`
 	LoginURL   string   `json:"login_url,omitempty"`
 	RetryAfter int      `json:"retry_after,omitempty"` // seconds
+	MaxAge     int      `json:"max_age,omitempty"`     // seconds
 }
 
 // problemOf tells err. What is not a *bff.Error is internal, and none of its text is shown (RFC 9457 section 5).
@@ -60,11 +61,12 @@ func problemOf(err error, info Info) problem {
 	p := problem{
 		Type: typePrefix + string(e.Code), Title: a.title, Status: a.status, Detail: e.Message,
 		Code: e.Code, RequestID: info.RequestID, Reason: e.Reason, RetryAfter: seconds(e.RetryAfter),
+		MaxAge: seconds(e.MaxAge),
 	}
 	if info.RequestID != "" {
 		p.Instance = requestPrefix + info.RequestID
 	}
-	if a.asksForSignIn() {
+	if a.asksForSignIn(e.Code) {
 		p.LoginURL = info.LoginURL
 	}
 	return p

@@ -49,6 +49,9 @@ type Behaviour struct {
 	SessionLife  time.Duration // of the browser session from sign-in; default 12 h
 	RefreshGrace time.Duration // how long a used refresh token still gives its one successor; default none
 
+	AssertionAudience string // aud that client assertions must have, instead of the issuer
+	AssertionTyp      string // typ that they must have; default client-authentication+jwt
+
 	OmitIss          bool             // no iss in authorization answers, nor the promise of it in discovery (RFC 9207)
 	AnswerIss        string           // iss of authorization answers instead of the issuer
 	AuthorizeError   string           // every good authorization request is answered with this error

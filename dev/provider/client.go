@@ -15,6 +15,7 @@ type AuthMethod string
 const (
 	SecretPost  AuthMethod = "client_secret_post"  // the default of a client with a secret
 	SecretBasic AuthMethod = "client_secret_basic" // RFC 6749 section 2.3.1, form-encoded inside Basic
+	PrivateKey  AuthMethod = "private_key_jwt"     // an assertion (RFC 7523), by a key of Client.JWKS or at Client.JWKSURI
 	NoAuth      AuthMethod = "none"                // the default of a client without a secret: public, by PKCE alone
 )
 
@@ -23,6 +24,8 @@ type Client struct {
 	ID                     string // webc_…
 	Secret                 string // empty for a public client
 	Auth                   AuthMethod
+	JWKS                   []byte   // its public keys as a JWK set; for PrivateKey
+	JWKSURI                string   // where they are fetched instead
 	RedirectURIs           []string // compared as strings, whole
 	PostLogoutRedirectURIs []string
 	BackchannelLogoutURI   string        // "" gets no logout tokens
@@ -42,6 +45,7 @@ func (p *Provider) Register(c Client) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.clients[c.ID] = c
+	delete(p.clientKeys, c.ID)
 }
 
 func (c Client) mayUse(grant string) bool { return c.Grants == nil || slices.Contains(c.Grants, grant) }
@@ -63,8 +67,17 @@ func (p *Provider) authenticate(r *http.Request) (Client, error) {
 		return Client{}, err
 	}
 	client, known := p.clients[cred.id]
-	same := subtle.ConstantTimeCompare([]byte(cred.secret), []byte(client.Secret)) == 1
-	if !known || cred.method != client.Auth || !same {
+	if !known || cred.method != client.Auth {
+		return Client{}, invalidClient(cred.method)
+	}
+	if cred.method == PrivateKey {
+		p.log.issue(KindAssertion, client.ID, cred.secret, p.now())
+		if err := p.checkAssertion(client, cred.secret); err != nil {
+			return Client{}, refusal{status: http.StatusUnauthorized, code: "invalid_client", description: err.Error()}
+		}
+		return client, nil
+	}
+	if subtle.ConstantTimeCompare([]byte(cred.secret), []byte(client.Secret)) != 1 {
 		return Client{}, invalidClient(cred.method)
 	}
 	return client, nil
@@ -74,15 +87,31 @@ func (p *Provider) authenticate(r *http.Request) (Client, error) {
 func readCredentials(r *http.Request) (credentials, error) {
 	form := r.PostForm
 	id, secret, basic := r.BasicAuth()
+	asserted := form.Has("client_assertion") || form.Has("client_assertion_type")
 	switch {
-	case basic && form.Has("client_secret"):
+	case basic && form.Has("client_secret"), asserted && (basic || form.Has("client_secret")):
 		return credentials{}, badRequest("more than one client authentication method")
 	case basic:
 		return decodeBasic(id, secret, form)
+	case asserted:
+		return readAssertion(form)
 	case form.Has("client_secret"):
 		return credentials{form.Get("client_id"), form.Get("client_secret"), SecretPost}, nil
 	}
 	return credentials{form.Get("client_id"), "", NoAuth}, nil
+}
+
+// readAssertion finds whom an assertion is from: RFC 7521 section 4.2, "client_id is optional, but MUST identify the same client".
+func readAssertion(form url.Values) (credentials, error) {
+	raw := form.Get("client_assertion")
+	id := clientOfAssertion(raw)
+	switch {
+	case form.Get("client_assertion_type") != bearerAssertion:
+		return credentials{}, badRequest("client_assertion_type unknown")
+	case form.Has("client_id") && form.Get("client_id") != id:
+		return credentials{}, badRequest("client_id differs from the assertion's")
+	}
+	return credentials{id, raw, PrivateKey}, nil
 }
 
 // decodeBasic undoes the form encoding of both halves: RFC 6749 section 2.3.1 and appendix B.

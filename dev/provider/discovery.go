@@ -4,25 +4,26 @@ import "net/http"
 
 // discover answers the configuration document (OpenID Connect Discovery section 4), with the members that Scalekit's has.
 func (p *Provider) discover(*http.Request) reply {
-	methods := []string{string(NoAuth), string(SecretBasic), string(SecretPost)}
+	methods := []string{string(NoAuth), string(SecretBasic), string(SecretPost), string(PrivateKey)}
 	doc := map[string]any{
-		"issuer":                                        p.issuer,
-		"authorization_endpoint":                        p.url("/oauth/authorize"),
-		"token_endpoint":                                p.url("/oauth/token"),
-		"introspection_endpoint":                        p.url("/oauth/introspect"),
-		"userinfo_endpoint":                             p.url("/userinfo"),
-		"revocation_endpoint":                           p.url("/revoke"),
-		"end_session_endpoint":                          p.url("/oidc/logout"),
-		"jwks_uri":                                      p.url("/keys"),
-		"scopes_supported":                              []string{"openid", "profile", "offline_access"}, // no email: Scalekit forgets it too
-		"response_types_supported":                      []string{"code"},
-		"response_modes_supported":                      []string{"query"},
-		"grant_types_supported":                         []string{"authorization_code", "client_credentials", "refresh_token"},
-		"subject_types_supported":                       []string{"public"},
-		"id_token_signing_alg_values_supported":         []string{"RS256"},
-		"token_endpoint_auth_methods_supported":         methods,
-		"revocation_endpoint_auth_methods_supported":    methods,
-		"introspection_endpoint_auth_methods_supported": methods[1:],
+		"issuer":                                           p.issuer,
+		"authorization_endpoint":                           p.url("/oauth/authorize"),
+		"token_endpoint":                                   p.url("/oauth/token"),
+		"introspection_endpoint":                           p.url("/oauth/introspect"),
+		"userinfo_endpoint":                                p.url("/userinfo"),
+		"revocation_endpoint":                              p.url("/revoke"),
+		"end_session_endpoint":                             p.url("/oidc/logout"),
+		"jwks_uri":                                         p.url("/keys"),
+		"scopes_supported":                                 []string{"openid", "profile", "offline_access"}, // no email: Scalekit forgets it too
+		"response_types_supported":                         []string{"code"},
+		"response_modes_supported":                         []string{"query"},
+		"grant_types_supported":                            []string{"authorization_code", "client_credentials", "refresh_token"},
+		"subject_types_supported":                          []string{"public"},
+		"id_token_signing_alg_values_supported":            []string{"RS256"},
+		"token_endpoint_auth_methods_supported":            methods,
+		"revocation_endpoint_auth_methods_supported":       methods,
+		"introspection_endpoint_auth_methods_supported":    methods[1:],
+		"token_endpoint_auth_signing_alg_values_supported": []string{"ES256", "PS256", "RS256", "EdDSA"},
 		"claims_supported": []string{
 			"sub", "aud", "exp", "iat", "iss", "auth_time", "nonce", "acr", "amr", "c_hash", "at_hash",
 			"client_id", "azp", "sid", "oid", "name", "given_name", "family_name", "email", "email_verified",

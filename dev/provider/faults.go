@@ -121,6 +121,8 @@ func (p *Provider) serve(e Endpoint, do work) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		p.enter()
 		defer p.leave()
+		p.log.begin(e)
+		defer p.log.end(e)
 		r.Body = http.MaxBytesReader(w, r.Body, 1<<20) // no form of OAuth comes near a MiB
 		parseErr := r.ParseForm()
 		p.log.arrive(e, r, p.now())

@@ -30,8 +30,9 @@ const (
 	KindID           Kind = "id_token"
 	KindLogout       Kind = "logout_token"
 	KindClientSecret Kind = "client_secret"
-	KindVerifier     Kind = "code_verifier" // given to the provider, not by it
-	KindCookie       Kind = "sso_cookie"    // of the provider's own browser session
+	KindAssertion    Kind = "client_assertion" // given to the provider, not by it
+	KindVerifier     Kind = "code_verifier"    // given to the provider, not by it
+	KindCookie       Kind = "sso_cookie"       // of the provider's own browser session
 )
 
 // Secret is one value that must not show up where it does not belong.
@@ -48,6 +49,8 @@ type journal struct {
 
 	mu       sync.Mutex
 	counts   map[Endpoint]int
+	inside   map[Endpoint]int // requests that are being answered
+	most     map[Endpoint]int // of those, the most so far
 	grants   map[string]int
 	requests []Request
 	secrets  []Secret
@@ -74,6 +77,26 @@ func (j *journal) count(e Endpoint, r *http.Request) {
 	if e == Token {
 		j.grants[r.PostForm.Get("grant_type")]++
 	}
+}
+
+// begin and end count who is inside an endpoint.
+func (j *journal) begin(e Endpoint) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.inside == nil {
+		j.inside = map[Endpoint]int{}
+	}
+	if j.most == nil {
+		j.most = map[Endpoint]int{}
+	}
+	j.inside[e]++
+	j.most[e] = max(j.most[e], j.inside[e])
+}
+
+func (j *journal) end(e Endpoint) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.inside[e]--
 }
 
 func (j *journal) issue(kind Kind, client, value string, at time.Time) {
@@ -113,11 +136,18 @@ func (p *Provider) GrantCount(grantType string) int {
 	return p.log.grants[grantType]
 }
 
+// Most is how many requests an endpoint has had at once, at most.
+func (p *Provider) Most(e Endpoint) int {
+	p.log.mu.Lock()
+	defer p.log.mu.Unlock()
+	return p.log.most[e]
+}
+
 // ForgetRequests empties the request log, so that counts start anew. The issue log is kept.
 func (p *Provider) ForgetRequests() {
 	p.log.mu.Lock()
 	defer p.log.mu.Unlock()
-	p.log.requests, p.log.counts, p.log.grants = nil, nil, nil
+	p.log.requests, p.log.counts, p.log.grants, p.log.most = nil, nil, nil, nil
 }
 
 // Issued is every secret that the provider has issued or been given, also those it left out of an answer on purpose.

@@ -65,19 +65,21 @@ type Provider struct {
 	log    journal
 	faults faultQueue
 
-	mu        sync.Mutex // guards all below; held while a request is worked on
-	issuer    string
-	behaviour Behaviour
-	keys      keyring
-	clients   map[string]Client
-	users     []User
-	sessions  map[string]*session // by cookie value
-	flows     map[string]authRequest
-	logouts   map[string]logoutRequest
-	codes     map[string]*code
-	refreshes map[string]*refreshToken
-	accesses  map[string]*accessToken
-	grants    []*grant
+	mu         sync.Mutex // guards all below; held while a request is worked on
+	issuer     string
+	behaviour  Behaviour
+	keys       keyring
+	clients    map[string]Client
+	clientKeys map[string]*keySetOf // by client, what was fetched of those with keys
+	assertions map[string]bool      // by jti: an assertion is good once
+	users      []User
+	sessions   map[string]*session // by cookie value
+	flows      map[string]authRequest
+	logouts    map[string]logoutRequest
+	codes      map[string]*code
+	refreshes  map[string]*refreshToken
+	accesses   map[string]*accessToken
+	grants     []*grant
 }
 
 // New makes a provider; it listens nowhere until Start. The error is that of making a key.
@@ -89,6 +91,7 @@ func New(cfg Config) (*Provider, error) {
 	p := &Provider{
 		path: cfg.IssuerPath, origin: cfg.Origin, anywhere: cfg.InsecureListen, cookie: orElse(cfg.CookieName, "devprovider"), now: cfg.Now, http: cfg.HTTP,
 		behaviour: cfg.Behaviour, keys: keys, users: cfg.Users,
+		clientKeys: map[string]*keySetOf{}, assertions: map[string]bool{},
 		clients: map[string]Client{}, sessions: map[string]*session{}, flows: map[string]authRequest{},
 		logouts: map[string]logoutRequest{}, codes: map[string]*code{},
 		refreshes: map[string]*refreshToken{}, accesses: map[string]*accessToken{},

@@ -17,6 +17,11 @@ type App struct {
 	ClientID string `yaml:"client_id"`
 	// ClientSecret is the app's own; no two apps share one (RFC 9700 section 2.5).
 	ClientSecret Secret `yaml:"client_secret"`
+	// ClientKeys are private keys in place of a secret (private_key_jwt, OpenID
+	// Connect Core section 9): the first signs, all are published at the app's
+	// jwks_uri, which `cloakroom urls` prints. A new key is appended, moved to the
+	// front once the provider has seen it, and the old one removed later.
+	ClientKeys []*ClientKey `yaml:"client_keys"`
 	// Scopes are asked for at sign-in; openid must be among them. Default: the
 	// provider's.
 	Scopes []string `yaml:"scopes"`
@@ -49,7 +54,8 @@ type App struct {
 // cookie (spa, web).
 func (a *App) Native() bool { return a.Kind == "mobile" || a.Kind == "desktop" }
 
-// SessionRules are how long a session lasts and how its cookie travels.
+// SessionRules are how long a session lasts, how many a user may have, and how its
+// cookie travels.
 type SessionRules struct {
 	// Idle ends a session that was not used for so long. Default 30m; for mobile
 	// and desktop 336h (two weeks).
@@ -57,6 +63,12 @@ type SessionRules struct {
 	// Absolute ends any session so long after it began. Default 12h; for mobile
 	// and desktop 2160h (90 days).
 	Absolute time.Duration `yaml:"absolute"`
+	// Recent is how long ago the sign-in may be of a user who ends other sessions
+	// of theirs (/bff/sessions, /mobile/sessions). Default 10m.
+	Recent time.Duration `yaml:"recent"`
+	// Most is how many sessions a user may have at this app; a sign-in beyond it
+	// ends the oldest. Default 0: any number.
+	Most int `yaml:"most"`
 	// SameSite is strict or lax; none is refused. Default strict for spa, lax
 	// for web. spa and web only.
 	SameSite string `yaml:"same_site"`

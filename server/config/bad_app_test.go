@@ -26,7 +26,7 @@ func TestBadApps(t *testing.T) {
 			"cloakroom.yaml:12: apps.web.client_id: missing; write the id that the provider gave this app",
 		}},
 		{"no client secret", "    client_secret_file: web\n", "", []string{
-			"cloakroom.yaml:12: apps.web.client_secret: missing; every app is a confidential client, so name its client_secret_file",
+			"cloakroom.yaml:12: apps.web.client_secret: missing; every app is a confidential client, so name its client_secret_file or list client_keys",
 		}},
 		{"a secret file that is not there", "client_secret_file: web", "client_secret_file: nope", []string{
 			"cloakroom.yaml:17: apps.web.client_secret_file: reading nope: no such file or directory; name a file that this process may read",
@@ -80,6 +80,13 @@ func TestBadApps(t *testing.T) {
 		}},
 		{"a session of no length", "kind: spa", "kind: spa\n    session: {idle: 0s}", []string{
 			"cloakroom.yaml:14: apps.web.session.idle: out of bounds; write something from 1s to 87600h",
+		}},
+		{"more sessions than anybody has", "kind: spa", "kind: spa\n    session: {recent: 0s, most: 101}", []string{
+			"cloakroom.yaml:14: apps.web.session.most: out of bounds; write something from 0 to 100",
+			"cloakroom.yaml:14: apps.web.session.recent: out of bounds; write something from 1s to 87600h",
+		}},
+		{"fewer sessions than none", "kind: spa", "kind: spa\n    session: {most: -1}", []string{
+			"cloakroom.yaml:14: apps.web.session.most: out of bounds; write something from 0 to 100",
 		}},
 		{"no origin", "    origin: https://app.example.com\n", "", []string{
 			"cloakroom.yaml:12: apps.web.origin: missing; write where the app lives, as https://app.example.com",

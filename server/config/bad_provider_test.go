@@ -31,11 +31,8 @@ func TestBadProviders(t *testing.T) {
 		{"a client that shows nothing", "preset: scalekit", "preset: scalekit\n    token_auth: none", []string{
 			"cloakroom.yaml:10: providers.main.token_auth: an app without a secret is no confidential client; register it with one",
 		}},
-		{"a client that shows a key", "preset: scalekit", "preset: scalekit\n    token_auth: private_key_jwt", []string{
-			"cloakroom.yaml:10: providers.main.token_auth: arrives with a later release; use client_secret_basic or client_secret_post",
-		}},
 		{"an unknown way to show the secret", "preset: scalekit", "preset: scalekit\n    token_auth: post", []string{
-			"cloakroom.yaml:10: providers.main.token_auth: not one of the values known here; write one of client_secret_basic, client_secret_post",
+			"cloakroom.yaml:10: providers.main.token_auth: not one of the values known here; write one of client_secret_basic, client_secret_post, private_key_jwt",
 		}},
 		{"algorithms that prove nothing", "preset: scalekit", "preset: scalekit\n    signing_algs: [none, HS256, RS1]", []string{
 			"cloakroom.yaml:10: providers.main.signing_algs[0]: no signature that only the provider can make; delete it",
@@ -48,7 +45,7 @@ func TestBadProviders(t *testing.T) {
 		{"a clock too far off", "preset: scalekit", "preset: scalekit\n    clock_skew: 61s", []string{
 			"cloakroom.yaml:10: providers.main.clock_skew: out of bounds; write something from 0s to 1m",
 		}},
-		{"a wrong word for every choice", "preset: scalekit", "preset: scalekit\n    sso_by: x\n    sid: x\n    access_token: x\n    revocation: x\n    pkce: x\n    iss_unannounced: x\n    logout_exp: x\n    spent: [x]\n    login_params: [x]", []string{
+		{"a wrong word for every choice", "preset: scalekit", "preset: scalekit\n    sso_by: x\n    sid: x\n    access_token: x\n    revocation: x\n    pkce: x\n    iss_unannounced: x\n    logout_exp: x\n    spent: [x]\n    login_params: [x]\n    assertion_audience: x\n    assertion_typ: x\n    assertion_rsa: ES256", []string{
 			"cloakroom.yaml:10: providers.main.sso_by: not one of the values known here; write one of sid, sub+auth_time, sub",
 			"cloakroom.yaml:11: providers.main.sid: not one of the values known here; write one of required, optional",
 			"cloakroom.yaml:12: providers.main.access_token: not one of the values known here; write one of jwt, opaque",
@@ -58,6 +55,9 @@ func TestBadProviders(t *testing.T) {
 			"cloakroom.yaml:16: providers.main.logout_exp: not one of the values known here; write one of required, optional",
 			"cloakroom.yaml:17: providers.main.spent[0]: not one of the values known here; write one of invalid_request, empty_400, interaction_required",
 			"cloakroom.yaml:18: providers.main.login_params[0]: not one of the values known here; write one of prompt, login_hint, max_age, acr_values, ui_locales, organization_id, connection_id, social_provider, domain_hint",
+			"cloakroom.yaml:19: providers.main.assertion_audience: not one of the values known here; write one of issuer, token_endpoint",
+			"cloakroom.yaml:20: providers.main.assertion_typ: not one of the values known here; write one of client-authentication+jwt, JWT",
+			"cloakroom.yaml:21: providers.main.assertion_rsa: not one of the values known here; write one of PS256, RS256",
 		}},
 		{"an endpoint on plain http", "preset: scalekit", "preset: scalekit\n    token_endpoint: http://acme.scalekit.com/token", []string{
 			"cloakroom.yaml:10: providers.main.token_endpoint: plain http is for loopback names only; use https, or insecure_http: true where the network itself is protected",

@@ -136,7 +136,7 @@ func TestLoadGivesTypedValuesAndDefaults(t *testing.T) {
 		ClientSecret: config.NewSecret(webSecret),
 		Scopes:       []string{"openid", "profile", "email", "offline_access"},
 		Claims:       []string{"sub", "name", "email", "picture"},
-		Session:      config.SessionRules{Idle: 30 * time.Minute, Absolute: 12 * time.Hour, SameSite: "strict"},
+		Session:      config.SessionRules{Idle: 30 * time.Minute, Absolute: 12 * time.Hour, Recent: 10 * time.Minute, SameSite: "strict"},
 		Login: config.Login{DefaultReturn: "/", Params: config.LoginParams{
 			Prompt: []string{"none", "login", "create", "select_account"}, ACRValues: []string{},
 			LoginHint: true, MaxAge: true, UILocales: true, OrganizationID: true, ConnectionID: true,

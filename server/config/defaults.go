@@ -50,6 +50,9 @@ revocable: false
 userinfo: false
 pkce: require
 iss_unannounced: accept
+assertion_audience: issuer
+assertion_typ: client-authentication+jwt
+assertion_rsa: PS256
 logout_by: redirect
 logout_exp: required
 strict_typ: false
@@ -65,7 +68,7 @@ default_token_life: 60s    # short: an unknown life should be asked for again so
 const (
 	appDefaults = `
 claims: [sub, name, email, picture]
-session: {idle: 30m, absolute: 12h}
+session: {idle: 30m, absolute: 12h, recent: 10m, most: 0}
 login:
   params:
     acr_values: []

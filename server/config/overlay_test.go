@@ -223,7 +223,7 @@ func TestBadVariablesAreNamed(t *testing.T) {
 		},
 		{"an app that lacks the rest", []string{"CLOAKROOM_APPS__DOCS__KIND=spa"}, []string{
 			"env CLOAKROOM_APPS__DOCS__KIND: apps.docs.client_id: missing; write the id that the provider gave this app",
-			"env CLOAKROOM_APPS__DOCS__KIND: apps.docs.client_secret: missing; every app is a confidential client, so name its client_secret_file",
+			"env CLOAKROOM_APPS__DOCS__KIND: apps.docs.client_secret: missing; every app is a confidential client, so name its client_secret_file or list client_keys",
 			"env CLOAKROOM_APPS__DOCS__KIND: apps.docs.origin: missing; write where the app lives, as https://app.example.com",
 			"env CLOAKROOM_APPS__DOCS__KIND: apps.docs.provider: missing; name one of providers",
 		}},
@@ -251,7 +251,7 @@ func TestAllProblemsComeAtOnceAndInOrder(t *testing.T) {
 	want := []string{
 		"cloakroom.yaml:2: redis.db: no whole number",
 		"cloakroom.yaml:13: apps.web.kind: not one of the values known here; write one of spa, web, mobile, desktop",
-		"cloakroom.yaml:14: apps.web.colour: unknown key; known here are kind, origin, name, provider, client_id, client_secret, client_secret_file, scopes, claims, session, login, post_logout, allowed_origins, redirect_uris, handle, static",
+		"cloakroom.yaml:14: apps.web.colour: unknown key; known here are kind, origin, name, provider, client_id, client_secret, client_secret_file, client_keys, scopes, claims, session, login, post_logout, allowed_origins, redirect_uris, handle, static",
 		"cloakroom.yaml:28: routes[0].methods[0]: is never forwarded; delete it",
 		"env CLOAKROOM_A: no such setting; write the key's path in capitals with two underscores between its parts",
 		"env CLOAKROOM_LOG__LEVEL: log.level: not one of the values known here; write one of debug, info, warn, error",

@@ -21,7 +21,20 @@ type Provider struct {
 	CAFile string `yaml:"ca_file" path:"ca"`
 	// TokenAuth is how apps show their secret: client_secret_basic or
 	// client_secret_post. Empty takes it from the metadata; it is never probed.
+	// An app with client_keys proves itself by them whatever stands here;
+	// private_key_jwt asks that of all apps.
 	TokenAuth string `yaml:"token_auth"`
+	// AssertionAudience is whom an app's signed assertion is for: issuer, the
+	// default, or token_endpoint for older providers that take nothing else.
+	// With the latter, whoever can change the provider's metadata can have an
+	// assertion made for another provider's token endpoint.
+	AssertionAudience string `yaml:"assertion_audience"`
+	// AssertionTyp is the typ of such an assertion: client-authentication+jwt, the
+	// default, or JWT for providers that refuse a type they do not know.
+	AssertionTyp string `yaml:"assertion_typ"`
+	// AssertionRSA is what RSA keys sign by: PS256, the default, or RS256 for
+	// providers that know no other.
+	AssertionRSA string `yaml:"assertion_rsa"`
 	// SigningAlgs are the algorithms accepted on tokens. Default RS256, PS256,
 	// ES256, EdDSA.
 	SigningAlgs []string `yaml:"signing_algs"`

@@ -8,6 +8,7 @@ type Registration struct {
 	RedirectURI          string // where a sign-in is answered
 	PostLogoutURI        string // where a sign-out comes back to
 	BackchannelLogoutURI string // OpenID Connect Back-Channel Logout 1.0 section 2.2
+	JWKSURI              string // the app's public keys (RFC 7591 section 2); empty where the app has a secret
 	InitiateLoginURI     string // third-party sign-in (OpenID Connect Core section 4); empty where the app has none
 }
 
@@ -22,6 +23,12 @@ func (c *Config) Registration(id string) Registration {
 	}
 	r := Registration{
 		RedirectURI: base + callback, PostLogoutURI: base + "/logged-out", BackchannelLogoutURI: base + "/backchannel-logout",
+	}
+	if len(app.ClientKeys) > 0 {
+		r.JWKSURI = app.Origin + "/.well-known/jwks.json"
+		if app.Native() {
+			r.JWKSURI = base + "/jwks/" + id
+		}
 	}
 	if app.Login.Initiate {
 		r.InitiateLoginURI = base + "/initiate"

@@ -20,6 +20,7 @@ func (r *report) validateApps(c *Config) {
 		}
 		r.validateApp(path, c.Apps[id], c)
 	}
+	r.validateCredentials(c)
 	r.validateSecrets(c)
 	r.validateClients(c)
 }
@@ -65,9 +66,6 @@ func (r *report) validateClient(path string, a *App, c *Config) {
 			strings.Join(slices.Sorted(maps.Keys(c.Providers)), ", "))
 	}
 	r.need(join(path, "client_id"), a.ClientID, "write the id that the provider gave this app")
-	if !a.ClientSecret.IsSet() && !r.has(join(path, "client_secret_file")) {
-		r.add(join(path, "client_secret"), "missing; every app is a confidential client, so name its client_secret_file")
-	}
 	if c.Providers[a.Provider] != nil {
 		r.scopes(join(path, "scopes"), a.Scopes)
 	}
@@ -77,6 +75,10 @@ func (r *report) validateSession(path string, a *App) {
 	s, here := a.Session, join(path, "session")
 	r.within(join(here, "idle"), s.Idle, time.Second, longSpan)
 	r.within(join(here, "absolute"), s.Absolute, time.Second, longSpan)
+	r.within(join(here, "recent"), s.Recent, time.Second, longSpan)
+	if s.Most < 0 || s.Most > 100 { // of more, nobody would miss one
+		r.add(join(here, "most"), "out of bounds; write something from 0 to 100")
+	}
 	if s.Idle > s.Absolute {
 		r.add(join(here, "idle"), "longer than absolute (%s), so it would never end a session; shorten it", durationText(s.Absolute))
 	}

@@ -69,6 +69,9 @@ func (r *report) validateWords(path string, p *Provider) {
 	r.oneOf(join(path, "revocation"), p.Revocation, "grant", "token", "none")
 	r.oneOf(join(path, "pkce"), p.PKCE, "require", "known")
 	r.oneOf(join(path, "iss_unannounced"), p.IssUnannounced, "accept", "refuse")
+	r.oneOf(join(path, "assertion_audience"), p.AssertionAudience, "issuer", "token_endpoint")
+	r.oneOf(join(path, "assertion_typ"), p.AssertionTyp, "client-authentication+jwt", "JWT")
+	r.oneOf(join(path, "assertion_rsa"), p.AssertionRSA, "PS256", "RS256")
 	r.oneOf(join(path, "logout_by"), p.LogoutBy, "redirect", "form_post")
 	r.oneOf(join(path, "logout_exp"), p.LogoutExp, "required", "optional")
 	for i, face := range p.Spent {
@@ -87,13 +90,11 @@ func (r *report) validateWords(path string, p *Provider) {
 // 6.1.3.1, each app is a confidential client of its own.
 func (r *report) tokenAuth(path, style string) {
 	switch style {
-	case "", "client_secret_basic", "client_secret_post":
+	case "", "client_secret_basic", "client_secret_post", "private_key_jwt":
 	case "none":
 		r.add(path, "an app without a secret is no confidential client; register it with one")
-	case "private_key_jwt":
-		r.add(path, "arrives with a later release; use client_secret_basic or client_secret_post")
 	default:
-		r.oneOf(path, style, "client_secret_basic", "client_secret_post")
+		r.oneOf(path, style, "client_secret_basic", "client_secret_post", "private_key_jwt")
 	}
 }
 

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -66,8 +66,8 @@ func (u *upstream) RoundTrip(out *http.Request) (*http.Response, error) {
 }
 
 func isEventStream(resp *http.Response) bool {
-	media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	return err == nil && media == "text/event-stream"
+	media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(media), "text/event-stream")
 }
 
 // stream is the body of an open stream: it is counted until it is closed.

@@ -163,7 +163,7 @@ func askedMetrics() (all struct{ drift, connections, waits, timeouts, unsaved, b
 }
 
 // Describe is prometheus.Collector.
-func (a Asked) Describe(to chan<- *prometheus.Desc) { 
+func (a Asked) Describe(to chan<- *prometheus.Desc) {
 	all := askedMetrics()
 	for _, g := range []gauge{all.drift, all.connections, all.waits, all.timeouts, all.unsaved, all.breaker, all.build} {
 		to <- g.desc

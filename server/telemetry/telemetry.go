@@ -1,7 +1,16 @@
-// Package telemetry turns what happens in the gateway into log lines, security events and metrics. It is told by the
-// functions of bff.Trace, which carry values only, and by the access log's middleware. It knows neither Redis nor the
-// provider, keeps no state but counters, and writes no secret: what it is given is public names, and subjects, which it
-// hashes.
+// Package telemetry turns what happens in the gateway into log lines, security events, metrics and traces. It is told by
+// the functions of bff.Trace, which carry values only, by the access log's middleware, and by what stands around the calls
+// to upstreams, providers and Redis. It knows neither Redis nor the provider, keeps no state but counters, and writes no
+// secret: what it is given is public names, and subjects, which it hashes.
+//
+//	access.go      a request: its line, its count, its span
+//	metrics.go     every metric, with its name, labels and meaning
+//	calls.go       calls to upstreams and providers, measured
+//	redis.go       commands to Redis, measured
+//	outage.go      a neighbour that is away: one line when it goes, one when it is back
+//	traces.go      whether there are traces, and where they go
+//	spans.go       the spans that we make
+//	censor.go      what of a span may leave the process
 package telemetry
 
 import (
@@ -18,28 +27,35 @@ import (
 type Telemetry struct {
 	log     *slog.Logger
 	metrics *Metrics
+	traces  *Traces
 }
 
-// New reports to log and metrics.
-func New(log *slog.Logger, metrics *Metrics) *Telemetry {
-	return &Telemetry{log: log, metrics: metrics}
+// New reports to log, metrics and, where traces is not nil, to a collector.
+func New(log *slog.Logger, metrics *Metrics, traces *Traces) *Telemetry {
+	t := &Telemetry{log: log, metrics: metrics, traces: traces}
+	if traces != nil {
+		traces.censor.watch = t.outage("traces", "")
+	}
+	return t
 }
 
 // Trace returns the domain's hooks. Each security event is one line with event, app, client and request id; names of
 // events are contract.
 func (t *Telemetry) Trace() *bff.Trace {
 	return &bff.Trace{
-		LoginBegan: func(_ context.Context, _ bff.LoginEvent) { t.metrics.logins.WithLabelValues("began").Inc() },
-		SessionBegan: func(ctx context.Context, e bff.SessionEvent) {
-			t.metrics.logins.WithLabelValues("succeeded").Inc()
-			t.event(ctx, slog.LevelInfo, "session_began", session(e)...)
+		LoginBegan: func(_ context.Context, e bff.LoginEvent) {
+			t.metrics.logins.WithLabelValues(e.App, "began").Inc()
 		},
-		LoginFailed:  t.loginFailed,
-		SessionEnded: t.sessionEnded,
-		RefreshDone:  t.refreshDone,
+		SessionBegan:  t.sessionBegan,
+		LoginFailed:   t.loginFailed,
+		SessionEnded:  t.sessionEnded,
+		RefreshBegins: t.refreshBegins,
+		RefreshDone:   t.refreshDone,
 		RefreshWaiting: func(_ context.Context, _ bff.SessionEvent) {
 			t.metrics.refreshWaits.Inc()
 		},
+		RefreshWaited:  t.refreshWaited,
+		RefreshClaimed: t.refreshClaimed,
 		CredentialRefused: func(ctx context.Context, e bff.RefusalEvent) {
 			t.metrics.refusals.WithLabelValues("credential").Inc()
 			t.event(ctx, slog.LevelWarn, "credential_refused", slog.String("app", e.App), slog.String("rule", e.Rule))
@@ -50,14 +66,20 @@ func (t *Telemetry) Trace() *bff.Trace {
 		},
 		Revoked: t.revoked,
 		Alarm: func(ctx context.Context, e bff.AlarmEvent) {
-			t.metrics.alarms.Inc()
+			t.metrics.alarms.WithLabelValues(e.What).Inc() // a fixed text
 			t.event(ctx, slog.LevelError, "alarm", slog.String("what", e.What), errorAttr(e.Err))
 		},
 	}
 }
 
+func (t *Telemetry) sessionBegan(ctx context.Context, e bff.SessionEvent) {
+	t.metrics.logins.WithLabelValues(e.App, "succeeded").Inc()
+	t.metrics.began.WithLabelValues(e.App).Inc()
+	t.event(ctx, slog.LevelInfo, "session_began", session(e)...)
+}
+
 func (t *Telemetry) loginFailed(ctx context.Context, e bff.LoginEvent) {
-	t.metrics.logins.WithLabelValues("failed").Inc()
+	t.metrics.logins.WithLabelValues(e.App, "failed").Inc()
 	level := slog.LevelWarn
 	if e.Code == string(bff.CodeInternal) {
 		level = slog.LevelError
@@ -68,34 +90,23 @@ func (t *Telemetry) loginFailed(ctx context.Context, e bff.LoginEvent) {
 }
 
 func (t *Telemetry) sessionEnded(ctx context.Context, e bff.SessionEvent) {
-	t.metrics.ended.WithLabelValues(string(e.Reason)).Inc()
+	t.metrics.ended.WithLabelValues(e.App, string(e.Reason)).Inc()
 	t.event(ctx, slog.LevelInfo, "session_ended", session(e)...)
 }
 
-func (t *Telemetry) refreshDone(ctx context.Context, e bff.RefreshEvent) {
-	t.metrics.refreshes.WithLabelValues(string(e.Outcome)).Inc()
-	t.metrics.refreshTook.Observe(e.Took.Seconds())
-	level := slog.LevelInfo
-	if e.Outcome != bff.OutcomeRefreshed {
-		level = slog.LevelWarn
-	}
-	t.event(ctx, level, "refresh",
-		slog.String("app", e.App), slog.String("provider", e.Provider), slog.String("session", e.SessionID),
-		slog.String("outcome", string(e.Outcome)), slog.Int64("generation", e.Generation), slog.Bool("later", e.Later),
-		tookAttr(e.Took), errorAttr(e.Err))
-}
-
 func (t *Telemetry) revoked(ctx context.Context, e bff.RevocationEvent) {
-	level := slog.LevelInfo
+	level, result := slog.LevelInfo, "done"
 	if e.Err != nil {
-		level = slog.LevelError
+		level, result = slog.LevelError, "failed"
 	}
+	t.metrics.revocations.WithLabelValues(e.Provider, result).Inc()
 	t.event(ctx, level, "tokens_revoked", slog.String("app", e.App), slog.String("session", e.SessionID), errorAttr(e.Err))
 }
 
 // event writes one security event.
 func (t *Telemetry) event(ctx context.Context, level slog.Level, name string, attrs ...slog.Attr) {
-	attrs = append([]slog.Attr{slog.String("event", name), slog.String("request_id", AccessOf(ctx).ID)}, attrs...)
+	a := AccessOf(ctx)
+	attrs = append([]slog.Attr{slog.String("event", name), slog.String("request_id", a.ID), traceAttr(a.TraceID)}, attrs...)
 	t.log.LogAttrs(ctx, level, "security event", attrs...)
 }
 
@@ -130,6 +141,14 @@ func errorAttr(err error) slog.Attr {
 		return slog.Attr{}
 	}
 	return slog.String("error", err.Error())
+}
+
+// traceAttr names the trace of a line, where there is one.
+func traceAttr(id string) slog.Attr {
+	if id == "" {
+		return slog.Attr{}
+	}
+	return slog.String("trace_id", id)
 }
 
 // tookAttr is a duration as people read it: milliseconds.

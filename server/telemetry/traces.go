@@ -101,8 +101,13 @@ func (t *Traces) Close(ctx context.Context) error {
 }
 
 // Redis returns what the store makes spans of its commands with: those that belong to a request or a refresh, and none of
-// those that the store sends by itself.
-func (t *Traces) Redis() trace.TracerProvider { return children{t.provider} }
+// those that the store sends by itself. nil while traces are off.
+func (t *Traces) Redis() trace.TracerProvider {
+	if t == nil {
+		return nil
+	}
+	return children{t.provider}
+}
 
 // children hands out tracers that make a span only within another.
 type children struct{ trace.TracerProvider }

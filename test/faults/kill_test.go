@@ -19,6 +19,9 @@ import (
 	"cloakroom/test/world"
 )
 
+// veryPatient is more than a lease, a suspicion and what a test does around them.
+const veryPatient = "CLOAKROOM_REDIS__TIMEOUTS__READ=30s"
+
 // fleet is a world whose instances each have a wire of their own to Redis, on which nothing that is held is an outage.
 type fleet struct {
 	*world.World
@@ -30,8 +33,13 @@ func newFleet(t *testing.T, n int, o world.Options, env ...string) *fleet {
 	f := &fleet{World: newWorld(t, o)}
 	for range n {
 		p := wire.Start(t, f.Redis.Addr())
-		f.Start(1, append([]string{patient, "CLOAKROOM_REDIS__ADDRS=" + p.Addr()}, env...)...)
+		f.Start(1, append([]string{veryPatient, "CLOAKROOM_REDIS__ADDRS=" + p.Addr()}, env...)...)
 		f.wires = append(f.wires, p)
+	}
+	warm := f.holder(t)
+	ended(f.World)
+	if got := fetched(f.All[0], warm.request); got.status != 200 { // Redis knows every script from now on
+		t.Fatalf("a refresh that nothing holds: %d %s", got.status, got.body)
 	}
 	return f
 }
@@ -67,7 +75,9 @@ func (h *holder) about(t *testing.T, name string) func([]byte) bool {
 }
 
 // sends picks this session's first refresh token.
-func (h *holder) sends(_ *http.Request, form url.Values) bool { return form.Get("refresh_token") == h.token }
+func (h *holder) sends(_ *http.Request, form url.Values) bool {
+	return form.Get("refresh_token") == h.token
+}
 
 // answer is what a request got.
 type answer struct {

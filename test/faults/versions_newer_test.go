@@ -141,7 +141,7 @@ func TestRecordsOfANewerVersion(t *testing.T) {
 		})
 		t.Run("a native app's record with "+c.name, func(t *testing.T) {
 			h := n.signIn(t, n.phone())
-			parsed := n.handleRoot(t, h.Access)
+			parsed := handleRoot(t, h.Access)
 			phone := n.record(t, parsed)
 			n.lives(t, h, 200)
 			await(t, "the use is noted", healTime, func() bool { return !strings.HasSuffix(phone.fields(t)["turn"], " 0 0") })
@@ -155,7 +155,7 @@ func TestRecordsOfANewerVersion(t *testing.T) {
 }
 
 // handleRoot is the root in a handle: the first 32 bytes of what stands between prefix and checksum.
-func (n *newer) handleRoot(t *testing.T, handle string) bff.Root {
+func handleRoot(t *testing.T, handle string) bff.Root {
 	t.Helper()
 	text := strings.TrimPrefix(handle, "clk_")
 	raw, err := base64.RawURLEncoding.DecodeString(text[:len(text)-6]) // six characters of checksum
@@ -227,7 +227,7 @@ func TestAdditionsOfANewerVersionAreKept(t *testing.T) {
 		n.raw.HSet(t.Context(), key, member, value)
 	}
 	web.set(t, "newfield", "kept", "sent", "v2 a mark of another form")
-	for range 3 { // updates of all kinds: a refresh, a slide, index entries written again
+	for range 2 { // updates of all kinds: a refresh, a slide, index entries written again
 		ended(n.World)
 		n.Want(n.Fetch(b, "GET", "/api/orders", ""), 200)
 		n.Want(n.Fetch(b, "POST", "/bff/session/extend", ""), 200)

@@ -23,21 +23,25 @@ type world struct {
 	browsers []*browser
 	began    time.Time
 
+	one sync.Mutex // one command at a time is carried out
+
 	slots [3]*instance // by place: A, B, C; nil while it is down
 	stage int          // of the keyring that the next start gets
 
-	mu        sync.Mutex
-	instances []*instance // all that ever were
-	names     map[bff.Lookup]string
-	sessions  []*session // that were handed out
-	endings   []*ending
-	deedsOn   []*deed // in flight
-	seen      map[bff.Lookup]*standing
-	told      map[string][]int64 // generations that were told as refreshed, by session
-	saves     []save
-	step      int
-	log       []string
-	faults    []string // promises that were broken
+	ears      sync.Mutex
+	instances []*instance // all that ever were; under ears
+
+	mu       sync.Mutex
+	names    map[bff.Lookup]string
+	sessions []*session // that were handed out
+	endings  []*ending
+	deedsOn  []*deed // in flight
+	seen     map[bff.Lookup]*standing
+	told     map[string][]int64 // generations that were told as refreshed, by session
+	saves    []save
+	step     int
+	log      []string
+	faults   []string // promises that were broken
 }
 
 // browser is where a person signs in; what it has of the provider, and what a sign-out left in it.
@@ -113,8 +117,8 @@ func (w *world) begin() {
 func (w *world) start(place int) {
 	in := w.launch(string(rune('A'+place)), w.stage)
 	w.slots[place] = in
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.ears.Lock()
+	defer w.ears.Unlock()
 	w.instances = append(w.instances, in)
 }
 
@@ -135,6 +139,7 @@ func (w *world) close() {
 		d.cancel()
 	}
 	w.keeper.close()
+	time.Sleep(5 * time.Second) // the client's own goroutines look once a second whether it was closed
 	wait()
 }
 
@@ -246,22 +251,35 @@ func (w *world) settle(ok filter) {
 // quantum is how far time goes at once while calls go on: less than any wait of the engine's that matters.
 const quantum = 500 * time.Millisecond
 
-// elapse lets time pass in which the calls that ok accepts go on, and the others hang.
+// elapse lets time pass in which the calls that ok accepts go on, and the others hang. Of a long time all but the end goes
+// at once.
 func (w *world) elapse(d time.Duration, ok filter) {
-	for d > 0 {
+	const long = 2 * time.Minute
+	w.settle(ok)
+	if d > long {
+		w.hanging()
+		w.gate.leaveAjar(ok)
+		time.Sleep(d - long)
+		w.gate.leaveAjar(nil)
+		d = long
+	}
+	for ; d > 0; d -= quantum {
 		w.settle(ok)
-		step := min(d, quantum)
-		if d > 2*time.Minute {
-			step = min(d, 20*time.Second)
-		}
-		for _, c := range w.gate.waiting(redisOnly) {
-			w.troubled(c.of)
-		}
-		if len(w.gate.waiting(func(c *call) bool { return c.kind != toRedis && !c.late })) > 0 {
-			w.provider.noteTrouble()
-		}
-		time.Sleep(step)
-		d -= step
+		w.hanging()
+		time.Sleep(min(d, quantum))
 	}
 	w.settle(ok)
+	w.hanging()
+}
+
+// hanging notes whom the calls that hang are a trouble to.
+func (w *world) hanging() {
+	wait()
+	for _, c := range w.gate.waiting(func(c *call) bool { return !c.late }) {
+		if c.kind == toRedis {
+			w.troubled(c.of)
+		} else {
+			w.provider.noteTrouble()
+		}
+	}
 }

@@ -60,6 +60,7 @@ type deed struct {
 	in     *instance
 	at     time.Time
 	step   int
+	hung   bool // the client went away: nobody is told
 	cancel context.CancelFunc
 }
 
@@ -81,7 +82,7 @@ func (w *world) do(in *instance, what string, run func(ctx context.Context, d *d
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.deedsOn = slices.DeleteFunc(w.deedsOn, func(o *deed) bool { return o == d })
-		if d.in.isDead() {
+		if d.hung || d.in.isDead() {
 			return // nobody was told
 		}
 		finish()
@@ -542,5 +543,6 @@ func (w *world) hangUp(t *rapid.T) {
 	}
 	d := on[rapid.IntRange(0, len(on)-1).Draw(t, "whose")]
 	w.say("the client of %q hangs up", d.what)
+	d.hung = true
 	d.cancel()
 }

@@ -44,13 +44,14 @@ type gate struct {
 	mu     sync.Mutex
 	parked []*call
 	closed bool
-	down   bool // Redis cannot be reached
+	down   bool   // Redis cannot be reached
+	ajar   filter // these pass without waiting; nil: none do
 }
 
 // park waits until the call may go on. Whoever is dead loses what they send.
 func (g *gate) park(ctx context.Context, c *call) fate {
-	if !g.enter(c) {
-		return dropped
+	if f, now := g.enter(c); now {
+		return f
 	}
 	select {
 	case f := <-c.turn:
@@ -63,15 +64,19 @@ func (g *gate) park(ctx context.Context, c *call) fate {
 	return <-c.turn // it was let through at this very moment
 }
 
-func (g *gate) enter(c *call) bool {
+// enter has a call wait, unless its fate is known at once.
+func (g *gate) enter(c *call) (f fate, now bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed || !c.late && c.of != nil && c.of.isDead() || g.down && c.kind == toRedis && !c.late {
-		return false
+		return dropped, true
+	}
+	if g.ajar != nil && !c.late && g.ajar(c) {
+		return passes, true
 	}
 	c.turn = make(chan fate, 1)
 	g.parked = append(g.parked, c)
-	return true
+	return "", false
 }
 
 // leave takes a call out; false if it is not there any more.
@@ -145,6 +150,13 @@ func (g *gate) setDown(down bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.down = down
+}
+
+// leaveAjar lets those pass that ok accepts, in whatever order they come; nil: nobody.
+func (g *gate) leaveAjar(ok filter) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.ajar = ok
 }
 
 func (g *gate) isDown() bool {

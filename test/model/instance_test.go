@@ -127,16 +127,15 @@ func (in *instance) setDeaf(deaf bool) {
 	}
 }
 
-// hear gives a published hint to all instances.
+// hear gives a published hint to all instances. Redis may stand still until it returns: it waits for nothing.
 func (w *world) hear(payload string) {
 	parts := strings.Split(payload, " ")
 	if len(parts) != 3 {
-		w.broken("an event of three words was published as %d", len(parts))
-		return
+		return // no event of ours
 	}
-	w.mu.Lock()
+	w.ears.Lock()
 	all := slices.Clone(w.instances)
-	w.mu.Unlock()
+	w.ears.Unlock()
 	for _, in := range all {
 		in.hear(bff.Event{Kind: bff.EventKind(parts[0]), Lookup: bff.Lookup(parts[1]), Reason: bff.Reason(parts[2])})
 	}

@@ -329,6 +329,10 @@ func (l *link) flight() ([]command, error) {
 
 // carry waits for leave, carries out what is granted, and reports whether the connection goes on.
 func (l *link) carry(flight []command) bool {
+	if flight[0].name == "hello" { // a connection that greets is not worth a step
+		_, err := l.near.Write(l.exchange(flight))
+		return err == nil
+	}
 	c := &call{of: l.of, what: l.w.describe(flight), kind: toRedis}
 	f := l.w.gate.park(context.Background(), c)
 	if f == belated {
@@ -337,13 +341,14 @@ func (l *link) carry(flight []command) bool {
 		c.late = true
 		f = l.w.gate.park(context.Background(), c)
 	}
-	if f != passes {
-		l.w.troubled(l.of)
-	}
 	if f == dropped {
+		l.w.troubled(l.of)
 		return false
 	}
 	reply := l.exchange(flight)
+	if f != passes || c.late {
+		l.w.troubled(l.of)
+	}
 	if f == doubled {
 		reply = l.exchange(flight)
 	}
@@ -357,20 +362,31 @@ func (l *link) carry(flight []command) bool {
 	return err == nil
 }
 
-// exchange has Redis do it, and has the promises about what it did checked. nil if there is no answer.
+// exchange has Redis do it. nil if there is no answer.
 func (l *link) exchange(flight []command) []byte {
 	var all []byte
 	for _, c := range flight {
-		if _, err := l.far.Write(encode(c.raw...)); err != nil {
-			return nil
-		}
-		reply, err := readReply(l.back)
+		reply, err := l.carryOut(c)
 		if err != nil {
 			return nil
 		}
 		all = append(all, reply...)
-		l.w.keeper.heard()
-		l.w.happened(l.of, c, string(reply))
 	}
 	return all
+}
+
+// carryOut has Redis carry out one command, and has the promises about what it did checked before the next one is.
+func (l *link) carryOut(c command) ([]byte, error) {
+	l.w.one.Lock()
+	defer l.w.one.Unlock()
+	if _, err := l.far.Write(encode(c.raw...)); err != nil {
+		return nil, err
+	}
+	reply, err := readReply(l.back)
+	if err != nil {
+		return nil, err
+	}
+	l.w.keeper.heard()
+	l.w.happened(l.of, c, string(reply))
+	return reply, nil
 }

@@ -14,12 +14,14 @@
 package model_test
 
 import (
+	"context"
 	"flag"
 	"os"
 	"testing"
 	"testing/cryptotest"
 	"testing/synctest"
 
+	"github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"
 )
 
@@ -41,8 +43,14 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
+	redis.SetLogger(mute{}) // outages are part of the plan
 	os.Exit(m.Run())
 }
+
+// mute is a log that nobody reads.
+type mute struct{}
+
+func (mute) Printf(context.Context, string, ...any) {}
 
 // shows REF-ONE, REF-DETACH, REF-RACE, REF-SOFT, REF-FRESH, SESS-CAS, SESS-KILL, SESS-LIFE, SESS-503, KEY-TTL
 func TestSessionsKeepTheirPromises(t *testing.T) {

@@ -47,6 +47,7 @@ type Client struct {
 	Secret                 string          `json:"secret,omitempty"`
 	AuthMethod             string          `json:"auth_method,omitempty"` // client_secret_basic with a secret, none without
 	JWKS                   json.RawMessage `json:"jwks,omitempty"`        // for private_key_jwt
+	JWKSURI                string          `json:"jwks_uri,omitempty"`    // where its keys are fetched instead; any host name in it is 127.0.0.1
 	Native                 bool            `json:"native,omitempty"`
 	RedirectURIs           []string        `json:"redirect_uris"`
 	PostLogoutRedirectURIs []string        `json:"post_logout_redirect_uris,omitempty"`
@@ -66,7 +67,8 @@ type Token struct {
 	Value  string `json:"value"`
 }
 
-// Grant is one answered token request; Error is empty when it was granted.
+// Grant is one answered token request, or a revocation that ended a grant or was refused (Type is revocation then); Error is
+// empty when it was granted.
 type Grant struct {
 	Type   string `json:"type"`
 	Client string `json:"client"`

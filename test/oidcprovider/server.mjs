@@ -39,6 +39,7 @@ function clientOf(c) {
     ...(c.secret && { client_secret: c.secret }),
     token_endpoint_auth_method: c.auth_method || (c.secret ? 'client_secret_basic' : 'none'),
     ...(c.jwks && { jwks: c.jwks }),
+    ...(c.jwks_uri && { jwks_uri: c.jwks_uri }),
     application_type: c.native ? 'native' : 'web',
     grant_types: ['authorization_code', 'refresh_token'],
     redirect_uris: c.redirect_uris ?? [],
@@ -50,7 +51,7 @@ function clientOf(c) {
   };
 }
 
-/** fetch for back-channel logout: every name is this machine, nothing else can be reached. */
+/** fetch for back-channel logout and for clients' keys: every name is this machine, nothing else can be reached. */
 function loopbackFetch(url, { method, headers, body }) {
   const token = new URLSearchParams(String(body ?? '')).get('logout_token');
   issued('logout_token', '', token);
@@ -61,10 +62,14 @@ function loopbackFetch(url, { method, headers, body }) {
       const chunks = [];
       res.on('data', (chunk) => chunks.push(chunk));
       res.on('error', reject);
-      res.on('end', () => resolve({ status: res.statusCode, body: Buffer.concat(chunks) }));
+      res.on('end', () => {
+        const body = [204, 205, 304].includes(res.statusCode) ? null : Buffer.concat(chunks);
+        const known = Object.entries(res.headers).map(([name, value]) => [name, String(value)]);
+        resolve(new Response(body, { status: res.statusCode, headers: known }));
+      });
     });
     req.on('error', reject);
-    req.end(String(body ?? ''));
+    req.end(method === 'GET' ? undefined : String(body ?? ''));
   });
 }
 
@@ -204,6 +209,9 @@ function listen(provider) {
     tell('grant', { type: ctx.oidc.params.grant_type, client: client(ctx), error: '' });
   });
   provider.on('grant.error', (ctx, err) => tell('grant', { type: ctx.oidc?.params?.grant_type ?? '', client: client(ctx), error: err.error ?? err.message }));
+  // Revocations stand among the grants: what they end, and those that were refused.
+  provider.on('grant.revoked', (ctx) => ctx?.oidc?.route === 'revocation' && tell('grant', { type: 'revocation', client: client(ctx), error: '' }));
+  provider.on('revocation.error', (ctx, err) => tell('grant', { type: 'revocation', client: client(ctx), error: err.error ?? err.message }));
   provider.on('backchannel.success', (_ctx, c) => tell('logout', { client: c.clientId, error: '' }));
   provider.on('backchannel.error', (_ctx, err, c) => tell('logout', { client: c.clientId, error: err.message }));
   provider.on('server_error', (_ctx, err) => tell('error', { error: err.stack ?? String(err) }));
