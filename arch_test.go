@@ -248,6 +248,48 @@ var forbidden = []struct{ prefix, why string }{
 	{"net/http/pprof", "it would register itself on the default mux"},
 }
 
+// linked says which modules the production binary is made of, and what for: one that is not listed came along with
+// somebody's update, and is looked at before it ships. A path stands for itself and what is below it.
+var linked = []struct{ prefix, why string }{
+	{"github.com/alecthomas/kong", "the command line"},
+	{"github.com/cenkalti/backoff/v5", "of OpenTelemetry: how long its exporter waits before it tries again"},
+	{"github.com/fxamacker/cbor/v2", "how records are written"},
+	{"github.com/x448/float16", "of cbor"},
+	{"github.com/go-logr", "of OpenTelemetry: its own diagnostics, which are turned off"},
+	{"github.com/google/uuid", "of OpenTelemetry: names of resources"},
+	{"github.com/grpc-ecosystem/grpc-gateway/v2", "of OpenTelemetry: its protocol's Go form comes with stubs for gRPC, which nothing here calls"},
+	{"google.golang.org/genproto", "as grpc-gateway"},
+	{"google.golang.org/grpc", "as grpc-gateway"},
+	{"github.com/labstack", "Echo, the router"},
+	{"github.com/mattn", "of Echo: colours of its banner, which is hidden"},
+	{"github.com/valyala", "of Echo: templates of its logger, which is not used"},
+	{"github.com/lestrrat-go", "JOSE"},
+	{"github.com/prometheus", "metrics"},
+	{"github.com/beorn7/perks", "of the metrics: quantiles"},
+	{"github.com/munnerz/goautoneg", "of the metrics: which format a scraper wants"},
+	{"github.com/redis/go-redis", "Redis, and the spans of its commands"},
+	{"github.com/cespare/xxhash/v2", "of the metrics and of Redis: a hash"},
+	{"go.uber.org/atomic", "of Redis"},
+	{"github.com/sony/gobreaker/v2", "the breaker before a provider"},
+	{"go.opentelemetry.io", "traces: every platform asks for them, and their protocol is nothing to write again"},
+	{"go.yaml.in/yaml/v4", "the configuration"},
+	{"golang.org/x", "Go's own beside the standard library"},
+	{"google.golang.org/protobuf", "of metrics and traces: how they are written"},
+}
+
+// checkLinked finds modules of the binary that nobody has looked at.
+func checkLinked(modules []string) (found []string) {
+	for _, m := range modules {
+		known := slices.ContainsFunc(linked, func(l struct{ prefix, why string }) bool {
+			return m == l.prefix || strings.HasPrefix(m, l.prefix+"/")
+		})
+		if !known {
+			found = append(found, m+": in the binary, and not in the table of what it is made of")
+		}
+	}
+	return found
+}
+
 // checkDeps finds what must not be among the dependencies of the production binary.
 func checkDeps(deps []string) (found []string) {
 	for _, dep := range deps {
@@ -329,8 +371,13 @@ func TestProductionBinaryHoldsNothingOfDevelopment(t *testing.T) {
 	if !slices.Contains(modules, "github.com/redis/go-redis/v9") {
 		t.Fatalf("the binary's module list does not even hold go-redis: %q", modules)
 	}
-	for _, f := range checkDeps(modules) {
+	for _, f := range append(checkDeps(modules), checkLinked(modules)...) {
 		t.Error(f)
+	}
+	for _, l := range linked {
+		if !slices.ContainsFunc(modules, func(m string) bool { return m == l.prefix || strings.HasPrefix(m, l.prefix+"/") }) {
+			t.Errorf("%s: in the table, and no longer in the binary", l.prefix)
+		}
 	}
 }
 
@@ -396,5 +443,8 @@ func TestRulesOfTheWholeCanBeBroken(t *testing.T) {
 	}
 	if found := checkDeps([]string{"cloakroom/server", "cloakroom/dev/provider", "developer.example/x"}); len(found) != 1 {
 		t.Errorf("dependencies: %q", found)
+	}
+	if found := checkLinked([]string{"github.com/redis/go-redis/v9", "github.com/redis/go-redish", "example.com/came-along"}); len(found) != 2 {
+		t.Errorf("modules: %q", found)
 	}
 }

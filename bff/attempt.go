@@ -49,7 +49,11 @@ func (a *attempt) run(ctx context.Context) {
 		if errors.Is(err, ErrClaimLost) {
 			continue // before anything was sent
 		}
-		a.flight.land(t, generation, a.told(err))
+		why := err
+		if end, _ := claiming.Deadline(); errors.Is(err, ErrStore) && !time.Now().Before(end) && !a.sent {
+			why = context.DeadlineExceeded // the wait was over in the middle of a command: that is no outage of the store
+		}
+		a.flight.land(t, generation, a.told(why))
 		if errors.Is(err, ErrStore) && !a.sent {
 			// The claim or the mark may have been written although the answer was lost. Nobody is to wait for a lease that
 			// serves nobody, nor over a mark under which nothing was sent.
@@ -273,7 +277,8 @@ func (a *attempt) failed(ctx context.Context, err error, took time.Duration) (To
 	case gone == nil && generation > a.session.Generation:
 		a.release(ctx, SettleNothing)
 		return t, generation, nil
-	case gone != nil && r.Outcome == OutcomeSpent: // gone already, for its own reason; or not to be read, which is no proof of anything
+	case errors.Is(gone, ErrNoSession), gone != nil && r.Outcome == OutcomeSpent:
+		// Gone already, for its own reason; or not to be read, which is no proof of anything.
 		a.release(ctx, a.untouched())
 		return TokenSet{}, 0, gone
 	}

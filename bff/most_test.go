@@ -54,6 +54,32 @@ func TestSessionsBeyondTheLimit(t *testing.T) {
 	}
 }
 
+// What a sign-in replaces takes nobody's place, and neither do sessions at another app.
+//
+// shows SESS-LIST (the limit)
+func TestWhatTakesNobodysPlace(t *testing.T) {
+	w := newWorld(t)
+	in := w.instance()
+	web, docs := w.app, *w.app
+	docs.ID = "docs"
+	web.Most = 2
+	kept, old := w.signIn(in, "usr_1", "ses_1", "kept"), w.signIn(in, "usr_1", "ses_2", "old")
+	w.app = &docs
+	other := w.signIn(in, "usr_1", "ses_3", "other")
+	w.app = web
+	w.clock.move(2 * time.Minute) // what stands in no line counts as older than all from here on
+	again := w.loginWith(in, bff.LoginRequest{Replaces: old.Root}).Session
+	again.Device = "again"
+	if diff := cmp.Diff([]string{"kept", "again"}, w.alive([]*instance{in}, kept, old, again)); diff != "" {
+		t.Errorf("alive (-want +got):\n%s", diff)
+	}
+	w.signIn(in, "usr_1", "ses_4", "one more")
+	w.app = &docs
+	if got := w.alive([]*instance{in}, other); len(got) != 1 {
+		t.Error("the session at another app ended")
+	}
+}
+
 // port is another name, for an interface that is embedded must not hide its own method.
 type port = bff.Devices
 

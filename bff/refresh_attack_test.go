@@ -315,3 +315,38 @@ func TestTokenThatEndedWhileItWasWaitedForIsRenewed(t *testing.T) {
 		t.Errorf("got %q, %v; want a token that lives", r.access, r.err)
 	}
 }
+
+// The provider ends the session while a refresh of it is under way, at each place: it stays ended, nothing comes back.
+//
+// shows SESS-CAS
+func TestEndByTheProviderDuringARefreshStays(t *testing.T) {
+	for name, tc := range map[string]struct {
+		stop  func(p *fakeProvider, gate chan struct{})
+		there func(p *fakeProvider)
+	}{
+		"waits for a place":   {func(p *fakeProvider, g chan struct{}) { p.queue = g }, func(p *fakeProvider) { <-p.queued }},
+		"is at the provider":  {func(p *fakeProvider, g chan struct{}) { p.gate = g }, func(p *fakeProvider) { <-p.arrived }},
+		"has been worked off": {func(p *fakeProvider, g chan struct{}) { p.hold = g }, func(p *fakeProvider) { <-p.arrived; <-p.arrived }},
+	} {
+		t.Run("a refresh that "+name, func(t *testing.T) {
+			w := newWorld(t)
+			a, b := w.instance(), w.instance()
+			root := w.login(a)
+			gate := make(chan struct{})
+			w.idp.set(func(p *fakeProvider) { tc.stop(p, gate) })
+			w.expire()
+			answered := w.need(root, 1, a)
+			tc.there(w.idp)
+			if err := b.EndProviderSession(context.Background(), w.app.Provider, "ses_1", "", bff.ReasonSignedOut); err != nil {
+				t.Fatal(err)
+			}
+			close(gate)
+			if r := <-answered; bff.CodeOf(r.err) != bff.CodeSessionEnded {
+				t.Errorf("the request that waited: %q, %v; want session_ended", r.access, r.err)
+			}
+			a.seen.until(t, "the new tokens revoked", func(s *seen) bool { return len(s.revoked) == 1 })
+			w.dead(a, root)
+			w.dead(b, root)
+		})
+	}
+}

@@ -72,7 +72,7 @@ func (s *Session) IdleEnd() time.Time { return s.LastActive.Add(s.Idle) }
 
 // LastEnd is the latest the session can end: its absolute end or, without a refresh token, the end of its access token.
 func (s *Session) LastEnd() time.Time {
-	if s.Tokens.Refresh.IsZero() && s.Tokens.ExpiresAt.Before(s.AbsoluteEnd) {
+	if s.Tokens.Refresh.IsZero() && !s.Tokens.ExpiresAt.IsZero() && s.Tokens.ExpiresAt.Before(s.AbsoluteEnd) {
 		return s.Tokens.ExpiresAt
 	}
 	return s.AbsoluteEnd

@@ -204,7 +204,7 @@ func (b *burst) undecided(now time.Time, client string, underway int) bool {
 		return false
 	}
 	sessions, _, _ := b.count("")
-	return sessions+underway >= burstSpent
+	return underway > 0 && sessions+underway >= burstSpent
 }
 
 // verdict counts a spent token and says whether it may end its session, and whether a burst began with it. One that comes

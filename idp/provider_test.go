@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"maps"
 	"math/big"
@@ -394,3 +395,6 @@ func atHash(access string) string {
 func (p *provider) dial(ctx context.Context, network, _ string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, network, p.Listener.Addr().String())
 }
+
+// discard takes what a server says of connections that a test broke.
+func discard() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -112,6 +112,10 @@ func send(c *http.Client, req *http.Request) (*answer, error) {
 		return nil, bare(err)
 	}
 	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		// What net/http gives as its body is the bare connection, whose reading no context ends: it would hold a place for ever.
+		return &answer{status: resp.StatusCode, header: resp.Header}, nil
+	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, bodyCap+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading an answer with status %d: %w", resp.StatusCode, bare(err))

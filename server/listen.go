@@ -192,6 +192,7 @@ func (s *Server) stop(front, back *http.Server) error {
 	for _, p := range s.idps {
 		err = errors.Join(err, p.issuer.Drain(ctx))
 	}
+	s.sendTraces()
 	_ = back.Close() // probes saw "not ready" until now
 	s.log.Info("stopped")
 	return err

@@ -35,6 +35,7 @@ func TestSeenFromOutside(t *testing.T) {
 	metrics := o.documentedMetrics()
 	o.stop()
 	o.tracesOfTheJourney()
+	o.nobodyElseIsTold()
 	o.linesOfTheJourney()
 	if diff := cmp.Diff(metrics, o.exposedMetrics()); diff != "" {
 		t.Errorf("metrics (-docs +exposed):\n%s", diff)
@@ -383,6 +384,15 @@ func (o *observed) tracesOfTheJourney() {
 	for _, s := range o.traces.Spans() {
 		if strings.HasPrefix(s.Name, "redis ") && len(s.ParentSpanId) == 0 {
 			o.t.Errorf("a trace of its own for %s", s.Name)
+		}
+	}
+}
+
+// nobodyElseIsTold looks at what reached the provider: it is told nothing of a trace.
+func (o *observed) nobodyElseIsTold() {
+	for _, r := range o.issuer.Requests() {
+		if r.Header.Get("Traceparent")+r.Header.Get("Tracestate")+r.Header.Get("Baggage") != "" {
+			o.t.Errorf("the provider's %s was told of a trace: %v", r.Endpoint, r.Header)
 		}
 	}
 }

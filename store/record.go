@@ -28,7 +28,7 @@ const (
 )
 
 // The fields that a Read asks for, in this order. The others are written for scripts: created, wid, fence, ix, grp, seen,
-// prov, rev and dev.
+// rev and dev.
 const (
 	fieldVersion = iota
 	fieldApp

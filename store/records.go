@@ -96,13 +96,17 @@ func (s *Store) newFields(n *bff.Session) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat([]any{
-		"v", schema, "app", n.App, "kid", key, "prov", n.Provider,
+	fields := []any{
+		"v", schema, "app", n.App, "kid", key,
 		"began", millis(n.Began), "created", millis(n.CreatedAt), "act", millis(n.LastActive),
-		"abs", millis(n.AbsoluteEnd), "idle", n.Idle.Milliseconds(), "seen", n.Seen,
+		"abs", millis(n.AbsoluteEnd), "idle", n.Idle.Milliseconds(),
 		"gen", generation, "wid", "created", "fence", 0, "turn", turnText(n.Turn),
 		"body", sealed, "tok", tok,
-	}, s.sharedFields(n, n.Tokens.Refresh), s.deviceFields(n)), nil
+	}
+	if n.Seen != "" {
+		fields = append(fields, "seen", n.Seen)
+	}
+	return slices.Concat(fields, s.sharedFields(n, n.Tokens.Refresh), s.deviceFields(n)), nil
 }
 
 // sharedFields are written at the login and again at each save, so that they follow the ring: the record's index names,

@@ -53,7 +53,7 @@ func (s *Store) run(ctx context.Context, c call) (answer, error) {
 func (s *Store) script(ctx context.Context, c call) *redis.Cmd {
 	cmd := c.script.Run(ctx, s.rdb, c.keys, c.args...)
 	for _, wait := range undivided() {
-		if !redis.IsTryAgainError(cmd.Err()) || !pause(ctx, wait) {
+		if !elsewhere(cmd.Err()) || !pause(ctx, wait) {
 			break
 		}
 		cmd = c.script.Run(ctx, s.rdb, c.keys, c.args...)
@@ -62,7 +62,8 @@ func (s *Store) script(ctx context.Context, c call) *redis.Cmd {
 }
 
 // undivided are the waits for a slot that moves to another node of a Cluster: until all of it has moved, a script whose
-// keys are not all there is refused, and did not run. A slot takes milliseconds; together these are a read time-out.
+// keys are not all there is refused, and did not run; nor did one that was sent on once too often for the client. A slot
+// takes milliseconds; together these are a read time-out.
 func undivided() [3]time.Duration {
 	return [3]time.Duration{50 * time.Millisecond, 150 * time.Millisecond, 300 * time.Millisecond}
 }

@@ -171,8 +171,6 @@ func TestASessionIsUsedWhileItsSlotMoves(t *testing.T) {
 	use("before")
 	move.Begin()
 	use("as the move begins")
-	// A script whose keys are not all there is not carried out on either side: it is an outage of this slot for as long.
-	want(t, "touch of a record without an end, half-way", allowed.Touch(ctx, s, w.clock.Now()), bff.ErrStore)
 	if move.Keys(10) == 0 {
 		t.Fatal("no key moved")
 	}

@@ -28,6 +28,7 @@ func aSession(t *testing.T, c *redisproc.Cluster) int {
 
 // A slot moves to another master key by key, under load; then many do. Nobody notices: neither ASK nor MOVED is an outage.
 func TestLoadWhileSlotsMove(t *testing.T) {
+	alongside(t)
 	c := redisproc.StartCluster(t, redisproc.ClusterOptions{})
 	l := newLoad(t, newWorld(t, loadOptions(tokenLife())), 2, byCluster(c)...)
 	var moved int
@@ -56,6 +57,7 @@ func TestLoadWhileSlotsMove(t *testing.T) {
 
 // shows SESS-503
 func TestLoadThroughAClusterThatLosesAMaster(t *testing.T) {
+	alongside(t)
 	c := redisproc.StartCluster(t, redisproc.ClusterOptions{Replicas: true})
 	l := newLoad(t, newWorld(t, loadOptions(tokenLife())), 2, append(byCluster(c), "CLOAKROOM_REDIS__WAIT_REPLICAS=1")...)
 	d, answers := l.through(func() {

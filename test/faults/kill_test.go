@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"cloakroom/dev/provider"
 	"cloakroom/test/browser"
 	"cloakroom/test/gateway"
@@ -122,6 +124,8 @@ type point struct {
 	// lost says that the tokens are rotated and nobody else can have them: without a grace at the provider they are lost.
 	lost bool
 	sent int // how often the token is sent in all, when another one follows
+	// saved says that the new tokens stand in the record: whoever waited for them may have them, whatever comes next.
+	saved bool
 }
 
 // at is a gate of the provider as a point: met by the token's first sending.
@@ -148,7 +152,7 @@ func points() []point {
 			hold: func(t *testing.T, _ *world.World, p *wire.Proxy, h *holder) (<-chan struct{}, func()) {
 				return p.HoldRequest(h.about(t, "save"))
 			}},
-		{name: "after the save, before its reply", sent: 1,
+		{name: "after the save, before its reply", sent: 1, saved: true,
 			hold: func(t *testing.T, _ *world.World, p *wire.Proxy, h *holder) (<-chan struct{}, func()) {
 				return p.HoldReply(h.about(t, "save"))
 			}},
@@ -281,4 +285,137 @@ func (f *fleet) afterwards(t *testing.T, at []*gateway.Instance, grace bool, all
 			t.Errorf("a lost answer was taken for a theft:\n%s", fmt.Sprint(log))
 		}
 	}
+}
+
+// A user signs out at one instance while another one has a refresh at each place: the sign-out stays, the request that
+// waited is told, and tokens that came for the session are given back.
+//
+// shows SESS-CAS, REF-DETACH
+func TestSignOutAtEachStepOfARefreshStays(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 2, world.Options{})
+	f.At(f.All[1])
+	held := f.perPoint(t)
+	ended(f.World)
+	f.Dev.Set(longLived)
+	f.stop(t, 0, held)
+	for _, s := range held {
+		f.Want(f.Fetch(s.browser, "POST", "/bff/logout", ""), 200)
+		s.release()
+		if a := <-s.answered; a.status != 401 && !s.saved {
+			t.Errorf("%s: the request that waited got %d %s", s.name, a.status, a.body)
+		}
+		for _, in := range f.All {
+			if got := fetched(in, s.request); got.status != 401 {
+				t.Errorf("%s: after the sign-out: %d %s", s.name, got.status, got.body)
+			}
+		}
+		if got := sent(f.World, s.token); got > 1 {
+			t.Errorf("%s: its token was sent %d times", s.name, got)
+		}
+	}
+	if got := records(f.World); len(got) != 1 { // of the one who warmed the scripts up
+		t.Errorf("%d records are left", len(got))
+	}
+	await(t, "every token that lived is revoked", healTime, func() bool { return f.Dev.Count(provider.Revoke) >= 2*len(held) })
+}
+
+// lossy is a session of which one write of its refresh is lost on the way.
+type lossy struct {
+	*holder
+	what string
+	lose func(*wire.Proxy, func([]byte) bool) <-chan struct{}
+	name string // of the script
+	most int    // how often its token may be sent
+}
+
+// Each write of a refresh, or its answer, is lost once: none is taken for another's, and no token is sent twice.
+//
+// shows REF-ONE, SESS-CAS
+func TestLostWritesOfARefreshCostNoToken(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 2, world.Options{})
+	var all []lossy
+	for _, name := range []string{"claim", "mark", "release", "save"} {
+		most := 1
+		if name == "release" {
+			most = 2 // it is given back without a save when the provider turns the call away, and then it is sent again
+		}
+		all = append(all,
+			lossy{f.holder(t), "the reply of a " + name, (*wire.Proxy).LoseReply, name, most},
+			lossy{f.holder(t), "a " + name, (*wire.Proxy).LoseRequest, name, most})
+	}
+	ended(f.World)
+	f.Dev.Set(longLived)
+	for _, h := range all {
+		if h.name == "release" {
+			f.Dev.Fault(provider.Token, provider.Fault{Match: h.sends, Status: 429})
+		}
+		lost := h.lose(f.wires[0], h.about(t, h.name))
+		if first := fetched(f.All[0], h.request); first.status != 200 && first.status != 503 {
+			t.Errorf("with %s lost: %d %s", h.what, first.status, first.body)
+		}
+		<-lost
+	}
+	for _, h := range all {
+		await(t, "the other instance serves", healTime, func() bool { return fetched(f.All[1], h.request).status == 200 })
+		if got := sent(f.World, h.token); got != h.most {
+			t.Errorf("with %s lost the token was sent %d times, want %d", h.what, got, h.most)
+		}
+	}
+}
+
+// The idle end is moved, index entries and all, while a refresh of the same record stands at each place: whichever write
+// comes first, nothing of the other is lost.
+//
+// shows SESS-CAS
+func TestIdleSlideAtEachStepOfARefreshLosesNothing(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 2, world.Options{Behave: func(b *provider.Behaviour) { b.RefreshGrace = time.Minute }})
+	f.At(f.All[1])
+	held := f.perPoint(t)
+	ended(f.World)
+	f.Dev.Set(longLived)
+	f.stop(t, 0, held)
+	for _, s := range held {
+		before := f.field(t, s.record, "act")
+		extending := fetchingThe(f.All[1], s.request, "POST", "/bff/session/extend")
+		await(t, "the idle end moves while the refresh stands", healTime, func() bool { return f.field(t, s.record, "act") > before })
+		moved := f.field(t, s.record, "act")
+		s.release()
+		if a := <-s.answered; a.status != 200 && a.status != 503 {
+			t.Errorf("%s: %d %s", s.name, a.status, a.body)
+		}
+		<-extending
+		await(t, "it is served", healTime, func() bool { return fetched(f.All[1], s.request).status == 200 })
+		if act, gen := f.field(t, s.record, "act"), f.field(t, s.record, "gen"); act < moved || gen != "2" {
+			t.Errorf("%s: last activity %s after %s, generation %s, want 2", s.name, act, moved, gen)
+		}
+	}
+	for _, s := range held {
+		f.Want(f.Fetch(s.browser, "POST", "/bff/logout", ""), 200) // by the index: every instance knows
+		if got := fetched(f.All[0], s.request); got.status != 401 {
+			t.Errorf("%s: after the sign-out: %d", s.name, got.status)
+		}
+	}
+}
+
+// field is a field of a record in clear; times in ms have as many digits, and compare as text.
+func (f *fleet) field(t *testing.T, record, name string) string {
+	t.Helper()
+	rdb := redis.NewClient(&redis.Options{Addr: f.Redis.Addr(), DisableIdentity: true})
+	defer rdb.Close()
+	value, err := rdb.HGet(t.Context(), record, name).Result()
+	if err != nil {
+		t.Fatalf("%s of %s: %v", name, record, err)
+	}
+	return value
+}
+
+// fetchingThe is fetching for another call of the same user.
+func fetchingThe(in *gateway.Instance, r *http.Request, method, path string) <-chan answer {
+	r = r.Clone(r.Context())
+	to := *r.URL
+	to.Path, r.Method, r.URL = path, method, &to
+	return fetching(in, r)
 }

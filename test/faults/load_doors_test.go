@@ -158,3 +158,11 @@ func (l *load) nobodyLost(t *testing.T, d *doors) {
 		t.Errorf("%d of %d sign-outs did not last", len(undone), len(d.gone))
 	}
 }
+
+// alongside lets the short run of a load go on beside another: it mostly waits. The full one has the machine for itself.
+func alongside(t *testing.T) {
+	t.Helper()
+	if !soak() {
+		t.Parallel()
+	}
+}

@@ -328,6 +328,12 @@ func tally(answers []answered) string {
 // onlyOutage fails unless every answer is 200 or a 503 that says why and when to come back, within longest.
 func (l *load) onlyOutage(answers []answered, codes ...string) {
 	l.t.Helper()
+	l.onlyWithin(answers, longest, codes...)
+}
+
+// onlyWithin is onlyOutage with another bound.
+func (l *load) onlyWithin(answers []answered, bound time.Duration, codes ...string) {
+	l.t.Helper()
 	for _, a := range answers {
 		switch {
 		case a.status == http.StatusOK:
@@ -335,7 +341,7 @@ func (l *load) onlyOutage(answers []answered, codes ...string) {
 		default:
 			l.t.Errorf("session %d at instance %d was answered %d %q (Retry-After %v)", a.member, a.instance, a.status, a.code, a.retry)
 		}
-		if a.took > longest {
+		if a.took > bound {
 			l.t.Errorf("session %d at instance %d waited %v", a.member, a.instance, a.took)
 		}
 	}

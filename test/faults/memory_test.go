@@ -14,6 +14,7 @@ const tooLittle = "100kb"
 // A Redis that has reached maxmemory refuses what makes it grow. Who is signed in goes on: requests, refreshes and
 // sign-outs. Only sign-ins are 503, and leave nothing half-done; with memory given again they work.
 func TestLoadThroughARedisThatIsFull(t *testing.T) {
+	alongside(t)
 	w := newWorld(t, loadOptions(tokenLife()))
 	l := newLoad(t, w, 2)
 	sessions := len(records(w))

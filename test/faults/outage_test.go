@@ -33,6 +33,7 @@ const (
 //
 // shows REF-SOFT
 func TestLoadThroughAProviderThatRefusesRefreshes(t *testing.T) {
+	alongside(t)
 	w := newWorld(t, loadOptions(tokenLife()))
 	l := newLoad(t, w, 2)
 	l.begin(perSecond())
@@ -52,11 +53,14 @@ func TestLoadThroughAProviderThatRefusesRefreshes(t *testing.T) {
 	if fault.Hits() == 0 {
 		t.Error("no refresh met the outage")
 	}
-	refreshedOnce(t, l)
+	if w.Dev.GrantCount("refresh_token") < len(l.members) { // a token that was answered 503 is good, and sent again
+		t.Error("not every session was refreshed")
+	}
 }
 
 // shows SESS-503
 func TestLoadThroughARedisThatIsKilledAndComesBack(t *testing.T) {
+	alongside(t)
 	o := loadOptions(tokenLife())
 	o.Redis = redisproc.Options{AppendOnly: true}
 	w := newWorld(t, o)
@@ -89,6 +93,7 @@ func refreshedOnce(t *testing.T, l *load) {
 //
 // shows SESS-503
 func TestLoadThroughARedisThatHangs(t *testing.T) {
+	alongside(t)
 	w := newWorld(t, loadOptions(tokenLife()))
 	l := newLoad(t, w, 2)
 	d, answers := l.through(func() {
@@ -104,15 +109,16 @@ func TestLoadThroughARedisThatHangs(t *testing.T) {
 // Each answer of Redis comes 300 ms late, three fifths of the read time-out: that is slow, and no outage. A request waits
 // one round trip for its session; who has to refresh waits for some more.
 func TestLoadOverASlowRedis(t *testing.T) {
+	alongside(t)
 	w, p := wired(t, loadOptions(sized(8*time.Second, 10*time.Second)))
 	l := newLoad(t, w, 2)
 	p.Delay(300 * time.Millisecond)
 	d := l.openDoors(leavers/2, doorsOpen)
 	l.begin(sized(30, 100))
-	pause(outageTime() + warm)
+	pause(sized(4*time.Second, outageTime()))
 	d.close()
 	answers := l.end()
-	l.onlyOutage(answers)
+	l.onlyWithin(answers, longest+longest) // a refresh is a dozen answers of Redis, one after the other
 	t.Log(tally(answers))
 	p.Pass()
 	l.nobodyLost(t, d)
@@ -121,6 +127,7 @@ func TestLoadOverASlowRedis(t *testing.T) {
 // Redis that lost its memory under load is a sign-out for everybody: 401 once it is there, no 503 that stays, no loop, and
 // signing in works at once.
 func TestLoadThroughARedisThatComesBackEmpty(t *testing.T) {
+	alongside(t)
 	w := newWorld(t, loadOptions(tokenLife()))
 	l := newLoad(t, w, 2)
 	before := w.Dev.GrantCount("refresh_token")

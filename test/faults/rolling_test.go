@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"cloakroom/bff"
-	"cloakroom/dev/provider"
 	"cloakroom/test/browser"
 	"cloakroom/test/gateway"
 	"cloakroom/test/world"
@@ -308,7 +307,11 @@ func (r *rollout) begin(t *testing.T, at int) *underWay {
 	u.ticket = out.RedirectTo
 	r.SignIn(u.together, "/")
 	u.handle = granted(t, r.token(at, r.code(t, u.together)))
-	u.token = newest(r.World, provider.KindRefresh)
+	s, err := r.domain(t, r.has[at]).store.Read(t.Context(), handleRoot(t, u.handle.Access))
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.token = s.Tokens.Refresh.Reveal()
 	u.late = r.code(t, u.together)
 	ended := r.Browser()
 	r.SignIn(ended, "/")

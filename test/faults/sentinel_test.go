@@ -29,6 +29,7 @@ func logged(instances []*gateway.Instance, text string) (n int) {
 //
 // shows SESS-503
 func TestLoadThroughAFailoverThatWaitsForReplicas(t *testing.T) {
+	alongside(t)
 	set := redisproc.StartSentinel(t, redisproc.SentinelOptions{Replicas: 2, Server: redisproc.Options{
 		// A primary that nobody follows refuses writes: what it would acknowledge could not outlive it.
 		Args: []string{"--min-replicas-to-write", "1", "--min-replicas-max-lag", "2"},
@@ -51,6 +52,7 @@ func killPrimary(set *redisproc.Sentinel) {
 // Without a wait a failover may undo what was acknowledged last: a refresh (that session ends, for its token is used), a
 // sign-in, a sign-out. Nothing else is lost, and what was is counted.
 func TestLoadThroughAFailoverThatWaitsForNothing(t *testing.T) {
+	alongside(t)
 	set := redisproc.StartSentinel(t, redisproc.SentinelOptions{Replicas: 1})
 	l := newLoad(t, newWorld(t, loadOptions(tokenLife())), 2, bySentinel(set)...)
 	d, answers := l.through(func() { killPrimary(set) })
@@ -79,17 +81,30 @@ func without(answers []answered, members map[int]bool) (kept []answered) {
 }
 
 // An ordered failover, as for maintenance: the old primary lives on as a replica, and answers reads from its connections.
+// Sentinel does not stop writes meanwhile: what the old primary took after the other was promoted is lost. The only replica
+// has to confirm, so that all of it was logged as unconfirmed.
 func TestLoadThroughAnOrderedFailover(t *testing.T) {
-	set := redisproc.StartSentinel(t, redisproc.SentinelOptions{Replicas: 2})
+	alongside(t)
+	set := redisproc.StartSentinel(t, redisproc.SentinelOptions{Replicas: 1})
 	l := newLoad(t, newWorld(t, loadOptions(tokenLife())), 2, append(bySentinel(set), "CLOAKROOM_REDIS__WAIT_REPLICAS=1")...)
 	d, answers := l.through(func() { set.Failover() })
-	l.onlyOutage(answers, "store_unavailable")
-	l.nobodyLost(t, d)
-	refreshedOnce(t, l)
+	lost, missing, undone := l.alive(), d.missing(), d.back()
+	unconfirmed := logged(l.instances, "saved, unconfirmed")
+	t.Logf("%d sessions, %d sign-ins and %d sign-outs were lost; %d writes were unconfirmed",
+		len(lost), len(missing), len(undone), unconfirmed)
+	if n := len(lost) + len(missing) + len(undone); n > unconfirmed {
+		t.Errorf("%d were lost, and %d unconfirmed", n, unconfirmed)
+	}
+	gone := map[int]bool{}
+	for _, m := range append(lost, missing...) {
+		gone[m.id] = true
+	}
+	l.onlyOutage(without(answers, gone), "store_unavailable")
 }
 
 // A primary that hangs keeps its connections open, and nobody is told that it is gone but by their silence.
 func TestLoadThroughAPrimaryThatHangs(t *testing.T) {
+	alongside(t)
 	set := redisproc.StartSentinel(t, redisproc.SentinelOptions{Replicas: 2})
 	l := newLoad(t, newWorld(t, loadOptions(tokenLife())), 2, append(bySentinel(set), "CLOAKROOM_REDIS__WAIT_REPLICAS=1")...)
 	old := set.Primary()

@@ -313,7 +313,8 @@ func tail(s string, n int) string {
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
-// Metric returns the value of a metric, by its name with labels as the text format writes them; 0 if it is not there.
+// Metric returns the value of a metric, by its name, with or without labels as the text format writes them: the sum over all
+// series that have these; 0 if there are none.
 func (in *Instance) Metric(name string) float64 {
 	in.tb.Helper()
 	resp, err := http.Get("http://" + in.Ops + "/metrics")
@@ -321,17 +322,44 @@ func (in *Instance) Metric(name string) float64 {
 		in.tb.Fatal(err)
 	}
 	defer resp.Body.Close()
+	var sum float64
 	lines := bufio.NewScanner(resp.Body)
 	for lines.Scan() {
-		if rest, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
-			v, err := strconv.ParseFloat(rest, 64)
-			if err != nil {
-				in.tb.Fatal(err)
-			}
-			return v
+		series, value, _ := cutLast(lines.Text(), " ")
+		if !isOf(series, name) {
+			continue
+		}
+		v, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			in.tb.Fatal(err)
+		}
+		sum += v
+	}
+	return sum
+}
+
+// isOf reports whether a series is one of a metric, with at least the labels that are asked for.
+func isOf(series, asked string) bool {
+	name, labels, _ := strings.Cut(strings.TrimSuffix(series, "}"), "{")
+	want, wanted, _ := strings.Cut(strings.TrimSuffix(asked, "}"), "{")
+	if name != want {
+		return false
+	}
+	for label := range strings.SplitSeq(wanted, ",") {
+		if label != "" && !strings.Contains(","+labels+",", ","+label+",") {
+			return false
 		}
 	}
-	return 0
+	return true
+}
+
+// cutLast cuts at the last separator.
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
 }
 
 // AwaitMetric waits until a metric has at least the value.

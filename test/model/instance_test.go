@@ -25,6 +25,8 @@ type instance struct {
 	store *store.Store
 	stage int // of the keyring it was started with
 
+	crashed bool // in the run, not at its end
+
 	mu      sync.Mutex
 	dead    bool
 	deaf    bool // hints do not reach it

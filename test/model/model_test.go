@@ -29,9 +29,9 @@ import (
 // where the environment asks for endurance.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	checks := "150"
+	checks := "60"
 	if os.Getenv("SOAK") == "1" {
-		checks = "6000" // some minutes
+		checks = "1500" // some minutes
 	}
 	given := make(map[string]bool)
 	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
@@ -59,6 +59,7 @@ func TestSessionsKeepTheirPromises(t *testing.T) {
 
 // hold runs the property over a keeper of its own for each run.
 func hold(t *testing.T, keep func() keeper) {
+	t.Helper()
 	rapid.Check(t, func(rt *rapid.T) {
 		seed := rapid.Uint64Range(0, 7).Draw(rt, "seed")
 		rapid.SyncTest(rt, func(rt *rapid.T) {
@@ -82,6 +83,8 @@ func (w *world) play() {
 		"a call goes":        w.callGoes,
 		"calls go":           w.callsGo,
 		"a call fares badly": w.callFaresBadly,
+		"a late call comes":  w.arrives,
+		"a refresh":          w.refreshes,
 		"all goes on":        w.allGoesOn,
 		"time passes":        w.timePasses,
 		"weather":            w.weather,

@@ -33,7 +33,6 @@ type save struct {
 	generation int64
 	marked     bool // an end marker stood that was about it
 	at         time.Time
-	own        bool // its sender had the answer
 }
 
 func recordKey(l bff.Lookup) string { return prefix + "s:{" + string(l) + "}" }

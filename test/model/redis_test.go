@@ -4,6 +4,7 @@ package model_test
 
 import (
 	"bufio"
+	"flag"
 	"net"
 	"strconv"
 	"strings"
@@ -17,7 +18,25 @@ import (
 // shows REF-ONE, SESS-CAS, SESS-KILL, KEY-TTL
 func TestSessionsKeepTheirPromisesOnRedis(t *testing.T) {
 	server := redisproc.Start(t, redisproc.Options{})
+	fewer(t, 3) // each command costs a look at the clocks of both, and at what it published
 	hold(t, func() keeper { return newReal(server.Addr()) })
+}
+
+// fewer divides the number of runs for one test.
+func fewer(t *testing.T, by int) {
+	t.Helper()
+	checks := flag.Lookup("rapid.checks").Value.String()
+	n, err := strconv.Atoi(checks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := func(to string) {
+		if err := flag.Set("rapid.checks", to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(strconv.Itoa(max(n/by, 1)))
+	t.Cleanup(func() { set(checks) })
 }
 
 // real is a redis-server outside the bubble. Its answers take no time of the bubble's. Its clock is made to follow that of

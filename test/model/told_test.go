@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -250,8 +251,21 @@ func (w *world) leftovers() {
 			}
 		}
 	}
-	for _, sv := range w.saves {
-		told := w.told[sv.lookup.ID()]
-		_ = told
+	w.ownSaves()
+}
+
+// ownSaves: whoever saved knows it, also where the answer to the save was lost; otherwise what follows a save (the look for
+// a sign-out, the report) would not be done.
+func (w *world) ownSaves() {
+	for i, sv := range w.saves {
+		overtaken := slices.ContainsFunc(w.saves[i+1:], func(next save) bool {
+			return next.lookup == sv.lookup && next.at.Sub(sv.at) < 10*time.Second // before its sender could ask again
+		})
+		if overtaken || sv.by.crashed || len(w.keeper.hash(recordKey(sv.lookup))) == 0 {
+			continue
+		}
+		if !slices.Contains(w.told[sv.lookup.ID()], sv.generation) {
+			w.brokenLocked("%s saved generation %d of %s, and does not know it", sv.by.name, sv.generation, w.nameLocked(sv.lookup))
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"strings"
 	"time"
 
 	"pgregory.net/rapid"
@@ -23,6 +24,63 @@ func (w *world) callsGo(t *rapid.T) {
 	for range rapid.IntRange(2, 12).Draw(t, "how many") {
 		w.callGoes(t)
 	}
+}
+
+// refreshes has a token run out, one or more requests that need the next one, and some of what they set off.
+func (w *world) refreshes(t *rapid.T) {
+	s := w.drawSession("request")
+	if s == nil || len(w.up()) == 0 {
+		return
+	}
+	w.say("%s's token runs out", s.name)
+	w.elapse(tokenLife+time.Second, redisOnly)
+	for range rapid.IntRange(1, 3).Draw(t, "requests") {
+		if in := w.anyone("at"); in != nil {
+			w.request(s, in, false)
+		}
+	}
+	wait()
+	if at := rapid.SampledFrom([]string{"", "claim", "mark", "send", "answer", "save", "release"}).Draw(t, "trouble at"); at != "" {
+		w.troubleAt(t, at)
+		return
+	}
+	for range rapid.IntRange(0, 8).Draw(t, "calls") {
+		w.callGoes(t)
+	}
+}
+
+// troubleAt lets calls go until there is one that begins so, which fares badly.
+func (w *world) troubleAt(t *rapid.T, begins string) {
+	f := rapid.SampledFrom([]fate{unanswered, belated, dropped, doubled, slow}).Draw(t, "fate")
+	for range 40 { // a refresh has a dozen
+		wait()
+		all := w.gate.waiting(func(c *call) bool { return !c.late })
+		if len(all) == 0 {
+			return
+		}
+		for _, c := range all {
+			if strings.HasPrefix(c.what, begins) {
+				w.say("%s: %s", c, f)
+				w.gate.grant(c, f)
+				wait()
+				return
+			}
+		}
+		w.gate.grant(all[0], passes)
+	}
+}
+
+// arrives has something arrive that its sender has given up.
+func (w *world) arrives(t *rapid.T) {
+	wait()
+	all := w.gate.waiting(func(c *call) bool { return c.late })
+	if len(all) == 0 {
+		return
+	}
+	c := all[rapid.IntRange(0, len(all)-1).Draw(t, "which")]
+	w.say("%s: arrives", c)
+	w.gate.grant(c, passes)
+	wait()
 }
 
 // callFaresBadly lets one call go to its fate.
@@ -117,6 +175,7 @@ func (w *world) crash(t *rapid.T) {
 			w.slots[i] = nil
 		}
 	}
+	in.crashed = true
 	w.kill(in, arrives)
 }
 

@@ -43,8 +43,8 @@ func newKeyed(t *testing.T, algs ...string) *keyed {
 	k.origin = "http://localhost:" + port
 	t.Cleanup(k.face.Close)
 	k.op = oidcprovider.Start(t, oidcprovider.Config{
-		Consent: "auto", AccessTokenSeconds: 2,
-		Accounts: []oidcprovider.Account{{ID: "ada"}},
+		AccessTokenSeconds: 2,
+		Accounts:           []oidcprovider.Account{{ID: "ada"}},
 		Clients: []oidcprovider.Client{{
 			ID: "web", AuthMethod: "private_key_jwt", JWKSURI: k.origin + "/.well-known/jwks.json",
 			RedirectURIs: []string{k.origin + "/bff/callback"}, PostLogoutRedirectURIs: []string{k.origin + "/bff/logged-out"},
@@ -115,11 +115,17 @@ func (k *keyed) signIn() *browser.Browser {
 	if err != nil {
 		k.t.Fatalf("%v: %s %s", err, page.URL, page.Text())
 	}
-	if _, err = b.SubmitForm(page, form, url.Values{"login": {"ada"}}); err != nil {
+	if page, err = b.SubmitForm(page, form, url.Values{"login": {"ada"}}); err != nil {
+		k.t.Fatal(err)
+	}
+	if form, err = page.Form("Allow"); err != nil {
+		k.t.Fatalf("%v: %s %s", err, page.URL, page.Text())
+	}
+	if page, err = b.SubmitForm(page, form, nil); err != nil {
 		k.t.Fatal(err)
 	}
 	if _, ok := b.Cookie(k.origin, "__Host-Http-web"); !ok {
-		k.t.Fatalf("not signed in: %+v, log:\n%s", k.op.Grants(), k.log.String())
+		k.t.Fatalf("not signed in but at %s (%s): %+v, log:\n%s", page.URL, page.Text(), k.op.Grants(), k.log.String())
 	}
 	return b
 }

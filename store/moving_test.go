@@ -1,0 +1,72 @@
+//go:build integration
+
+package store_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"cloakroom/bff"
+	"cloakroom/store"
+	"cloakroom/test/redisproc"
+)
+
+// While a slot moves, Redis refuses scripts whose keys are divided between two nodes (TRYAGAIN), or sends on what has gone
+// already (ASK). Both are a moment's delay, not an outage.
+func TestWritesToASlotThatMoves(t *testing.T) {
+	c := redisproc.StartCluster(t, redisproc.ClusterOptions{})
+	for name, row := range map[string]struct {
+		leave int // keys that have gone when the write comes
+		wait  int
+	}{
+		"all keys still here":                          {0, 0},
+		"the record gone ahead":                        {1, 0},
+		"all keys still here, and a wait for replicas": {0, 1},
+		"the record gone ahead, and a wait":            {1, 1},
+	} {
+		t.Run("a slot with "+name, func(t *testing.T) {
+			w := newWorld(t, server{name: "cluster", addrs: c.Addrs(), cluster: true})
+			s := w.created()
+			waits := w.open(func(o *store.Options) { o.WaitReplicas, o.WaitTimeout = row.wait, 10*time.Millisecond })
+			slot := recordSlot(t, c, w.prefix)
+			to := c.Nodes[0]
+			if c.Master(slot) == to {
+				to = c.Nodes[1]
+			}
+			m := c.Move(slot, to)
+			m.Begin()
+			if got := m.Keys(row.leave); got != row.leave {
+				t.Fatalf("%d keys went ahead, want %d", got, row.leave)
+			}
+			finished := make(chan struct{})
+			deleted := make(chan error, 1)
+			go func() {
+				defer close(finished)
+				_, err := waits.Delete(t.Context(), s.Lookup, nil, bff.ReasonSignedOut)
+				deleted <- err
+			}()
+			<-time.After(200 * time.Millisecond) // longer than the client's own patience with a divided slot
+			m.Finish()
+			<-finished
+			if err := <-deleted; err != nil {
+				t.Errorf("a sign-out meanwhile: %v", err)
+			}
+			if _, err := waits.Read(t.Context(), s.Root); err == nil {
+				t.Error("the session is still there")
+			}
+		})
+	}
+}
+
+// recordSlot is where the only record under a prefix is.
+func recordSlot(t *testing.T, c *redisproc.Cluster, prefix string) int {
+	t.Helper()
+	for _, key := range c.Keys() {
+		if strings.HasPrefix(key, prefix+"s:{") {
+			return c.Slot(key)
+		}
+	}
+	t.Fatal("there is no record")
+	return 0
+}
