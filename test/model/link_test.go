@@ -345,10 +345,11 @@ func (l *link) carry(flight []command) bool {
 		l.w.troubled(l.of)
 		return false
 	}
-	reply := l.exchange(flight)
-	if f != passes || c.late {
+	if f != passes || c.late { // told before, for what Redis does now is judged by it; and after, for it took its time
 		l.w.troubled(l.of)
+		defer l.w.troubled(l.of)
 	}
+	reply := l.exchange(flight)
 	if f == doubled {
 		reply = l.exchange(flight)
 	}

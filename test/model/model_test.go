@@ -29,7 +29,7 @@ import (
 // where the environment asks for endurance.
 func TestMain(m *testing.M) {
 	flag.Parse()
-	checks := "60"
+	checks := "100"
 	if os.Getenv("SOAK") == "1" {
 		checks = "1500" // some minutes
 	}
@@ -85,6 +85,7 @@ func (w *world) play() {
 		"a call fares badly": w.callFaresBadly,
 		"a late call comes":  w.arrives,
 		"a refresh":          w.refreshes,
+		"a crossing":         w.crossing,
 		"all goes on":        w.allGoesOn,
 		"time passes":        w.timePasses,
 		"weather":            w.weather,

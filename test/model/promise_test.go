@@ -23,7 +23,8 @@ type standing struct {
 
 	claimed   string // the attempt that was last granted the refresh
 	claimedBy *instance
-	claimedAt time.Time
+	claimedAt time.Time            // for the first time
+	first     map[string]time.Time // when each attempt was granted it for the first time
 }
 
 // save is a refresh that was saved.
@@ -61,7 +62,7 @@ func (w *world) happened(of *instance, c command, reply string) {
 	}
 	before := w.seen[l]
 	if before == nil {
-		before = &standing{}
+		before = &standing{first: map[string]time.Time{}}
 		w.seen[l] = before
 	}
 	rec, claim, until := w.look(l)
@@ -184,7 +185,12 @@ func (w *world) flown(l bff.Lookup, before *standing, of *instance, c command, r
 	}
 	if strings.Contains(reply, "granted") {
 		if before.claimed != c.args[0] {
-			before.claimed, before.claimedBy, before.claimedAt = c.args[0], of, time.Now()
+			at, again := before.first[c.args[0]]
+			if !again {
+				at = time.Now()
+				before.first[c.args[0]] = at
+			}
+			before.claimed, before.claimedBy, before.claimedAt = c.args[0], of, at
 		}
 		return
 	}

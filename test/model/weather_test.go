@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -49,24 +50,48 @@ func (w *world) refreshes(t *rapid.T) {
 	}
 }
 
-// troubleAt lets calls go until there is one that begins so, which fares badly.
+// troubleAt has the next call that begins so fare badly.
 func (w *world) troubleAt(t *rapid.T, begins string) {
 	f := rapid.SampledFrom([]fate{unanswered, belated, dropped, doubled, slow}).Draw(t, "fate")
+	if c := w.reach(begins); c != nil {
+		w.say("%s: %s", c, f)
+		w.gate.grant(c, f)
+		wait()
+	}
+}
+
+// reach lets calls go until one waits that begins so; nil if none comes.
+func (w *world) reach(begins string) *call {
 	for range 40 { // a refresh has a dozen
 		wait()
 		all := w.gate.waiting(func(c *call) bool { return !c.late })
 		if len(all) == 0 {
-			return
+			return nil
 		}
-		for _, c := range all {
-			if strings.HasPrefix(c.what, begins) {
-				w.say("%s: %s", c, f)
-				w.gate.grant(c, f)
-				wait()
-				return
-			}
+		if i := slices.IndexFunc(all, func(c *call) bool { return strings.HasPrefix(c.what, begins) }); i >= 0 {
+			return all[i]
 		}
 		w.gate.grant(all[0], passes)
+	}
+	return nil
+}
+
+// crossing has a browser sign in at one app while it signs out at another.
+func (w *world) crossing(t *rapid.T) {
+	s := w.drawSession("sign-out")
+	if s == nil || len(w.up()) == 0 {
+		return
+	}
+	w.settle(everything)
+	at, out := w.anyone("in at"), w.anyone("out at")
+	w.signIn(rapid.SampledFrom(w.apps).Draw(t, "app"), s.browser, at, at, nil, false)
+	wait()
+	w.reach(rapid.SampledFrom([]string{"write the indexes", "exchange", "create", "put"}).Draw(t, "when"))
+	w.elapse(time.Millisecond, func(*call) bool { return false }) // it began before, by any clock
+	w.signOut(s, out, false)
+	wait()
+	for range rapid.IntRange(4, 14).Draw(t, "calls") {
+		w.callGoes(t)
 	}
 }
 

@@ -13,8 +13,8 @@ const (
 	masters = 3     // the fewest of which a majority is left when one dies
 	slots   = 16384 // of any Cluster
 
-	nodeTimeout = time.Second // silence after which a node counts as failed; production takes fifteen
-	migrateTime = 5000        // milliseconds for one MIGRATE between two servers of one machine
+	nodeTimeout = 2 * time.Second // silence after which a node counts as failed: a busy machine keeps one waiting for a second
+	migrateTime = 5000            // milliseconds for one MIGRATE between two servers of one machine
 )
 
 // ClusterOptions are the settings of a Cluster.

@@ -52,7 +52,7 @@ func StartSentinel(tb testing.TB, o SentinelOptions) *Sentinel {
 		replica.follow(set.Servers[0])
 		set.Servers = append(set.Servers, replica)
 	}
-	set.awaitReplicas(set.Servers[0], len(set.Servers)-1)
+	set.awaitReplicas(func() *Server { return set.Servers[0] }, len(set.Servers)-1)
 	for range sentinels {
 		set.Sentinels = append(set.Sentinels, set.startSentinel())
 	}
@@ -89,11 +89,11 @@ sentinel parallel-syncs %[1]s 1
 	return s
 }
 
-// awaitReplicas waits until so many replicas have all that primary has.
-func (set *Sentinel) awaitReplicas(primary *Server, n int) {
+// awaitReplicas waits until so many servers follow the primary, which may be another one each time it is asked for.
+func (set *Sentinel) awaitReplicas(primary func() *Server, n int) {
 	set.tb.Helper()
 	await(set.tb, formPatience, "replicas that follow their primary", func() bool {
-		info := primary.Info("replication")
+		info := primary().Info("replication")
 		online := 0
 		for i := range len(set.Servers) {
 			var ip, port, state string
@@ -208,5 +208,5 @@ func (set *Sentinel) Failover() *Server {
 // AwaitReplicas waits until n servers follow the primary of this moment.
 func (set *Sentinel) AwaitReplicas(n int) {
 	set.tb.Helper()
-	set.awaitReplicas(set.Primary(), n)
+	set.awaitReplicas(set.Primary, n)
 }

@@ -66,14 +66,16 @@ func TestAClusterPromotesAReplicaAndMovesASlot(t *testing.T) {
 	if replica == nil {
 		t.Fatal("the master has no replica")
 	}
-	if got := to.Do("EVAL", "return redis.call('EXISTS', '{k}1')", 0); got == nil {
-		t.Error("no answer")
+	if got := to.Do("WAIT", 1, 5000); got != int64(1) {
+		t.Fatalf("%v replicas have what moved, want 1", got)
 	}
 	to.Kill()
 	if got := c.AwaitPromotion(to, slot); got != replica {
 		t.Errorf("%s was promoted, want %s", got.Addr(), replica.Addr())
 	}
-	present(t, client, "{k}1", "{k}2", "{k}3")
+	after := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{replica.Addr()}, DisableIdentity: true}) // the old one looks once a minute
+	t.Cleanup(func() { after.Close() })
+	present(t, after, "{k}1", "{k}2", "{k}3")
 }
 
 func present(t *testing.T, client *redis.ClusterClient, keys ...string) {
