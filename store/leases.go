@@ -49,9 +49,10 @@ func (s *Store) Renew(ctx context.Context, lookup bff.Lookup, attempt string, tt
 
 // MarkSent writes the sent mark: bff.Leases. It is the last write before a refresh token leaves, and its script the last
 // check that nobody else may send the same (RFC 9700 section 4.14.2: a rotated token that comes twice looks like theft).
+// It waits for replicas as a save does: a failover that loses the mark hides that the token was sent.
 func (s *Store) MarkSent(ctx context.Context, lookup bff.Lookup, attempt string, generation int64, at time.Time) error {
 	rec := s.record(lookup)
-	got, err := s.run(ctx, call{
+	got, err := s.runConfirmed(ctx, call{
 		s.scripts.mark,
 		[]string{rec, claimOf(rec), endedOf(rec)},
 		[]any{attempt, generation, s.sentText(bff.SentMark{Generation: generation, Attempt: attempt, At: at})},

@@ -62,8 +62,8 @@ type Options struct {
 	PoolTimeout  time.Duration // default 1 s: how long a request waits for a free connection
 	PoolSize     int           // default: that of the client, ten for each CPU
 
-	// WaitReplicas makes Create, Save and Delete wait until so many replicas have the write, for at most WaitTimeout (less than
-	// ReadTimeout; default a fifth of it). Fewer in time is logged as unconfirmed and is no error.
+	// WaitReplicas makes Create, MarkSent, Save and Delete wait until so many replicas have the write, for at most
+	// WaitTimeout (less than ReadTimeout; default a fifth of it). Fewer in time is logged as unconfirmed and is no error.
 	WaitReplicas int
 	WaitTimeout  time.Duration
 	Pipeline     bool // gathers concurrent reads of records into pipelines: less CPU under load, later when idle

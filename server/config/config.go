@@ -164,7 +164,7 @@ type Redis struct {
 	// for Redis, some microseconds more for a lone request. Default false.
 	Pipeline bool `yaml:"pipeline"`
 	// WaitReplicas is how many replicas should confirm the beginning of
-	// sessions, the saving of tokens and the ending of sessions. Default 0:
+	// sessions, what a refresh writes and the ending of sessions. Default 0:
 	// none is waited for.
 	WaitReplicas int `yaml:"wait_replicas"`
 	// WaitTimeout is how long that confirmation is waited for. Default 200ms.

@@ -25,6 +25,9 @@ type world struct {
 
 	one sync.Mutex // one command at a time is carried out
 
+	ending bool            // it is the end of the run: see fateOf
+	lost   map[string]bool // the saves whose answer was lost there
+
 	slots [3]*instance // by place: A, B, C; nil while it is down
 	stage int          // of the keyring that the next start gets
 
@@ -62,7 +65,7 @@ type notice struct {
 func newWorld(t *rapid.T, k keeper) *world {
 	w := &world{
 		t: t, keeper: k, began: time.Now(), names: map[bff.Lookup]string{},
-		seen: map[bff.Lookup]*standing{}, told: map[string][]int64{},
+		seen: map[bff.Lookup]*standing{}, told: map[string][]int64{}, lost: map[string]bool{},
 	}
 	w.provider = &provider{w: w, ssos: map[string]*sso{}, codes: map[string]*sso{}}
 	w.policy = &bff.ProviderPolicy{
@@ -243,9 +246,19 @@ func (w *world) settle(ok filter) {
 		if len(next) == 0 {
 			return
 		}
-		w.gate.grant(next[0], passes)
+		w.gate.grant(next[0], w.fateOf(next[0]))
 	}
 	w.broken("the instances never come to rest")
+}
+
+// fateOf is that of a call while all goes on: it passes, but for each session's first save at the end of a run, whose answer
+// is lost.
+func (w *world) fateOf(c *call) fate {
+	if !w.ending || w.lost[c.what] || !strings.HasPrefix(c.what, "save ") {
+		return passes
+	}
+	w.lost[c.what] = true
+	return unanswered
 }
 
 // quantum is how far time goes at once while calls go on: less than any wait of the engine's that matters.

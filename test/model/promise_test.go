@@ -33,6 +33,7 @@ type save struct {
 	lookup     bff.Lookup
 	generation int64
 	marked     bool // an end marker stood that was about it
+	asked      bool // its sender has asked for end markers since
 	at         time.Time
 }
 
@@ -57,6 +58,9 @@ func (w *world) happened(of *instance, c command, reply string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sayLocked("%s: %s -> %s", of.name, w.describeLocked(c), brief(reply))
+	if c.name == "hvals" {
+		w.noteAsked(of, c.keys[0])
+	}
 	if l == "" {
 		return
 	}
@@ -224,19 +228,38 @@ func (w *world) noteSave(l bff.Lookup, before *standing, rec map[string]string, 
 	w.saves = append(w.saves, save{by: of, lookup: l, generation: num(rec["gen"]), marked: marked, at: time.Now()})
 }
 
-// marked reports whether an end marker stands in Redis that is about the session.
-func (w *world) marked(s *session) bool {
+// noteAsked remembers that an instance looked for end markers.
+func (w *world) noteAsked(of *instance, key string) {
+	for i := range w.saves {
+		for _, s := range w.sessions {
+			if s.lookup == w.saves[i].lookup && w.saves[i].by == of && slices.Contains(w.markersOf(s), key) {
+				w.saves[i].asked = true
+			}
+		}
+	}
+}
+
+// markersOf names the keys of the end markers that are about a session.
+func (w *world) markersOf(s *session) (keys []string) {
 	group := "sid " + s.fam.sso.sid
 	if w.policy.SSOBy == bff.SSOBySubject {
 		group = "sub " + s.fam.sso.subject
 	}
 	for _, t := range [][2]string{{"sub", s.fam.sso.subject}, {"sid", s.fam.sso.sid}, {"sso", group}} {
 		for _, mac := range ring(0).Names(t[0], w.policy.Name, t[1]) {
-			for _, value := range w.keeper.hash(prefix + "end:" + mac) {
-				at, _, _ := strings.Cut(value, " ")
-				if s.began.UnixMilli() < num(at) {
-					return true
-				}
+			keys = append(keys, prefix+"end:"+mac)
+		}
+	}
+	return keys
+}
+
+// marked reports whether an end marker stands in Redis that is about the session.
+func (w *world) marked(s *session) bool {
+	for _, key := range w.markersOf(s) {
+		for _, value := range w.keeper.hash(key) {
+			at, _, _ := strings.Cut(value, " ")
+			if s.began.UnixMilli() < num(at) {
+				return true
 			}
 		}
 	}

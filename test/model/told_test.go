@@ -160,12 +160,14 @@ func (w *world) finish() {
 	wait()
 	w.check()
 	for range 2 {
+		w.ending = true
 		for _, s := range w.sessions {
 			w.probe(s)
 		}
 		w.elapse(tokenLife+time.Second, everything)
 		w.check()
 	}
+	w.elapse(10*time.Second, everything) // what was to be saved again is
 	w.leftovers()
 	w.judge()
 }
@@ -266,6 +268,9 @@ func (w *world) ownSaves() {
 		}
 		if !slices.Contains(w.told[sv.lookup.ID()], sv.generation) {
 			w.brokenLocked("%s saved generation %d of %s, and does not know it", sv.by.name, sv.generation, w.nameLocked(sv.lookup))
+		}
+		if !sv.asked && !sv.by.troubledSince(sv.at.Add(time.Millisecond)) {
+			w.brokenLocked("%s saved generation %d of %s, and never looked for a sign-out", sv.by.name, sv.generation, w.nameLocked(sv.lookup))
 		}
 	}
 }

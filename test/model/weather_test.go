@@ -41,7 +41,7 @@ func (w *world) refreshes(t *rapid.T) {
 		}
 	}
 	wait()
-	if at := rapid.SampledFrom([]string{"", "claim", "mark", "send", "answer", "save", "release"}).Draw(t, "trouble at"); at != "" {
+	if at := rapid.SampledFrom([]string{"save", "answer", "mark", "claim", "send", "release", ""}).Draw(t, "trouble at"); at != "" {
 		w.troubleAt(t, at)
 		return
 	}

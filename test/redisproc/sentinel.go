@@ -14,8 +14,8 @@ const (
 	sentinels  = 3 // the fewest of which a majority is left when one dies
 
 	// Times of a Sentinel, short so that a test sees a failover in a second or two.
-	downAfter       = 500 * time.Millisecond // an idle machine answers in one; a busy one may stall for a tenth of a second
-	failoverTimeout = 2 * time.Second        // an election that failed is repeated after twice this
+	downAfter       = time.Second     // an idle machine answers in a millisecond; half a second was too short for a busy one
+	failoverTimeout = 2 * time.Second // an election that failed is repeated after twice this
 
 	formPatience     = 30 * time.Second // for servers to know each other, on a loaded machine; two seconds are usual
 	failoverPatience = 30 * time.Second // for a failover, as above

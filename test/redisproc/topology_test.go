@@ -30,7 +30,8 @@ func TestSentinelsReplaceAKilledPrimary(t *testing.T) {
 	}
 	old.Restart()
 	set.AwaitReplicas(2)
-	if again := set.Failover(); again == fresh {
+	before := set.Primary()
+	if again := set.Failover(); again == before {
 		t.Error("an ordered failover changed nothing")
 	}
 }
