@@ -349,6 +349,9 @@ func TestReadThatItsBrowserGaveUpIsNoOutage(t *testing.T) {
 	if _, err := a.Session(gone, w.app, root); bff.CodeOf(err) != bff.CodeClientGone {
 		t.Errorf("got %v, want client_gone", err)
 	}
+	if _, err := a.Extend(gone, w.app, w.session(a, root)); bff.CodeOf(err) != bff.CodeClientGone {
+		t.Errorf("extending: got %v, want client_gone", err)
+	}
 }
 
 // A panic in the provider's package, as a hostile answer may cause one, costs its own requests only.

@@ -138,14 +138,19 @@ func (s *Session) isOf(app *App) bool {
 // read returns the record of root, not judged yet. app is for the trace: nil where the record alone tells whose it is.
 func (e *Engine) read(ctx context.Context, app *App, root Root) (*Session, error) {
 	s, err := e.ports.Records.Read(ctx, root)
-	switch {
-	case err != nil && errors.Is(context.Cause(ctx), context.Canceled):
-		// The store was not asked to the end because nobody waits any more: that is no outage.
-		return nil, &Error{Code: CodeClientGone, Err: err}
-	case err != nil:
-		return nil, e.refused(ctx, app, root.Lookup(), err)
+	if err != nil {
+		return nil, e.unread(ctx, app, root.Lookup(), err)
 	}
 	return s, nil
+}
+
+// unread maps what the store said to a caller who may have gone away by now: that the store was not asked to the end is
+// no outage then.
+func (e *Engine) unread(ctx context.Context, app *App, lookup Lookup, err error) error {
+	if errors.Is(context.Cause(ctx), context.Canceled) {
+		return &Error{Code: CodeClientGone, Err: err}
+	}
+	return e.refused(ctx, app, lookup, err)
 }
 
 // overdue ends a session whose absolute or idle end has passed, and says so; nil for one that lives.
@@ -213,7 +218,7 @@ func (e *Engine) Touch(s *Session) {
 // Extend moves the idle end on request and refreshes if that is due. It returns the session as it is then.
 func (e *Engine) Extend(ctx context.Context, app *App, s *Session) (*Session, error) {
 	if err := e.ports.Records.Touch(ctx, s, e.now()); err != nil {
-		return nil, e.refused(ctx, app, s.Lookup, err)
+		return nil, e.unread(ctx, app, s.Lookup, err)
 	}
 	if _, err := e.FreshTokens(ctx, app, s); err != nil {
 		return nil, err
