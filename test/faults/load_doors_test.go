@@ -21,7 +21,8 @@ type doors struct {
 	come     []*member // whose sign-in gave them a cookie
 	attempts []answered
 
-	stop    chan struct{}
+	stop    func()
+	done    chan struct{}
 	running sync.WaitGroup
 }
 
@@ -38,7 +39,9 @@ func (l *load) openDoors(n int, every time.Duration) *doors {
 // openLeaving is openDoors where nobody signs in.
 func (l *load) openLeaving(n int, every time.Duration) *doors {
 	l.t.Helper()
-	d := &doors{l: l, leaving: slices.Clone(l.members[:n]), stop: make(chan struct{})}
+	d := &doors{l: l, leaving: slices.Clone(l.members[:n]), done: make(chan struct{})}
+	d.stop = sync.OnceFunc(func() { close(d.done); d.running.Wait() })
+	l.t.Cleanup(d.stop) // where the test ended early
 	l.members = l.members[n:]
 	d.running.Go(func() { d.each(every, d.leave) })
 	return d
@@ -50,7 +53,7 @@ func (d *doors) each(every time.Duration, act func(i int)) {
 	defer tick.Stop()
 	for i := 0; ; i++ {
 		select {
-		case <-d.stop:
+		case <-d.done:
 			return
 		case <-tick.C:
 			act(i)
@@ -97,8 +100,7 @@ func (d *doors) enter(i int) {
 // close ends the coming and going. Sign-outs were 200, 503, or 401 for who had gone; sign-ins gave a session or 503.
 func (d *doors) close() {
 	d.l.t.Helper()
-	close(d.stop)
-	d.running.Wait()
+	d.stop()
 	for _, a := range d.attempts {
 		switch a.status {
 		case http.StatusOK, http.StatusServiceUnavailable, http.StatusUnauthorized:

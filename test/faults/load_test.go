@@ -70,7 +70,8 @@ type load struct {
 	mu      sync.Mutex
 	answers []answered
 	sent    sync.WaitGroup
-	stop    chan struct{}
+	stop    func()
+	done    chan struct{}
 	sending sync.WaitGroup
 }
 
@@ -83,15 +84,17 @@ func loadOptions(life time.Duration) world.Options {
 func newLoad(t *testing.T, w *world.World, instances int, env ...string) *load {
 	t.Helper()
 	w.Setup.Bin = gateway.Plain(t)
-	l := &load{t: t, w: w, stop: make(chan struct{}), client: &http.Client{
+	l := &load{t: t, w: w, done: make(chan struct{}), client: &http.Client{
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 256}, // more than are ever on their way
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       answerTime,
 	}}
+	l.stop = sync.OnceFunc(func() { close(l.done); l.sending.Wait(); l.sent.Wait() })
 	t.Cleanup(l.client.CloseIdleConnections)
 	// Each member comes from an address of its own, or the limits on sign-ins would take them for one flooding.
 	l.instances = w.Start(instances, append([]string{"CLOAKROOM_PUBLIC__TRUSTED_PROXIES=127.0.0.0/8", "CLOAKROOM_LOG__LEVEL=info"}, env...)...)
 	t.Cleanup(l.causes)
+	t.Cleanup(l.stop) // where the test ended early
 	l.signInAll(sized(60, 500))
 	return l
 }
@@ -258,7 +261,7 @@ func (l *load) begin(perSecond int) {
 		defer tick.Stop()
 		for i := 0; ; i++ {
 			select {
-			case <-l.stop:
+			case <-l.done:
 				return
 			case <-tick.C:
 			}
@@ -276,9 +279,7 @@ func (l *load) record(a answered) {
 
 // end stops sending, waits for what is on its way, and returns all answers in the order they were sent.
 func (l *load) end() []answered {
-	close(l.stop)
-	l.sending.Wait()
-	l.sent.Wait()
+	l.stop()
 	slices.SortFunc(l.answers, func(a, b answered) int { return a.at.Compare(b.at) })
 	return l.answers
 }
@@ -287,16 +288,22 @@ func (l *load) end() []answered {
 // if anybody was told more than that Redis is away. outage returns when what was away is back.
 func (l *load) through(outage func()) (*doors, []answered) {
 	l.t.Helper()
-	d := l.openDoors(leavers, doorsOpen)
+	d, answers, recovered := l.around(outage)
+	l.well(answers, recovered)
+	return d, answers
+}
+
+// around is through without a judgement; recovered is when outage returned.
+func (l *load) around(outage func()) (d *doors, answers []answered, recovered time.Time) {
+	l.t.Helper()
+	d = l.openDoors(leavers, doorsOpen)
 	l.begin(perSecond())
 	pause(warm)
 	outage()
-	recovered := time.Now()
+	recovered = time.Now()
 	l.settle(recovered)
 	d.close()
-	answers := l.end()
-	l.well(answers, recovered)
-	return d, answers
+	return d, l.end(), recovered
 }
 
 // settle lets the load go on until for a while nobody was refused, at most a little longer than a recovery may take.

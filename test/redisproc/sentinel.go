@@ -57,6 +57,7 @@ func StartSentinel(tb testing.TB, o SentinelOptions) *Sentinel {
 		set.Sentinels = append(set.Sentinels, set.startSentinel())
 	}
 	set.awaitAcquaintance()
+	set.settle()
 	return set
 }
 
@@ -87,6 +88,14 @@ sentinel parallel-syncs %[1]s 1
 	// Sentinels greet each other and ask for news more often than every 2 and 10 seconds, or starting would take as long.
 	s.Do("SENTINEL", "DEBUG", "PUBLISH-PERIOD", 100, "INFO-PERIOD", 500)
 	return s
+}
+
+// settle has the Sentinels greet each other less often. Four times this is how long they let a server be that says it is
+// primary and should not: with less, one that has not heard yet of a failover undoes it.
+func (set *Sentinel) settle() {
+	for _, s := range set.Sentinels {
+		s.Do("SENTINEL", "DEBUG", "PUBLISH-PERIOD", 1000)
+	}
 }
 
 // awaitReplicas waits until so many servers follow the primary, which may be another one each time it is asked for.
