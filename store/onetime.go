@@ -12,11 +12,14 @@ import (
 )
 
 // Use reports nil for the first use of a name: bff.OneTime. kind is part of the key, a short lower-case word; the name is
-// hashed.
+// hashed. A use whose answer was lost is repeated once, by the same attempt: who comes again by themselves, with another,
+// would be taken for a replay.
 func (s *Store) Use(ctx context.Context, kind, name, attempt string, ttl time.Duration) error {
-	first, err := s.script(ctx, call{
-		s.scripts.use, []string{s.onceKey(kind, name)}, []any{attempt, atLeastOne(ttl)},
-	}).Int64()
+	c := call{s.scripts.use, []string{s.onceKey(kind, name)}, []any{attempt, atLeastOne(ttl)}}
+	first, err := s.script(ctx, c).Int64()
+	if unanswered(ctx, err) {
+		first, err = s.script(ctx, c).Int64()
+	}
 	if err != nil {
 		return unavailable("using a name once", err)
 	}

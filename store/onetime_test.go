@@ -112,3 +112,18 @@ func TestARateIsHeldOverAllInstances(t *testing.T) {
 		}
 	})
 }
+
+// shows CB-STATE-1
+func TestAUseWhoseAnswerWasLostIsNoReplay(t *testing.T) {
+	single(t, func(t *testing.T, w *world) {
+		p := w.proxy()
+		far := w.open(func(o *store.Options) { o.Addrs = []string{p.listener.Addr().String()} })
+		want(t, "a use that teaches the server the script", far.Use(t.Context(), "tx", "first", "a", time.Minute), nil)
+		p.loseReplyTo("evalsha")
+		want(t, "a use whose answer is lost", far.Use(t.Context(), "tx", "second", "a", time.Minute), nil)
+		if p.losses() != 1 {
+			t.Errorf("%d answers were lost", p.losses())
+		}
+		want(t, "the same name by another attempt", far.Use(t.Context(), "tx", "second", "b", time.Minute), bff.ErrUsed)
+	})
+}

@@ -32,7 +32,8 @@ const (
 var errTaken = errors.New("the record's name is taken")
 
 // Create writes the index entries, then the record: bff.Records. A record that ended meanwhile stays ended: then the
-// error is a *bff.EndedError.
+// error is a *bff.EndedError. A write whose answer was lost is repeated once, for its repetition is the same success: a
+// user who has just signed in is not to begin anew for one lost packet.
 func (s *Store) Create(ctx context.Context, n *bff.Session) error {
 	fields, err := s.newFields(n)
 	if err != nil {
@@ -40,13 +41,17 @@ func (s *Store) Create(ctx context.Context, n *bff.Session) error {
 	}
 	// Index before record: a sign-out that reads the index from here on finds the session, and one that read it earlier
 	// wrote its marker before that, which the login finds when it checks after this.
-	if err := s.runAll(ctx, s.indexCalls(n)); err != nil {
+	err = s.runAll(ctx, s.indexCalls(n))
+	if unanswered(ctx, err) {
+		err = s.runAll(ctx, s.indexCalls(n))
+	}
+	if err != nil {
 		s.forgetRefused(ctx, n, err)
 		return unavailable("writing the indexes", err)
 	}
 	rec := s.record(n.Root.Lookup())
 	life := min(n.LastActive.Add(n.Idle).Sub(s.Now()), n.AbsoluteEnd.Sub(s.Now())) + expiredFor
-	got, err := s.runConfirmed(ctx, call{
+	got, err := s.runSurely(ctx, call{
 		s.scripts.create,
 		[]string{rec, endedOf(rec)},
 		append([]any{atLeastOne(life)}, fields...),
@@ -206,11 +211,7 @@ func (s *Store) Touch(ctx context.Context, n *bff.Session, at time.Time) error {
 // them stays when that fails points to nothing and passes by itself. A write whose answer was lost is repeated once, by
 // the same attempt: the answer is the last place where a refresh token stands that is to be revoked.
 func (s *Store) Delete(ctx context.Context, lookup bff.Lookup, m *bff.Marker, reason bff.Reason) (*bff.Ended, error) {
-	c := s.deletion(lookup, m, reason)
-	got, err := s.runConfirmed(ctx, c)
-	if unanswered(ctx, err) {
-		got, err = s.runConfirmed(ctx, c)
-	}
+	got, err := s.runSurely(ctx, s.deletion(lookup, m, reason))
 	if err != nil {
 		return nil, unavailable("deleting the record", err)
 	}
@@ -238,6 +239,16 @@ func (s *Store) deletion(lookup bff.Lookup, m *bff.Marker, reason bff.Reason) ca
 			endedAtMost.Milliseconds(), endedAtLeast.Milliseconds(), leftFor.Milliseconds(), ahead,
 		}, s.condition(m)...),
 	}
+}
+
+// runSurely carries out one script, and repeats it once where its answer was lost. It is for those whose repetition is the
+// same success.
+func (s *Store) runSurely(ctx context.Context, c call) (answer, error) {
+	got, err := s.runConfirmed(ctx, c)
+	if unanswered(ctx, err) {
+		got, err = s.runConfirmed(ctx, c)
+	}
+	return got, err
 }
 
 // unanswered reports whether a write failed in such a way that it may have happened: Redis said nothing, and the caller is

@@ -371,7 +371,8 @@ type proxy struct {
 	to       string
 
 	mu    sync.Mutex
-	text  string // the reply to the next request that holds it is lost; "" loses nothing
+	text  string // the replies to the next requests that hold it are lost
+	times int    // so many
 	lost  int
 	conns map[net.Conn]struct{}
 }
@@ -419,8 +420,8 @@ func (p *proxy) requests(client, upstream net.Conn, swallow *atomic.Bool) {
 			return
 		}
 		p.mu.Lock()
-		if p.text != "" && strings.Contains(string(buf[:n]), p.text) {
-			p.text = ""
+		if p.times > 0 && strings.Contains(string(buf[:n]), p.text) {
+			p.times--
 			p.lost++
 			swallow.Store(true)
 		}
@@ -447,10 +448,13 @@ func (p *proxy) replies(client, upstream net.Conn, swallow *atomic.Bool) {
 }
 
 // loseReplyTo loses the reply to the next request that holds text.
-func (p *proxy) loseReplyTo(text string) {
+func (p *proxy) loseReplyTo(text string) { p.loseRepliesTo(text, 1) }
+
+// loseRepliesTo loses the replies to the next so many requests that hold text.
+func (p *proxy) loseRepliesTo(text string, times int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.text = text
+	p.text, p.times = text, times
 }
 
 // losses returns how many replies were lost so far.

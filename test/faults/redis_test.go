@@ -310,7 +310,8 @@ func TestLoginWhoseRecordIsUnconfirmedIsUndone(t *testing.T) {
 	in := w.Start(1)[0]
 	w.SignIn(w.Browser(), "/") // Redis knows the script from now on
 	before := records(w)
-	lost := p.LoseReply(script(t, "create"))
+	p.LoseReply(script(t, "create"))
+	lost := p.LoseReply(script(t, "create")) // that of the repetition
 	b := w.Browser()
 	page, err := b.Click(browser.At(world.Origin+"/"), world.Origin+"/bff/login?return_to=/")
 	if err != nil {
@@ -331,6 +332,24 @@ func TestLoginWhoseRecordIsUnconfirmedIsUndone(t *testing.T) {
 	}
 	w.SignIn(b, "/")
 	w.Want(w.Fetch(b, "GET", "/api/orders", ""), 200)
+}
+
+// One lost answer at any step of a sign-in that writes costs nothing: no second question, no replay, no revoked token.
+func TestSignInWhoseAnswersAreLostIsOne(t *testing.T) {
+	t.Parallel()
+	w, p := wired(t, world.Options{Behave: longLived})
+	w.Start(1)
+	w.SignIn(w.Browser(), "/") // Redis knows the scripts from now on
+	for _, step := range []string{"use", "index", "create"} {
+		lost := p.LoseReply(script(t, step))
+		b := w.Browser()
+		w.SignIn(b, "/")
+		met(t, lost)
+		w.Want(w.Fetch(b, "GET", "/api/orders", ""), 200)
+	}
+	if revokedAt(w, newest(w, provider.KindRefresh)) || w.OP.Grants("authorization_code") != 4 {
+		t.Errorf("%d codes were redeemed for four sign-ins, or the last token was revoked", w.OP.Grants("authorization_code"))
+	}
 }
 
 // records lists the session records in Redis.
