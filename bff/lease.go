@@ -20,10 +20,11 @@ type Leases interface {
 	// Release gives the lease back if it is attempt's, and settles its mark: cleared if the token is known to be good,
 	// turned into doubt otherwise. It wakes those who wait. Releasing what is gone is no error.
 	Release(ctx context.Context, lookup Lookup, attempt string, settle Settlement) error
-	// Save writes the token set as the generation after s.Generation if the record exists and is still of
-	// s.Generation (or of an older one: a failover undid a save, and what came back is used up), clears the mark, frees attempt's lease and adds the index entries again. It returns nil also if
-	// this very attempt saved before. ErrConflict if another save came first; ErrNoSession or an *EndedError if the
-	// record is gone: it never brings one back. Identity (nil: unchanged) replaces the session's claims.
+	// Save writes the token set as the generation after s.Generation if the record exists and is still of s.Generation
+	// (or of an older one: a failover undid a save, and what came back is used up), clears the mark, frees attempt's
+	// lease and adds the index entries again. It returns nil also if this very attempt saved before. ErrConflict if
+	// another save came first; ErrNoSession or an *EndedError if the record is gone: it never brings one back.
+	// Identity (nil: unchanged) replaces the session's claims.
 	Save(ctx context.Context, s *Session, attempt string, g *Grant) error
 }
 

@@ -41,7 +41,7 @@ type SessionEvent struct {
 	Reason                  Reason
 }
 
-// RefreshEvent is a finished refresh, or one that was left to another attempt.
+// RefreshEvent is a finished refresh, or one that never came to a call.
 type RefreshEvent struct {
 	App, Provider string
 	SessionID     string

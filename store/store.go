@@ -13,8 +13,9 @@
 // The rules that everything here holds:
 //
 //   - An update is a script on an existing record. Deletion always wins.
-//   - Writes are sent once; reads may be repeated. Whatever must happen once carries an attempt id, and a script that
-//     finds its own answers success. (In a Cluster the client repeats a command that it had to redirect.)
+//   - The client sends a write once; reads may be repeated. Whatever must happen once carries an attempt id, and a script
+//     that finds its own answers success: such a write is repeated here, once, where its answer was lost. (In a Cluster
+//     the client repeats a command that it had to redirect, or whose node was lost.)
 //   - Everything of one session shares a hash tag, so that a script stays in one slot. Index before record.
 //   - Every key has a life on every path, set in the script that writes it.
 //   - Redis that is full (maxmemory, noeviction) refuses a command that may need room, in a script only as its first write.
