@@ -76,6 +76,7 @@ var libraries = []library{
 	{"github.com/labstack/", []string{"server"}, "only the server knows Echo: surfaces are net/http handlers that return errors"},
 	{"github.com/alecthomas/kong", []string{"server"}, "the command line is the server's"},
 	{"github.com/prometheus/", []string{"server/telemetry"}, "metrics are made where they are named"},
+	{"github.com/go-logr/", []string{"server/telemetry"}, "it is there to silence the diagnostics of OpenTelemetry, and no log of ours"},
 	{"go.opentelemetry.io/", []string{"server/telemetry", "store"}, "traces are made where they are named; the store hands its client's commands over to them"},
 	{"pgregory.net/rapid", nil, "properties are for tests"},
 	{"go.yaml.in/yaml", []string{"server/config"}, "YAML is read in one place"},
@@ -124,7 +125,7 @@ func arrowOf(dir string) (arrow, bool) {
 func checkFile(s *source) (found []string) {
 	tell := func(format string, args ...any) { found = append(found, s.path+": "+fmt.Sprintf(format, args...)) }
 	switch strings.TrimSuffix(strings.TrimSuffix(path.Base(s.path), ".go"), "_test") {
-	case "utils", "util", "helpers", "helper", "common", "types", "manager", "misc":
+	case "utils", "util", "helpers", "helper", "common", "types", "manager", "tools", "tool", "misc":
 		tell("a file name that names nothing: file names are the glossary")
 	}
 	for _, fn := range s.functions() {

@@ -15,10 +15,12 @@
 //   - The generation of a token set counts its refreshes.
 //   - A Handle is what a native app presents instead of a cookie: the root and a Turn, which moves at each rotation. An
 //     exchange code is what it gets its first handles for; until then its login is Pending.
+//   - A Device is a session as its user sees it, in the list of all of theirs.
 //
 // The journey of a request: a surface turns its credential into a Root; Engine.Session reads and judges the record;
 // Engine.FreshTokens returns tokens that are good for a call, after one refresh over all instances where needed; package
-// proxy forwards. The other journeys are Engine.BeginLogin and Engine.CompleteLogin, and Engine.SignOut. A native app goes
-// from Engine.CompleteNativeLogin (and Engine.ConfirmNativeLogin, where a person is asked) over Engine.Redeem to
+// proxy forwards. The other journeys are Engine.BeginLogin and Engine.CompleteLogin, Engine.SignOut, and Engine.Devices,
+// where a user finds and ends the sessions of other browsers and devices. A native app goes from
+// Engine.CompleteNativeLogin (and Engine.ConfirmNativeLogin, where a person is asked) over Engine.Redeem to
 // Engine.HandleSession, and comes back to Engine.RotateHandles every few minutes.
 package bff

@@ -172,11 +172,13 @@ func (e *Engine) endEachOther(ctx context.Context, s *Session) error {
 }
 
 // signedInRecently refuses what asks for a recent sign-in (ASVS 7.5.2: "having authenticated again"): who finds an open
-// browser, or has got hold of a cookie, does not lock its owner out everywhere else. The zero App.Recent refuses all.
+// browser, or has got hold of a cookie, does not lock its owner out everywhere else. Where the provider tells when the user
+// authenticated, that decides (OpenID Connect Core section 2, auth_time): a browser that is open is signed in without a
+// question, as often as anybody likes. The zero App.Recent refuses all.
 func (e *Engine) signedInRecently(app *App, s *Session) error {
-	at := s.CreatedAt
-	if s.AuthTime.After(at) {
-		at = s.AuthTime
+	at := s.AuthTime
+	if at.IsZero() {
+		at = s.CreatedAt
 	}
 	if e.now().Sub(at) < app.Recent {
 		return nil

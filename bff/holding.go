@@ -83,7 +83,8 @@ func (a *attempt) reclaim(ctx context.Context, lookup Lookup) bool {
 		case err != nil || !c.Granted:
 			return false
 		}
-		_ = a.engine.ports.Leases.MarkSent(ctx, lookup, a.id, a.session.Generation, a.engine.now()) // of another generation: nothing to say
+		// Where the record is of another generation by now there is nothing left to mark.
+		_ = a.engine.ports.Leases.MarkSent(ctx, lookup, a.id, a.session.Generation, a.engine.now())
 		return true
 	})
 }

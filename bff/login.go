@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"slices"
 	"time"
 )
 
@@ -325,11 +324,7 @@ func (e *Engine) joinGroups(app *App, s, old *Session) {
 	if app.Provider.SSOBy != SSOByAuthAt || old == nil || old.Subject != s.Subject {
 		return
 	}
-	for _, g := range old.Groups {
-		if !slices.Contains(s.Groups, g) {
-			s.Groups = append(s.Groups, g)
-		}
-	}
+	s.Groups = union(s.Groups, old.Groups)
 }
 
 // undo takes back a session that was not handed out: the record goes, should it be there, and the tokens are revoked if

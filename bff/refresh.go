@@ -43,7 +43,9 @@ const renewalRest = 10 * time.Second
 // refreshed since s was read, that is the answer.
 func (e *Engine) RenewTokens(ctx context.Context, app *App, s *Session) (TokenSet, error) {
 	// Either way: a clock that was ahead and was put right must not make a token fresh for as long as it was ahead.
-	fresh := s.Generation > 1 && e.now().Sub(s.Tokens.ReceivedAt).Abs() < renewalRest
+	now := e.now()
+	fresh := s.Generation > 1 && now.Sub(s.Tokens.ReceivedAt).Abs() < renewalRest &&
+		s.Tokens.usable(now) // one that ended on its way is refused for that, and renewed like any other
 	if s.Tokens.Refresh.IsZero() || fresh {
 		return TokenSet{}, &Error{Code: CodeUpstreamRefused, Message: "The API did not accept the session's token."}
 	}

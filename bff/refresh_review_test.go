@@ -409,3 +409,18 @@ func TestRefusedTokenIsRenewedOnce(t *testing.T) {
 		t.Errorf("after a rest: %v", err)
 	}
 }
+
+// A short-lived token that ended on its way to the API is refused for that: it is renewed, however new it was.
+func TestTokenThatEndedOnItsWayIsRenewed(t *testing.T) {
+	w := newWorld(t)
+	a := w.instance()
+	root := w.login(a)
+	if _, err := a.RenewTokens(context.Background(), w.app, w.session(a, root)); err != nil {
+		t.Fatal(err)
+	}
+	s := w.session(a, root)
+	s.Tokens.ReceivedAt, s.Tokens.ExpiresAt = a.Now().Add(-4*time.Second), a.Now()
+	if got, err := a.RenewTokens(context.Background(), w.app, s); err != nil || got.Access.Reveal() != "access-3" {
+		t.Errorf("got %q, %v; want a new token", got.Access.Reveal(), err)
+	}
+}

@@ -14,12 +14,14 @@ type Trace struct {
 	SessionEnded func(ctx context.Context, e SessionEvent)
 	// RefreshBegins is told that the request of ctx begins a refresh in this process. The refresh goes on without the request:
 	// it runs on the context that is returned, which must be life or one made of it, and tells by end when it is over.
-	RefreshBegins     func(ctx, life context.Context, e SessionEvent) (running context.Context, end func())
-	RefreshDone       func(ctx context.Context, e RefreshEvent)
-	RefreshWaiting    func(ctx context.Context, e SessionEvent) // one more request waits for a refresh
-	RefreshWaited     func(ctx context.Context, e WaitEvent)    // it waits no longer
-	RefreshClaimed    func(ctx context.Context, e ClaimEvent)   // what came of trying for the lease of a refresh
-	CredentialRefused func(ctx context.Context, e RefusalEvent) // a cookie or handle malformed, doubled, another app's, or of a record that does not open
+	RefreshBegins  func(ctx, life context.Context, e SessionEvent) (running context.Context, end func())
+	RefreshDone    func(ctx context.Context, e RefreshEvent)
+	RefreshWaiting func(ctx context.Context, e SessionEvent) // one more request waits for a refresh
+	RefreshWaited  func(ctx context.Context, e WaitEvent)    // it waits no longer
+	RefreshClaimed func(ctx context.Context, e ClaimEvent)   // what came of trying for the lease of a refresh
+	// CredentialRefused is told of a cookie or handle that is malformed, doubled, another app's, or of a record that does
+	// not open.
+	CredentialRefused func(ctx context.Context, e RefusalEvent)
 	GuardRefused      func(ctx context.Context, e RefusalEvent) // a request that may not come from where it comes from
 	Revoked           func(ctx context.Context, e RevocationEvent)
 	Alarm             func(ctx context.Context, e AlarmEvent) // an operator should look

@@ -28,7 +28,8 @@ const (
 const (
 	burstSpan  = 10 * time.Second
 	burstSpent = 20               // different sessions within the span …
-	burstShare = 2                // … and more than one answer in so many
+	burstShare = 2                // … and more than one answer in so many …
+	burstLast  = 2 * burstSpent   // … of the last so many: what went well before, at a busy gateway thousands of times, is past
 	burstWait  = time.Second      // for so long the first of many wait for the others: a user notices no more of it
 	burstHold  = 30 * time.Second // for so long no session is ended by a spent token
 	burstSlow  = 5 * time.Minute  // and so much longer at most burstSpent of them per span
@@ -101,8 +102,8 @@ func (is *Issuer) newBreaker(clientID string) *breaker {
 
 // Held reports whether a breaker keeps an app's calls from the provider's token endpoint, or lets one through to try.
 func (is *Issuer) Held() bool {
-	is.breakersOnce.Lock()
-	defer is.breakersOnce.Unlock()
+	is.breakersMu.Lock()
+	defer is.breakersMu.Unlock()
 	return slices.ContainsFunc(is.breakers, func(b *breaker) bool { return b.State() != gobreaker.StateClosed })
 }
 
@@ -196,15 +197,22 @@ func (b *burst) judge(now time.Time, client string, session bff.Lookup) (honoure
 	return honoured, false
 }
 
-// undecided reports whether what is on its way, so many calls, could still make a burst of what was counted.
-func (b *burst) undecided(now time.Time, client string, underway int) bool {
+// undecided reports whether what is on its way, so many calls, could still make a burst of what was counted, were all of
+// it refused. Where it could not, nobody waits.
+func (b *burst) undecided(now time.Time, client string, underway int) (could bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if now.Before(b.slow) || b.bursting("") || b.bursting(client) {
+	if now.Before(b.slow) || underway == 0 {
 		return false
 	}
-	sessions, _, _ := b.count("")
-	return underway > 0 && sessions+underway >= burstSpent
+	for _, of := range [...]string{"", client} {
+		sessions, spent, answers := b.count(of)
+		if isBurst(sessions, spent, answers) {
+			return false
+		}
+		could = could || isBurst(sessions+underway, spent+underway, answers+underway)
+	}
+	return could
 }
 
 // verdict counts a spent token and says whether it may end its session, and whether a burst began with it. One that comes
@@ -233,12 +241,15 @@ func (b *burst) trim(now time.Time) {
 	b.answers = b.answers[old:]
 }
 
-// count counts the answers about one client, "" for all: the sessions whose token was spent, spent tokens, and answers.
+// count counts the last answers about one client, "" for all: the sessions whose token was spent, spent tokens, and answers.
 func (b *burst) count(client string) (sessions, spent, answers int) {
 	of := make(map[bff.Lookup]bool)
-	for _, a := range b.answers {
+	for _, a := range slices.Backward(b.answers) {
 		if client != "" && a.client != client {
 			continue
+		}
+		if answers == burstLast {
+			break
 		}
 		answers++
 		if a.spent {
@@ -252,7 +263,10 @@ func (b *burst) count(client string) (sessions, spent, answers int) {
 // bursting reports whether the tokens of one client, "" for all, are refused as only a provider's own trouble makes it: the
 // good answers to one app do not speak for another one, whose registration may be what was lost.
 func (b *burst) bursting(client string) bool {
-	sessions, spent, answers := b.count(client)
+	return isBurst(b.count(client))
+}
+
+func isBurst(sessions, spent, answers int) bool {
 	return sessions >= burstSpent && spent*burstShare > answers
 }
 

@@ -122,8 +122,8 @@ func (is *Issuer) authMethod(m *metadata) string {
 	if is.set.TokenAuth != "" {
 		return is.set.TokenAuth
 	}
-	is.authOnce.Lock()
-	defer is.authOnce.Unlock()
+	is.authMu.Lock()
+	defer is.authMu.Unlock()
 	if is.auth == "" {
 		is.auth = chooseAuth(m.TokenAuth)
 	}

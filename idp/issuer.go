@@ -9,12 +9,14 @@
 //
 //   - An Issuer is one configured provider: its metadata, its keys, and the gate before its token endpoint. All apps of
 //     a provider share it.
-//   - A Client is one app at an Issuer: a client id with its own secret and redirect URI.
+//   - A Client is one app at an Issuer: a client id with its own secret or keys, its own redirect URI, and its own breaker
+//     behind the gate.
 //   - A rule is one thing a token must keep; a RuleError names the one that was broken, and never shows the token.
 //
 // The journey of a login: Client.AuthorizationURL reads the metadata and builds the request; Client.CheckIssuer compares
-// the iss that came back; Client.Exchange passes the gate, sends the code once (endpoint.go), judges the answer
-// (classify.go), verifies what came (verify.go) and returns a grant. A refresh takes the same way with other judgements
+// the iss that came back; Client.Exchange passes gate and breaker (breaker.go), proves the app by its secret or by an
+// assertion (assertion.go), sends the code once (endpoint.go), judges the answer (classify.go), verifies what came
+// (verify.go) and returns a grant. A refresh takes the same way with other judgements
 // (refresh.go): a refresh token that was used cannot be asked for again, so each failure is told apart by what is known of
 // the token afterwards.
 package idp
@@ -152,11 +154,11 @@ type Issuer struct {
 	keyAsk   interval // when an unknown kid may have the keys fetched again
 	gate     *gate
 
-	authOnce sync.Mutex
-	auth     string // the token endpoint authentication, once chosen
+	authMu sync.Mutex
+	auth   string // the token endpoint authentication, once chosen
 
-	breakersOnce sync.Mutex
-	breakers     []*breaker // one for each client
+	breakersMu sync.Mutex
+	breakers   []*breaker // one for each client
 
 	besides sync.WaitGroup
 	slots   chan struct{} // bounds what runs beside
@@ -202,8 +204,8 @@ var (
 // Client returns the provider as seen by one app.
 func (is *Issuer) Client(set ClientSettings) *Client {
 	c := &Client{is: is, set: set, breaker: is.newBreaker(set.ClientID)}
-	is.breakersOnce.Lock()
-	defer is.breakersOnce.Unlock()
+	is.breakersMu.Lock()
+	defer is.breakersMu.Unlock()
 	is.breakers = append(is.breakers, c.breaker)
 	return c
 }

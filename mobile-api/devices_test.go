@@ -48,9 +48,21 @@ func TestTheListOfSessions(t *testing.T) {
 		got[0].Device != "Ada's phone" || got[1].Device != "Android" || got[0].App != "phone" || got[0].Kind != bff.KindMobile {
 		t.Errorf("the list: %+v", got)
 	}
-	if len(w.touched) != 0 { // asking is no activity
-		t.Error("asking moved an idle end")
-	}
+}
+
+// Asking is no activity, also when one would be due to be noted.
+//
+// shows SESS-LIST, SESS-LIFE
+func TestAskingForTheListMovesNoIdleEnd(t *testing.T) {
+	w := newWorld(t, func(w *world) { w.apps["phone"].AccessLife, w.apps["phone"].Idle = 24*time.Hour, time.Hour })
+	mine := w.as("usr_1", "ses_1", "")
+	w.advance(30 * time.Minute)
+	w.listed(mine.Access)
+	w.advance(time.Minute) // so that a touch by the list would show: then that of the call is not due
+	w.call("GET", "/optional", mine.Access).is(t, "a call", 200)
+	within(t, "the touch", w.touched)
+	w.advance(time.Hour - 30*time.Second)
+	w.call("GET", "/mobile/session", mine.Access).is(t, "just before an hour after the call", 200)
 }
 
 // shows SESS-LIST, SESS-KILL

@@ -12,8 +12,9 @@
 //
 // At /mobile/token the app trades code and verifier for an access handle and a refresh handle, and later each refresh
 // handle for the next two (token.go, client.go). Each call then carries the access handle in its Authorization header,
-// which Admit judges (admit.go). /mobile/sessions lists where else its user is signed in (devices.go). Last the sign-out: /mobile/revoke ends one session, /mobile/logout the SSO session, and
-// hands out a one-time address for the system's browser, which ends the provider's own (logout.go).
+// which Admit judges (admit.go). /mobile/sessions tells where else its user is signed in, and ends what they name
+// (devices.go). Last the sign-out: /mobile/revoke ends one session, /mobile/logout the SSO session, and hands out a
+// one-time address for the system's browser, which ends the provider's own (logout.go).
 //
 // No endpoint here takes a password or a code of the provider from an app (RFC 8252 section 8.12), and no cookie but those
 // of a sign-in or sign-out on its way is looked at. No handler writes an error: the server's one error writer tells it by
@@ -101,7 +102,8 @@ func (s *Surface) Endpoints() []surface.Endpoint {
 		s.form(pathCallback+"{app}", s.confirm, "same-origin, else exact Origin; a value of the form that belongs to a Strict cookie"),
 		s.form(pathLogout+"/{ticket}", s.leave, "same-origin, else exact Origin; a one-time ticket of 256 bits"),
 		get(pathMetadata, s.metadata), get(pathDiscovery, s.discovery), get(pathKeys, s.keys),
-		get(pathSession, s.session), get(pathDevices, s.devices), del(pathDevices, s.endOtherDevices), del(pathDevices+"/{id}", s.endDevice),
+		get(pathSession, s.session), get(pathDevices, s.devices),
+		del(pathDevices, s.endOtherDevices), del(pathDevices+"/{id}", s.endDevice),
 		post(pathToken, s.oauth(s.token), "code and verifier, or refresh handle: no cookie is looked at"),
 		post(pathRevoke, s.oauth(s.revoke), "the handle itself: no cookie is looked at"),
 		post(pathLogout, s.logout, "the handle, in a header that no form can set"),

@@ -2,12 +2,11 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"cloakroom/bff"
 	"cloakroom/server/config"
 	"cloakroom/server/telemetry"
 	"cloakroom/store"
@@ -183,21 +181,6 @@ func (c *checkCommand) Run(w *world) error {
 	return s.checkOnline(w)
 }
 
-// tellClientKeys says of each app that has keys which one signs: the step of a rotation that it is at.
-func tellClientKeys(out io.Writer, cfg *config.Config) {
-	for _, id := range sortedKeys(cfg.Apps) {
-		keys := cfg.Apps[id].ClientKeys
-		if len(keys) == 0 {
-			continue
-		}
-		var ids []string
-		for _, k := range keys {
-			ids = append(ids, k.ID)
-		}
-		fmt.Fprintf(out, "client key %s of app %s signs; %s published\n", keys[0].ID, id, strings.Join(ids, ", "))
-	}
-}
-
 // checkOnline asks Redis and the providers, all of them, before it says what is wrong.
 func (s *Server) checkOnline(w *world) error {
 	ctx, cancel := context.WithTimeout(w.ctx, 20*time.Second) // a provider that needs longer is down for users as well
@@ -263,26 +246,6 @@ func (c *configPrintCommand) Run(w *world) error {
 		return err
 	}
 	return cfg.Print(w.stdout)
-}
-
-type keygenCommand struct {
-	Signing string `enum:",es256,eddsa,ps256" default:"" help:"Print a private key for client_keys instead, in PEM: es256, eddsa or ps256."`
-}
-
-// Run prints a new key: on one line, or in PEM.
-func (c *keygenCommand) Run(w *world) error {
-	if c.Signing != "" {
-		key, err := newSigningKey(c.Signing)
-		if err != nil {
-			return err
-		}
-		_, err = w.stdout.Write(key)
-		return err
-	}
-	var key [bff.KeyBytes]byte
-	_, _ = rand.Read(key[:]) // never fails: the runtime stops the process instead
-	_, err := fmt.Fprintln(w.stdout, base64.RawURLEncoding.EncodeToString(key[:]))
-	return err
 }
 
 type healthcheckCommand struct {
@@ -354,11 +317,4 @@ func unserved(cfg *config.Config) (notes []string) {
 	return notes
 }
 
-func sortedKeys[V any](m map[string]V) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -71,8 +72,8 @@ func (s *Server) wireStore() error {
 		return err
 	}
 	s.engine = bff.NewEngine(bff.Ports{
-		Records: s.store, Leases: s.store, Markers: s.store, OneTime: s.store, Events: s.store, Turns: s.store, Codes: s.store, Devices: s.store,
-		Providers: s.providerOf,
+		Records: s.store, Leases: s.store, Markers: s.store, OneTime: s.store, Events: s.store, Turns: s.store, Codes: s.store,
+		Devices: s.store, Providers: s.providerOf,
 	}, ring, s.store.Now, s.trace, s.options.Limits)
 	return nil
 }
@@ -94,6 +95,18 @@ func keyring(cfg *config.Config) (*bff.Keyring, error) {
 		return to
 	}
 	return bff.NewKeyring(keys(cfg.SealingKeys), cfg.RetiredKeys, keys(cfg.IndexKeys))
+}
+
+// clientKeys takes an app's keys over, as its provider wants them used.
+func clientKeys(a *config.App, p *config.Provider) (keys []*idp.ClientKey, err error) {
+	for _, k := range a.ClientKeys {
+		key, err := idp.NewClientKey(k.ID, k.Signer(), p.AssertionRSA == "RS256")
+		if err != nil {
+			return nil, fmt.Errorf("client_keys %s: %w", k.ID, err)
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
 }
 
 func secret(s config.Secret) bff.Secret { return bff.NewSecret(s.Reveal()) }

@@ -187,7 +187,7 @@ func TestEndingSessionsLongAfterTheSignIn(t *testing.T) {
 			}
 			b.fetch("GET", "/bff/sessions").is(t, "the list needs none", 200)
 			other.fetch("GET", "/api").is(t, "the other", 200)
-			w.provider.signsIn("ann", "ses_1")
+			w.provider.authenticates("ann", "ses_1", start.Add(10*time.Minute))
 			query := strings.TrimPrefix(row.url, "/bff/login") // with its question mark
 			b.come("code=c1&state="+b.begin(query)).is(t, "signing in again", 200)
 			b.fetch("DELETE", "/bff/sessions/"+id).is(t, "after signing in again", 204)

@@ -9,9 +9,10 @@
 // (landed.go).
 //
 // Then a request: Admit guards it, reads the cookie byte by byte and asks the engine for the session. /bff/session tells
-// who is signed in (session.go), and /bff/sessions where else its user is (devices.go). Pages that only who is signed in may see are put behind Protect, which starts a sign-in by
-// itself and never goes in circles (protect.go). Last the sign-out: /bff/logout ends the SSO session here and hands out a one-time URL
-// that ends the provider's own, whence the browser comes back to /bff/logged-out (logout.go).
+// who is signed in (session.go), and /bff/sessions where else its user is, and ends what they name (devices.go). Pages
+// that only who is signed in may see are put behind Protect, which starts a sign-in by itself and never goes in circles
+// (protect.go). Last the sign-out: /bff/logout ends the SSO session here and hands out a one-time URL that ends the
+// provider's own, whence the browser comes back to /bff/logged-out (logout.go).
 //
 // No handler here writes an error: it returns one, and the server's one error writer tells it by surface.WriteError.
 package spa

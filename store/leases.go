@@ -52,7 +52,7 @@ func (s *Store) Renew(ctx context.Context, lookup bff.Lookup, attempt string, tt
 // It waits for replicas as a save does: a failover that loses the mark hides that the token was sent.
 func (s *Store) MarkSent(ctx context.Context, lookup bff.Lookup, attempt string, generation int64, at time.Time) error {
 	rec := s.record(lookup)
-	got, err := s.runConfirmed(ctx, call{
+	got, err := s.runConfirmed(ctx, lookup, call{
 		s.scripts.mark,
 		[]string{rec, claimOf(rec), endedOf(rec)},
 		[]any{attempt, generation, s.sentText(bff.SentMark{Generation: generation, Attempt: attempt, At: at})},
@@ -110,7 +110,7 @@ func (s *Store) Save(ctx context.Context, n *bff.Session, attempt string, g *bff
 	rec := s.record(lookup)
 	// The script compares the generation, not the lease: an answer that came late is still the only copy of its tokens.
 	// It never makes a record: deletion wins, and a signed-out session does not come back (ASVS 7.4.1).
-	got, err := s.runConfirmed(ctx, call{
+	got, err := s.runConfirmed(ctx, lookup, call{
 		s.scripts.save,
 		[]string{rec, claimOf(rec), endedOf(rec)},
 		append([]any{

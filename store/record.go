@@ -27,8 +27,8 @@ const (
 	partTokens = "tokens"
 )
 
-// The fields that a Read asks for, in this order. The others are written for scripts: created, wid, fence, ix, grp, seen,
-// rev and dev.
+// The fields that a Read asks for, in this order. The others are written for scripts (created, wid, fence, ix, grp, seen
+// and rev) and for the list of devices (created and dev).
 const (
 	fieldVersion = iota
 	fieldApp

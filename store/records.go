@@ -51,7 +51,7 @@ func (s *Store) Create(ctx context.Context, n *bff.Session) error {
 	}
 	rec := s.record(n.Root.Lookup())
 	life := min(n.LastActive.Add(n.Idle).Sub(s.Now()), n.AbsoluteEnd.Sub(s.Now())) + expiredFor
-	got, err := s.runSurely(ctx, call{
+	got, err := s.runSurely(ctx, n.Root.Lookup(), call{
 		s.scripts.create,
 		[]string{rec, endedOf(rec)},
 		append([]any{atLeastOne(life)}, fields...),
@@ -211,7 +211,7 @@ func (s *Store) Touch(ctx context.Context, n *bff.Session, at time.Time) error {
 // them stays when that fails points to nothing and passes by itself. A write whose answer was lost is repeated once, by
 // the same attempt: the answer is the last place where a refresh token stands that is to be revoked.
 func (s *Store) Delete(ctx context.Context, lookup bff.Lookup, m *bff.Marker, reason bff.Reason) (*bff.Ended, error) {
-	got, err := s.runSurely(ctx, s.deletion(lookup, m, reason))
+	got, err := s.runSurely(ctx, lookup, s.deletion(lookup, m, reason))
 	if err != nil {
 		return nil, unavailable("deleting the record", err)
 	}
@@ -241,12 +241,12 @@ func (s *Store) deletion(lookup bff.Lookup, m *bff.Marker, reason bff.Reason) ca
 	}
 }
 
-// runSurely carries out one script, and repeats it once where its answer was lost. It is for those whose repetition is the
+// runSurely carries out one script of a session's record, and repeats it once where its answer was lost. It is for those whose repetition is the
 // same success.
-func (s *Store) runSurely(ctx context.Context, c call) (answer, error) {
-	got, err := s.runConfirmed(ctx, c)
+func (s *Store) runSurely(ctx context.Context, of bff.Lookup, c call) (answer, error) {
+	got, err := s.runConfirmed(ctx, of, c)
 	if unanswered(ctx, err) {
-		got, err = s.runConfirmed(ctx, c)
+		got, err = s.runConfirmed(ctx, of, c)
 	}
 	return got, err
 }

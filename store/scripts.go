@@ -7,6 +7,8 @@ import (
 	"path"
 	"time"
 
+	"cloakroom/bff"
+
 	"github.com/redis/go-redis/v9"
 )
 
@@ -92,9 +94,10 @@ func (s *Store) runAll(ctx context.Context, calls []call) error {
 	return nil
 }
 
-// runConfirmed carries out one script and, if so configured, waits until replicas have what it wrote, on the connection
-// that wrote it. Too few in time is "saved, unconfirmed": it is logged, and the answer counts.
-func (s *Store) runConfirmed(ctx context.Context, c call) (answer, error) {
+// runConfirmed carries out one script of a session's record and, if so configured, waits until replicas have what it wrote,
+// on the connection that wrote it. Too few in time is "saved, unconfirmed": it is logged with the session, which is one that
+// a failover may undo, and the answer counts.
+func (s *Store) runConfirmed(ctx context.Context, of bff.Lookup, c call) (answer, error) {
 	if s.waitReplicas <= 0 {
 		return s.run(ctx, c)
 	}
@@ -111,7 +114,8 @@ func (s *Store) runConfirmed(ctx context.Context, c call) (answer, error) {
 		cmd, wait = s.script(ctx, c), redis.NewIntCmd(ctx)
 	}
 	if confirmed, err := wait.Result(); cmd.Err() == nil && (err != nil || confirmed < int64(s.waitReplicas)) {
-		s.log.WarnContext(ctx, "saved, unconfirmed by replicas", "confirmed", confirmed, "wanted", s.waitReplicas, "err", err)
+		s.log.WarnContext(ctx, "saved, unconfirmed by replicas",
+			"session", of.ID(), "confirmed", confirmed, "wanted", s.waitReplicas, "err", err)
 	}
 	return cmd.Slice()
 }

@@ -1,5 +1,5 @@
 // Package store keeps what must outlive a request, in Redis: it implements the ports Records, Leases, Markers,
-// OneTime, Events, Turns and Codes of package bff, and rate limits.
+// OneTime, Events, Turns, Codes and Devices of package bff, and rate limits.
 //
 // It knows Redis (a single primary, one behind Sentinel, or a Cluster), the layout of its keys, and how a record is
 // sealed field by field. It does not know what a session is allowed to do, when one has ended, or whom to ask about it:
@@ -8,7 +8,7 @@
 // The journey of a session: Create writes its index entries, then its record. Each request Reads it: one command to the
 // primary. Touch moves its idle end; Claim, MarkSent, Save and Release carry a refresh. Mark, Members and Delete end it,
 // and what is left is the reason, for a while. That of a native app begins as a login that waits under a code (Keep), once
-// redeemed (Redeem), and its handles move by Rotate.
+// redeemed (Redeem), and its handles move by Rotate. Devices and LineUp tell a user's sessions apart and in order.
 //
 // The rules that everything here holds:
 //
@@ -80,8 +80,8 @@ type Options struct {
 	Instance string           // names this process in claims and marks, for the operator; no secret
 	Log      *slog.Logger     // default: nowhere
 	// Done, if set, is told of every command and pipeline that was sent: its name ("hmget", "evalsha", "pipeline", "dial"),
-	// what it took, and how it ended. That something is not there, or that a
-	// script or a slot is to be asked for elsewhere, is no error. It must not block.
+	// what it took, and how it ended. That something is not there, or that a script or a slot is to be asked for
+	// elsewhere, is no error. It must not block.
 	Done func(operation string, took time.Duration, err error)
 	// Tracer, if set, gets a span for each command, which names the command and nothing of its arguments.
 	Tracer trace.TracerProvider
@@ -128,6 +128,7 @@ var (
 	_ bff.Events  = (*Store)(nil)
 	_ bff.Turns   = (*Store)(nil)
 	_ bff.Codes   = (*Store)(nil)
+	_ bff.Devices = (*Store)(nil)
 )
 
 // New makes a store. It asks nothing of Redis: a gateway starts without it, and says so. Errors are about the options.

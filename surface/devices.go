@@ -120,9 +120,3 @@ func DeviceName(r *http.Request, said string) string {
 	}
 	return strings.TrimSpace(string(name[:min(len(name), longestDevice)]))
 }
-
-// WriteNothing answers 204: it is done, and there is no more to say.
-func WriteNothing(w http.ResponseWriter) {
-	Private(w.Header())
-	w.WriteHeader(http.StatusNoContent)
-}

@@ -1,7 +1,8 @@
 // Package surface is what the browser surface and the native surface answer with: problems and pages for errors, the
-// session answer, the small pages of sign-in and sign-out, and what both do with a sign-in on its way: how its start and
-// the provider's answer are read, and how the browser is given its half of the state in a cookie. It knows package bff and
-// HTTP. It does not know session cookies, handles, which guard a request must pass, the store or any provider.
+// session answer, the list of a user's devices, the small pages of sign-in and sign-out, and what both do with a sign-in on
+// its way: how its start and the provider's answer are read, and how the browser is given its half of the state in a
+// cookie. It knows package bff and HTTP. It does not know session cookies, handles, which guard a request must pass, the
+// store or any provider.
 //
 // The journey through it: a handler of a surface answers by WriteJSON, Redirect or WritePage, or returns an error. The
 // one place that writes errors (in the server) hands that to WriteError, which chooses: a navigation gets a page with a
@@ -90,6 +91,12 @@ func WritePublicJSON(w http.ResponseWriter, r *http.Request, life time.Duration,
 	w.Header().Del("Vary")
 	write(w, r, http.StatusOK, "application/json; charset=utf-8", body)
 	return nil
+}
+
+// WriteNothing answers 204: it is done, and there is no more to say.
+func WriteNothing(w http.ResponseWriter) {
+	Private(w.Header())
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // Redirect answers 303: the next request is a GET, whatever this one was, and carries no body (RFC 9700 section 4.12).

@@ -28,7 +28,8 @@ type App struct {
 	// Claims are what the session answer tells of the user. Default sub, name,
 	// email, picture.
 	Claims []string `yaml:"claims"`
-	// Session is how long a session lasts and how its cookie travels.
+	// Session is how long a session lasts, how many a user may have, and how its
+	// cookie travels.
 	Session SessionRules `yaml:"session"`
 	// Login is what a sign-in may be asked to do.
 	Login Login `yaml:"login"`

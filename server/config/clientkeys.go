@@ -110,14 +110,7 @@ func (r *report) validateCredentials(c *Config) {
 		seen := map[string]bool{}
 		for i, key := range a.ClientKeys {
 			here := at(join(path, "client_keys"), i)
-			switch {
-			case !r.need(join(here, "id"), key.ID, idHint):
-			case !ids.MatchString(key.ID):
-				r.add(join(here, "id"), "no key id; %s", idHint)
-			case seen[key.ID]:
-				r.add(join(here, "id"), "the id of another key; the provider could not tell which one signed")
-			}
-			seen[key.ID] = true
+			r.validateKeyID(join(here, "id"), key.ID, ids, seen, "the provider could not tell which one signed")
 			r.validateClientKey(here, path, key, owner)
 		}
 	}

@@ -37,16 +37,22 @@ func (r *report) validateRing(path string, keys []*Key, ids *regexp.Regexp) {
 	seen := map[string]bool{}
 	for i, key := range keys {
 		here := at(path, i)
-		switch {
-		case !r.need(join(here, "id"), key.ID, idHint):
-		case !ids.MatchString(key.ID):
-			r.add(join(here, "id"), "no key id; %s", idHint)
-		case seen[key.ID]:
-			r.add(join(here, "id"), "the id of another key; what one sealed would be opened with the other")
-		}
-		seen[key.ID] = true
+		r.validateKeyID(join(here, "id"), key.ID, ids, seen, "what one sealed would be opened with the other")
 		r.validateKey(here, key)
 	}
+}
+
+// validateKeyID checks the id of one key of a list, of which seen are those before it; twice says what two of one
+// id lead to.
+func (r *report) validateKeyID(here, id string, ids *regexp.Regexp, seen map[string]bool, twice string) {
+	switch {
+	case !r.need(here, id, idHint):
+	case !ids.MatchString(id):
+		r.add(here, "no key id; %s", idHint)
+	case seen[id]:
+		r.add(here, "the id of another key; %s", twice)
+	}
+	seen[id] = true
 }
 
 func (r *report) validateKey(path string, key *Key) {

@@ -4,6 +4,7 @@
 // secret: what it is given is public names, and subjects, which it hashes.
 //
 //	access.go      a request: its line, its count, its span
+//	refresh.go     a refresh: its event, its counts, what each outcome means
 //	metrics.go     every metric, with its name, labels and meaning
 //	calls.go       calls to upstreams and providers, measured
 //	redis.go       commands to Redis, measured

@@ -6,8 +6,8 @@
 -- Answers: {'nothing'}  {'spared'}  {'ended', app, sealed refresh token or '', index names}
 -- Rule 1: deletion always wins; the reason stays for whoever holds the handle, as long as the session could have lived.
 -- With 'ahead' it stays also where there is no record: one that is still on its way must find it. Rule 2: an attempt that
--- finds its own end is told what it ended. The comparison is that of bff.Marker.Applies, word by word, but for the
--- clock that was set back: a record without a readable "began" is ended. Room: a deletion is the first write.
+-- finds its own end is told what it ended. The comparison is that of bff.Marker.Applies, word by word, but where the
+-- clock was set back. A record without a readable "began" is ended. Room: a deletion is the first write.
 local function remember(app, life)
   redis.call('DEL', KEYS[4])
   redis.call('SET', KEYS[4], ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. app, 'PX', string.format('%.0f', life))

@@ -2,9 +2,8 @@
 -- Keys:    1 record  2 claim
 -- Args:    1 attempt  2 settlement ('keep', 'good', 'doubt')  3 channel  4 event
 -- Answers: 1
--- Only this attempt's lease and mark are touched: a mark is "<generation> <doubt 0|1> <ms> <attempt>
--- <instance>". What is gone
--- stays gone (rule 1): HSET runs only where the mark was just read. Room: a deletion is the first write.
+-- Only this attempt's lease and mark are touched: a mark is "<generation> <doubt 0|1> <ms> <attempt> <instance>".
+-- What is gone stays gone (rule 1): HSET runs only where the mark was just read. Room: a deletion is the first write.
 if redis.call('HGET', KEYS[2], 'a') == ARGV[1] then
   redis.call('DEL', KEYS[2])
   redis.call('PUBLISH', ARGV[3], ARGV[4])

@@ -84,18 +84,23 @@ func loadOptions(life time.Duration) world.Options {
 func newLoad(t *testing.T, w *world.World, instances int, env ...string) *load {
 	t.Helper()
 	w.Setup.Bin = gateway.Plain(t)
-	l := &load{t: t, w: w, done: make(chan struct{}), client: &http.Client{
+	l := newDriver(t, w, w.Start(instances, append([]string{behindAProxy, "CLOAKROOM_LOG__LEVEL=info"}, env...)...))
+	t.Cleanup(l.causes)
+	t.Cleanup(l.stop) // where the test ended early
+	l.signInAll(sized(60, 500))
+	return l
+}
+
+// newDriver drives instances that run already, and that stand behind a proxy.
+func newDriver(t *testing.T, w *world.World, instances []*gateway.Instance) *load {
+	t.Helper()
+	l := &load{t: t, w: w, instances: instances, done: make(chan struct{}), client: &http.Client{
 		Transport:     &http.Transport{MaxIdleConnsPerHost: 256}, // more than are ever on their way
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Timeout:       answerTime,
 	}}
 	l.stop = sync.OnceFunc(func() { close(l.done); l.sending.Wait(); l.sent.Wait() })
 	t.Cleanup(l.client.CloseIdleConnections)
-	// Each member comes from an address of its own, or the limits on sign-ins would take them for one flooding.
-	l.instances = w.Start(instances, append([]string{"CLOAKROOM_PUBLIC__TRUSTED_PROXIES=127.0.0.0/8", "CLOAKROOM_LOG__LEVEL=info"}, env...)...)
-	t.Cleanup(l.causes)
-	t.Cleanup(l.stop) // where the test ended early
-	l.signInAll(sized(60, 500))
 	return l
 }
 

@@ -160,7 +160,7 @@ func stop(users ...*user) {
 // pace is how often one user calls.
 const pace = 60 * time.Millisecond
 
-// uses has a user call again and again. call makes the i-th request; again is how many times it was refused so far.
+// uses has a user call again and again, until they are told to stop. call makes the i-th request.
 func (l *traffic) uses(name string, call func(in *gateway.Instance, i int) (status int, text string)) *user {
 	u := &user{name: name, leave: make(chan struct{}), gone: make(chan struct{})}
 	l.users.Go(func() {

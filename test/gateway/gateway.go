@@ -34,7 +34,8 @@ var (
 	plain = sync.OnceValues(func() (string, error) { return build("cloakroom") })
 )
 
-// build compiles the gateway into the module's bin folder.
+// build compiles the gateway into the module's bin folder. What is up to date there is not linked again, which takes as long
+// as a test; what is not is replaced in one step, for other test processes may be starting it.
 func build(name string, flags ...string) (string, error) {
 	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
@@ -44,13 +45,13 @@ func build(name string, flags ...string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	fresh := filepath.Join(dir, fmt.Sprintf("%s.%d", name, os.Getpid())) // other test processes build at the same time
-	args := append(append([]string{"build"}, flags...), "-o", fresh, "cloakroom/cmd/cloakroom")
-	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+	bin := filepath.Join(dir, name)
+	compile := exec.Command("go", append(append([]string{"build"}, flags...), "-o", bin, "cloakroom/cmd/cloakroom")...)
+	compile.Env = append(os.Environ(), "GOTMPDIR="+dir) // where it is made, so that it is renamed and not copied
+	if out, err := compile.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the gateway: %w\n%s", err, out)
 	}
-	bin := filepath.Join(dir, name)
-	return bin, os.Rename(fresh, bin)
+	return bin, nil
 }
 
 // Binary returns the name of the gateway's binary, built with the race detector.
@@ -311,66 +312,6 @@ func (in *Instance) cleanup() {
 func tail(s string, n int) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	return strings.Join(lines[max(0, len(lines)-n):], "\n")
-}
-
-// Metric returns the value of a metric, by its name, with or without labels as the text format writes them: the sum over all
-// series that have these; 0 if there are none.
-func (in *Instance) Metric(name string) float64 {
-	in.tb.Helper()
-	resp, err := http.Get("http://" + in.Ops + "/metrics")
-	if err != nil {
-		in.tb.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var sum float64
-	lines := bufio.NewScanner(resp.Body)
-	for lines.Scan() {
-		series, value, _ := cutLast(lines.Text(), " ")
-		if !isOf(series, name) {
-			continue
-		}
-		v, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			in.tb.Fatal(err)
-		}
-		sum += v
-	}
-	return sum
-}
-
-// isOf reports whether a series is one of a metric, with at least the labels that are asked for.
-func isOf(series, asked string) bool {
-	name, labels, _ := strings.Cut(strings.TrimSuffix(series, "}"), "{")
-	want, wanted, _ := strings.Cut(strings.TrimSuffix(asked, "}"), "{")
-	if name != want {
-		return false
-	}
-	for label := range strings.SplitSeq(wanted, ",") {
-		if label != "" && !strings.Contains(","+labels+",", ","+label+",") {
-			return false
-		}
-	}
-	return true
-}
-
-// cutLast cuts at the last separator.
-func cutLast(s, sep string) (before, after string, found bool) {
-	i := strings.LastIndex(s, sep)
-	if i < 0 {
-		return s, "", false
-	}
-	return s[:i], s[i+len(sep):], true
-}
-
-// AwaitMetric waits until a metric has at least the value.
-func (in *Instance) AwaitMetric(name string, least float64) {
-	in.tb.Helper()
-	for deadline := time.Now().Add(startTime); in.Metric(name) < least; {
-		if time.Now().After(deadline) {
-			in.tb.Fatalf("%s is %v, waited for %v", name, in.Metric(name), least)
-		}
-		<-time.After(20 * time.Millisecond)
-	}
 }
 
 // AwaitLog waits until the log holds a text.

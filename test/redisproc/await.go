@@ -1,7 +1,6 @@
 package redisproc
 
 import (
-	"strings"
 	"testing"
 	"time"
 )
@@ -17,6 +16,3 @@ func await(tb testing.TB, within time.Duration, what string, holds func() bool) 
 		}
 	}
 }
-
-// replacedCommas makes the fields of a line of INFO readable with Sscanf.
-func replacedCommas(s string) string { return strings.ReplaceAll(s, ",", " ") }

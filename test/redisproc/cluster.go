@@ -103,19 +103,8 @@ func (c *Cluster) awaitAgreement() {
 	}
 }
 
-func (s *Server) clusterInfo() map[string]string {
-	fields := map[string]string{}
-	text, err := s.try("CLUSTER", "INFO")
-	if err != nil {
-		return fields
-	}
-	for line := range strings.Lines(fmt.Sprint(text)) {
-		if name, value, found := strings.Cut(strings.TrimSpace(line), ":"); found {
-			fields[name] = value
-		}
-	}
-	return fields
-}
+// clusterInfo is CLUSTER INFO; empty while the node cannot be asked.
+func (s *Server) clusterInfo() map[string]string { return s.fields("CLUSTER", "INFO") }
 
 // nodes is the Cluster as this node sees it; empty while it cannot be asked.
 func (s *Server) nodes() string {
@@ -151,15 +140,8 @@ func (c *Cluster) Slot(key string) int {
 func (c *Cluster) Master(slot int) *Server {
 	c.tb.Helper()
 	for _, asked := range c.Nodes {
-		answer, err := asked.try("CLUSTER", "SLOTS")
-		ranges, ok := answer.([]any)
-		if err != nil || !ok {
-			continue
-		}
-		for _, r := range ranges {
-			if node := c.serves(r, slot); node != nil {
-				return node
-			}
+		if node := c.seenBy(asked, slot); node != nil {
+			return node
 		}
 	}
 	c.tb.Fatalf("no node is known to serve slot %d", slot)
@@ -174,11 +156,7 @@ func (c *Cluster) serves(r any, slot int) *Server {
 		return nil
 	}
 	port := fields[2].([]any)[1].(int64)
-	i := slices.IndexFunc(c.Nodes, func(s *Server) bool { return int64(s.port) == port })
-	if i < 0 {
-		return nil
-	}
-	return c.Nodes[i]
+	return onPort(c.Nodes, strconv.FormatInt(port, 10))
 }
 
 // Replica is the node that follows a master; nil if none does.
@@ -226,7 +204,7 @@ func (c *Cluster) AwaitPromotion(old *Server, slot int) *Server {
 	return fresh
 }
 
-// seenBy is the master of a slot as one node sees it.
+// seenBy is the master of a slot as one node sees it; nil while it cannot be asked.
 func (c *Cluster) seenBy(node *Server, slot int) *Server {
 	answer, err := node.try("CLUSTER", "SLOTS")
 	ranges, ok := answer.([]any)

@@ -231,8 +231,11 @@ func (s *Server) try(args ...any) (any, error) {
 }
 
 // Info returns the fields of a section of INFO; none while the server cannot be asked.
-func (s *Server) Info(section string) map[string]string {
-	text, err := s.try("INFO", section)
+func (s *Server) Info(section string) map[string]string { return s.fields("INFO", section) }
+
+// fields carries out a command whose answer is a line "name:value" for each field.
+func (s *Server) fields(args ...any) map[string]string {
+	text, err := s.try(args...)
 	fields := map[string]string{}
 	if err != nil {
 		return fields
@@ -266,6 +269,16 @@ func (s *Server) ResetCalls() {
 
 // Addr is host:port, the same over restarts.
 func (s *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)) }
+
+// onPort is the server on a port, as others tell it; nil for none of these.
+func onPort(servers []*Server, port string) *Server {
+	for _, s := range servers {
+		if strconv.Itoa(s.port) == port {
+			return s
+		}
+	}
+	return nil
+}
 
 // Stop ends the server with SIGTERM, as an orderly shutdown does, and waits until it has gone.
 func (s *Server) Stop() { s.end(syscall.SIGTERM) }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -107,7 +108,7 @@ func (set *Sentinel) awaitReplicas(primary func() *Server, n int) {
 		for i := range len(set.Servers) {
 			var ip, port, state string
 			var offset int64
-			text := replacedCommas(info["slave"+strconv.Itoa(i)])
+			text := strings.ReplaceAll(info["slave"+strconv.Itoa(i)], ",", " ") // as Sscanf wants it
 			if _, err := fmt.Sscanf(text, "ip=%s port=%s state=%s offset=%d", &ip, &port, &state, &offset); err == nil && state == "online" {
 				online++
 			}
@@ -157,11 +158,8 @@ func (set *Sentinel) Addrs() (addrs []string) {
 func (set *Sentinel) Primary() *Server {
 	set.tb.Helper()
 	for _, s := range set.Sentinels {
-		port := s.master()["port"]
-		for _, candidate := range set.Servers {
-			if strconv.Itoa(candidate.port) == port {
-				return candidate
-			}
+		if named := onPort(set.Servers, s.master()["port"]); named != nil {
+			return named
 		}
 	}
 	set.tb.Fatal("no Sentinel names a primary")
@@ -187,15 +185,11 @@ func (set *Sentinel) AwaitFailover(old *Server) *Server {
 	await(set.tb, failoverPatience, "a new primary", func() bool {
 		fresh = nil
 		for _, s := range set.Sentinels {
-			port := s.master()["port"]
-			if port == strconv.Itoa(old.port) || fresh != nil && port != strconv.Itoa(fresh.port) {
+			named := onPort(set.Servers, s.master()["port"])
+			if named == nil || named == old || fresh != nil && named != fresh {
 				return false
 			}
-			for _, candidate := range set.Servers {
-				if strconv.Itoa(candidate.port) == port {
-					fresh = candidate
-				}
-			}
+			fresh = named
 		}
 		return fresh != nil && fresh.Info("replication")["role"] == "master"
 	})

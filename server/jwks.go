@@ -1,21 +1,11 @@
 package server
 
 import (
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
-	"fmt"
 	"net/http"
 	"time"
 
 	"cloakroom/bff"
-	"cloakroom/idp"
-	"cloakroom/server/config"
 	"cloakroom/surface"
 )
 
@@ -29,18 +19,6 @@ const (
 	pathKeys       = "/.well-known/jwks.json"
 	pathNativeKeys = "/mobile/jwks/{app}"
 )
-
-// clientKeys takes an app's keys over.
-func clientKeys(a *config.App, p *config.Provider) (keys []*idp.ClientKey, err error) {
-	for _, k := range a.ClientKeys {
-		key, err := idp.NewClientKey(k.ID, k.Signer(), p.AssertionRSA == "RS256")
-		if err != nil {
-			return nil, fmt.Errorf("client_keys %s: %w", k.ID, err)
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
-}
 
 // keySet is RFC 7517 section 5.
 type keySet struct {
@@ -77,29 +55,4 @@ func (s *Server) publishNative() surface.Endpoint {
 		}
 		return id
 	})
-}
-
-// rsaBits are what NIST SP 800-57 counts as 128 bits of strength, like those of the other two kinds.
-const rsaBits = 3072
-
-// newSigningKey draws a private key and writes it in PEM (PKCS #8, RFC 5958).
-func newSigningKey(alg string) ([]byte, error) {
-	var key any
-	var err error
-	switch alg {
-	case "es256":
-		key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	case "eddsa":
-		_, key, err = ed25519.GenerateKey(rand.Reader)
-	default:
-		key, err = rsa.GenerateKey(rand.Reader, rsaBits)
-	}
-	if err != nil {
-		return nil, err
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
