@@ -32,6 +32,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -61,7 +62,7 @@ type Options struct {
 	ReadTimeout  time.Duration // default 500 ms
 	WriteTimeout time.Duration // default 500 ms
 	PoolTimeout  time.Duration // default 1 s: how long a request waits for a free connection
-	PoolSize     int           // default: that of the client, ten for each CPU
+	PoolSize     int           // default: 64, or ten for each CPU if that is more
 
 	// WaitReplicas makes Create, MarkSent, Save and Delete wait until so many replicas have the write, for at most
 	// WaitTimeout (less than ReadTimeout; default a fifth of it). Fewer in time is logged as unconfirmed and is no error.
@@ -167,6 +168,11 @@ func (o Options) withDefaults() Options {
 	orDuration(&o.WaitTimeout, o.ReadTimeout/5)       // leaves the script itself most of the time
 	if o.ReadRetries == 0 {
 		o.ReadRetries = 2 // a connection that Redis closed, and the last moment of a failover
+	}
+	if o.PoolSize <= 0 {
+		// A request holds a connection for one round trip. While Redis takes 300 ms for it, 64 carry 200 requests a second; it
+		// is the slow Redis that needs them, for the client opens no more than are in use.
+		o.PoolSize = max(64, 10*runtime.GOMAXPROCS(0))
 	}
 	if o.Now == nil {
 		o.Now = time.Now
