@@ -35,6 +35,7 @@ type save struct {
 	marked     bool // an end marker stood that was about it
 	asked      bool // its sender has asked for end markers since
 	at         time.Time
+	step       int
 }
 
 func recordKey(l bff.Lookup) string { return prefix + "s:{" + string(l) + "}" }
@@ -225,7 +226,7 @@ func (w *world) noteSave(l bff.Lookup, before *standing, rec map[string]string, 
 	}
 	w.provider.mu.Unlock()
 	marked := slices.ContainsFunc(w.sessions, func(s *session) bool { return s.lookup == l && w.marked(s) })
-	w.saves = append(w.saves, save{by: of, lookup: l, generation: num(rec["gen"]), marked: marked, at: time.Now()})
+	w.saves = append(w.saves, save{by: of, lookup: l, generation: num(rec["gen"]), marked: marked, at: time.Now(), step: w.step})
 }
 
 // noteAsked remembers that an instance looked for end markers.

@@ -114,7 +114,9 @@ func (w *world) served(d *deed, s *session, t bff.TokenSet) {
 		w.brokenLocked("%s got a token that was over before it came", d.what)
 	}
 	for _, sv := range w.saves {
-		if sv.lookup == s.lookup && sv.generation == int64(n) && sv.marked && !sv.by.troubledSince(sv.at.Add(-recently)) && !w.gate.isDown() {
+		// It waited for that save. (Whoever reads the record of an end that nobody was told of yet gets what is in it.)
+		waited := sv.by == d.in && d.step <= sv.step
+		if waited && sv.lookup == s.lookup && sv.generation == int64(n) && sv.marked && !sv.by.troubledSince(sv.at.Add(-recently)) && !w.gate.isDown() {
 			w.brokenLocked("%s got tokens that were saved after the end marker of %s", d.what, s.name)
 		}
 	}
