@@ -133,6 +133,7 @@ func (w *world) instance(wrap ...func(*bff.Ports)) *instance {
 	ring := w.ring()
 	st, err := store.New(store.Options{
 		Addrs: []string{w.redis.Addr()}, KeyPrefix: "cr:", Ring: ring, Now: w.clock.now, MarkerLife: 13 * time.Hour,
+		ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, // a machine that is busy is no outage
 	})
 	if err != nil {
 		w.t.Fatal(err)
