@@ -35,18 +35,23 @@ func (e *Engine) FreshTokens(ctx context.Context, app *App, s *Session) (TokenSe
 	return e.await(ctx, app, s)
 }
 
-// renewalRest is how long a refreshed token is not renewed again because an API refuses it: one that refuses every token
-// must not make every request a refresh.
+// renewalRest is how long a refreshed token is not renewed again because an API refuses it, and never more than a quarter of
+// its life: one that refuses every token must not make every request a refresh, and one that counts in whole seconds, or by
+// another clock, refuses a short-lived token before we do.
 const renewalRest = 10 * time.Second
+
+// rested reports whether a token that is refused may be renewed for that, so long after it came.
+func (t TokenSet) rested(now time.Time) bool {
+	// Either way: a clock that was ahead and was put right must not make a token fresh for as long as it was ahead.
+	since := now.Sub(t.ReceivedAt).Abs()
+	return since >= min(renewalRest, t.ExpiresAt.Sub(t.ReceivedAt)/4) ||
+		!t.usable(now) // it ended on its way, and is renewed like any other
+}
 
 // RenewTokens refreshes although the access token's time is not over, because an API refused it. If another request has
 // refreshed since s was read, that is the answer.
 func (e *Engine) RenewTokens(ctx context.Context, app *App, s *Session) (TokenSet, error) {
-	// Either way: a clock that was ahead and was put right must not make a token fresh for as long as it was ahead.
-	now := e.now()
-	fresh := s.Generation > 1 && now.Sub(s.Tokens.ReceivedAt).Abs() < renewalRest &&
-		s.Tokens.usable(now) // one that ended on its way is refused for that, and renewed like any other
-	if s.Tokens.Refresh.IsZero() || fresh {
+	if s.Tokens.Refresh.IsZero() || s.Generation > 1 && !s.Tokens.rested(e.now()) {
 		return TokenSet{}, &Error{Code: CodeUpstreamRefused, Message: "The API did not accept the session's token."}
 	}
 	return e.await(ctx, app, s)

@@ -423,4 +423,14 @@ func TestTokenThatEndedOnItsWayIsRenewed(t *testing.T) {
 	if got, err := a.RenewTokens(context.Background(), w.app, s); err != nil || got.Access.Reveal() != "access-3" {
 		t.Errorf("got %q, %v; want a new token", got.Access.Reveal(), err)
 	}
+	s = w.session(a, root) // one of five seconds, by our clock; the API counts whole ones and is done with it
+	s.Tokens.ReceivedAt, s.Tokens.ExpiresAt = a.Now().Add(-4100*time.Millisecond), a.Now().Add(900*time.Millisecond)
+	if got, err := a.RenewTokens(context.Background(), w.app, s); err != nil || got.Access.Reveal() != "access-4" {
+		t.Errorf("got %q, %v; want a new token", got.Access.Reveal(), err)
+	}
+	s = w.session(a, root)
+	s.Tokens.ReceivedAt, s.Tokens.ExpiresAt = a.Now().Add(-time.Second), a.Now().Add(4*time.Second)
+	if _, err := a.RenewTokens(context.Background(), w.app, s); bff.CodeOf(err) != bff.CodeUpstreamRefused {
+		t.Errorf("in the first quarter of its life: %v, want upstream_unauthorized", err)
+	}
 }

@@ -89,7 +89,7 @@ type SentMark struct {
 
 // Records keeps sessions. Every method may return an error that is ErrStore; then nothing is known, and a write may or
 // may not have happened. All updates act on an existing record only: deletion always wins. The implementation owns
-// every TTL: the least of idle and absolute end.
+// every TTL: the lesser of idle and absolute end, and a while longer in which that end can be told.
 type Records interface {
 	// Create writes the index entries, then the record. Doing it twice is safe. A failed index write fails the login.
 	Create(ctx context.Context, s *Session) error
