@@ -38,13 +38,19 @@ build:
 
 test: tools gofmt vet tier1 tier2
 
-# Tier 1 is what needs no service beside it, tier 2 what starts Redis, Node and real gateways: package after package, for
-# each of them keeps two cores busy.
+# Tier 1 is what needs no service beside it. Tier 2 is the packages of which some tests start Redis, Node and real gateways:
+# all of their tests run there, and none in tier 1 as well. The heavy ones keep two cores busy and run one after the
+# other; within them, tests that mostly wait run beside each other.
+TIER2 := ./spa/demo ./store/... ./test/...
+HEAVY := ./test/faults ./test/e2e ./test/chromium ./test/compose ./test/native
+
 tier1:
-	go test -race -vet=off -timeout 12m ./...
+	light=$$(go list ./... | grep -vxFf <(go list -tags integration $(TIER2))); go test -race -vet=off -timeout 12m $$light
 
 tier2: tools
-	go test -race -vet=off -tags integration -timeout 12m -p 1 ./spa/demo ./store/... ./test/...
+	go test -race -vet=off -tags integration -timeout 12m -p 1 -parallel 4 $(HEAVY)
+	light=$$(go list -tags integration $(TIER2) | grep -vxFf <(go list -tags integration $(HEAVY))); \
+		go test -race -vet=off -tags integration -timeout 12m -p 2 $$light
 
 # Slow on purpose: what make test shows with small numbers and short outages is run with the full ones.
 soak: tools
@@ -76,6 +82,7 @@ gofmt:
 
 vet:
 	go vet -tags 'integration bench' ./...
+	go vet $(TIER2)
 
 # What the tests need and Go does not bring. On Debian and its kin root installs it; elsewhere what is missing is named.
 tools:

@@ -405,6 +405,8 @@ func TestRulesCanBeBroken(t *testing.T) {
 		{"an import of an unknown room", "server/a.go", `package server; import _ "cloakroom/attic"`, "server imports"},
 		{"a file named for nothing", "bff/utils.go", `package bff`, "names nothing"},
 		{"a test file named for nothing", "bff/helpers_test.go", `package bff_test`, "names nothing"},
+		{"a test file that is a box of tools", "test/faults/tools_test.go", `package faults_test`, "names nothing"},
+		{"a surface that silences somebody's log", "surface/a.go", `package surface; import _ "github.com/go-logr/logr"`, "diagnostics"},
 		{"an init", "bff/a.go", `package bff; func init() {}`, "init"},
 		{"a long file", "bff/a.go", "package bff" + long(maxFile+1), "lines, more than"},
 		{"a long function", "bff/a.go", "package bff\nfunc f() {" + long(maxFunc) + "}", "f has 61 lines"},

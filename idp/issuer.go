@@ -16,9 +16,8 @@
 // The journey of a login: Client.AuthorizationURL reads the metadata and builds the request; Client.CheckIssuer compares
 // the iss that came back; Client.Exchange passes gate and breaker (breaker.go), proves the app by its secret or by an
 // assertion (assertion.go), sends the code once (endpoint.go), judges the answer (classify.go), verifies what came
-// (verify.go) and returns a grant. A refresh takes the same way with other judgements
-// (refresh.go): a refresh token that was used cannot be asked for again, so each failure is told apart by what is known of
-// the token afterwards.
+// (verify.go) and returns a grant. A refresh takes the same way with other judgements (refresh.go): a refresh token that
+// was used cannot be asked for again, so each failure is told apart by what is known of the token afterwards.
 package idp
 
 import (

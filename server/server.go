@@ -10,6 +10,9 @@
 //	api.go       a route's guard, session, tokens, proxy
 //	errors.go    only on error: code to status, problem or page
 //
+// One endpoint belongs to no surface: the public keys by which apps prove themselves at their providers (jwks.go). The
+// command line stands here too (command.go; keygen.go draws keys, keys.go tells of those that are configured).
+//
 // It does not know what a session is made of, how Redis is asked, or what a provider answers.
 package server
 

@@ -263,7 +263,9 @@ func (p *provider) EndSession(_ context.Context, hint bff.Secret, returnTo, stat
 
 func (p *provider) asked() int { p.mu.Lock(); defer p.mu.Unlock(); return len(p.exchanges) }
 
-func (p *provider) signsIn(subject, sid string) { p.authenticates(subject, sid, start.Add(-time.Minute)) }
+func (p *provider) signsIn(subject, sid string) {
+	p.authenticates(subject, sid, start.Add(-time.Minute))
+}
 
 func (p *provider) authenticates(subject, sid string, at time.Time) {
 	p.mu.Lock()

@@ -11,10 +11,11 @@
 // tree (overlay.go), then what the app's kind and the provider's preset say
 // (presets.go), then the defaults (defaults.go); none of them replaces what is
 // there already, so that the order of precedence is environment, file, preset,
-// default. ([LoadOver] puts one more layer, its caller's, below the file.) The tree is decoded into [Config] (decode.go), which refuses unknown
-// keys and wrong shapes, and read through by the validate files. Nothing stops
-// at the first finding: all of them come back as one [Problems]. [Config.Print]
-// shows the outcome, each line with its origin and no secret in it.
+// default. ([LoadOver] puts one more layer, its caller's, below the file.) The
+// tree is decoded into [Config] (decode.go), which refuses unknown keys and wrong
+// shapes, and read through by the validate files. Nothing stops at the first
+// finding: all of them come back as one [Problems]. [Config.Print] shows the
+// outcome, each line with its origin and no secret in it.
 package config
 
 import (

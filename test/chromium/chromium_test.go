@@ -66,18 +66,21 @@ func observe(w *world.World, a chromium.Answer) {
 
 // A day with the demo, in a real browser: nothing that it got or holds has a secret in it.
 func TestEveryday(t *testing.T) {
+	t.Parallel()
 	w, j := start(t, "everyday", world.Options{})
 	chromium.Run(t, j)
 	w.Leaks()
 }
 
 func TestCookiesBlocked(t *testing.T) {
+	t.Parallel()
 	w, j := start(t, "blocked", world.Options{})
 	chromium.Run(t, j)
 	w.Leaks()
 }
 
 func TestRedisAway(t *testing.T) {
+	t.Parallel()
 	w, j := start(t, "outage", world.Options{Redis: redisproc.Options{AppendOnly: true}})
 	j.Asked = func(what string) (string, error) {
 		switch what {
@@ -95,6 +98,7 @@ func TestRedisAway(t *testing.T) {
 }
 
 func TestAccessible(t *testing.T) {
+	t.Parallel()
 	_, j := start(t, "accessible", world.Options{})
 	chromium.Run(t, j)
 }
@@ -104,6 +108,7 @@ var screenshots = flag.Bool("screenshots", false, "write docs/screenshots")
 // The pictures of the documentation are of this very demo. They are taken in each run, so that they can be, and written
 // over those in the documentation when asked to.
 func TestScreenshots(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	if *screenshots {
 		var err error

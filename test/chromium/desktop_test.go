@@ -120,6 +120,7 @@ func (d *desktop) post(path string, form url.Values, into any) error {
 //
 // shows NAT-8.6, NAT-8.9, RPL-NATIVE
 func TestDesktop(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.DevProvider, world.Options{
 		Apps: `  desk:
     kind: desktop

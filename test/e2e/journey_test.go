@@ -19,11 +19,13 @@ import (
 //
 // shows BBA-6.1.3.1, CB-STRICT-1, SESS-INFO, RPL-2, RPL-LOCAL, LOG-1, REF-6, COOKIE-1, COOKIE-3, KEY-TTL, KEY-HASH
 func TestMainJob(t *testing.T) {
+	t.Parallel()
 	for name, op := range map[string]func(*testing.T, *world.World, world.Options){
 		"at the dev provider":           world.DevProvider,
 		"at the certified npm provider": world.CertifiedProvider,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := world.New(t, op, world.Options{})
 			w.Start(2)
 			mainJob(t, w)

@@ -49,6 +49,7 @@ func withEvil(t *testing.T) (*world.World, *provider.Provider) {
 //
 // shows CB-MIX-1
 func TestAnswerOfAnotherProviderGetsNothing(t *testing.T) {
+	t.Parallel()
 	w, evil := withEvil(t)
 	b := w.Browser()
 
@@ -105,6 +106,7 @@ func stateOf(t *testing.T, b *browser.Browser, origin string) string {
 //
 // shows LOGIN-3P
 func TestInitiateIsNotThere(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.DevProvider, world.Options{})
 	w.Start(1)
 	p, err := w.Browser().Navigate(world.Origin + "/bff/initiate?iss=" + url.QueryEscape(w.Dev.Issuer()))
@@ -121,6 +123,7 @@ func TestInitiateIsNotThere(t *testing.T) {
 //
 // shows PRIV-1
 func TestSignOutErasesWhatWasKept(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.DevProvider, world.Options{})
 	w.Start(1)
 	b := w.Browser()

@@ -167,6 +167,7 @@ func shapes() []shape {
 //
 // shows REF-6, REF-SOFT, REF-END
 func TestProvidersOfEveryShape(t *testing.T) {
+	t.Parallel()
 	places := make(chan struct{}, 4) // worlds at once: they wait for tokens to end most of their time, also on two cores
 	var all sync.WaitGroup
 	for _, s := range shapes() {

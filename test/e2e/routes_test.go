@@ -53,6 +53,7 @@ func wantCode(w *world.World, p *browser.Page, status int, code string) {
 //
 // shows PRX-AUTHZ, PRX-COOKIE, PRX-FWD
 func TestRoutes(t *testing.T) {
+	t.Parallel()
 	api := httptest.NewServer(http.HandlerFunc(mirror))
 	t.Cleanup(api.Close)
 	w := world.New(t, world.DevProvider, world.Options{
@@ -142,6 +143,7 @@ func TestRoutes(t *testing.T) {
 
 // Streaming both ways: an event stream arrives event by event, and an upload is echoed while it is still being sent.
 func TestStreamingBothWays(t *testing.T) {
+	t.Parallel()
 	w := world.New(t, world.DevProvider, world.Options{})
 	in := w.Start(1)[0]
 	b := w.Browser()

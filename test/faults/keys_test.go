@@ -18,7 +18,7 @@ import (
 //
 // shows KEY-RING
 func TestKeysChangeUnderLoad(t *testing.T) {
-	t.Parallel()
+	alongside(t)
 	r := newRollout(t, 3)
 	l := newTraffic(t, r)
 	r.Dev.Set(func(b *provider.Behaviour) { b.AccessLife = accessLife }) // refreshes go on at every step

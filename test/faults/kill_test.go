@@ -198,6 +198,7 @@ const renewedLife = 3 * time.Second
 //
 // shows REF-ONE, REF-RACE, REF-DETACH
 func TestInstanceThatStopsAtEachStepOfARefresh(t *testing.T) {
+	t.Parallel()
 	for name, grace := range map[string]time.Duration{"a provider with a grace": time.Minute, "a provider without a grace": 0} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

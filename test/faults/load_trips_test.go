@@ -53,6 +53,7 @@ func topologies(t *testing.T) map[string]topology {
 
 // A proxied request asks Redis one thing, whatever Redis is and whatever the credential.
 func TestHotPathIsOneRoundTripInEveryTopology(t *testing.T) {
+	t.Parallel()
 	for name, how := range topologies(t) {
 		t.Run("a Redis with "+name, func(t *testing.T) {
 			t.Parallel()

@@ -19,6 +19,7 @@ import (
 //
 // shows SESS-503
 func TestRedisOutageCostsNoHandle(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"killed", "frozen"} {
 		o := outages()[name]
 		t.Run("a Redis that is "+name, func(t *testing.T) {
@@ -119,6 +120,7 @@ func (n *nativeWorld) stream(t *testing.T, at int, access string) *stream {
 //
 // shows PRX-LIVE, RPL-GROUP
 func TestStreamsEndWithASignOutOnTheOtherSurface(t *testing.T) {
+	t.Parallel()
 	for name, signOut := range map[string]func(*testing.T, *nativeWorld, *browser.Browser, handles){
 		"the native app": func(t *testing.T, n *nativeWorld, _ *browser.Browser, h handles) {
 			n.want(t, 1, "POST", "/mobile/logout", h.Access, 200)

@@ -276,8 +276,10 @@ func TestStopMidRedemption(t *testing.T) {
 	held, release = n.wires[at].HoldReply(script(t, "create"))
 	deleted, letGo := n.wires[at].HoldReply(script(t, "delete"))
 	got, err = stop(held, func() {
-		n.wires[at].Cut() // the record is there, and nobody heard of it
+		again := n.wires[at].LoseReply(script(t, "create"))
+		n.wires[at].Cut() // the record is there, and nobody heard of it, nor of its being written again
 		release()
+		met(t, again)
 		met(t, deleted)
 		<-time.After(500 * time.Millisecond) // an instance that waits for requests alone would have ended by now
 		letGo()

@@ -121,6 +121,7 @@ func TestProviderThatHangs(t *testing.T) {
 //
 // shows REF-RACE
 func TestRefreshWhoseAnswerIsLost(t *testing.T) {
+	t.Parallel()
 	lose := func(t *testing.T, grace time.Duration) (*world.World, *browser.Browser) {
 		t.Parallel()
 		w := newWorld(t, world.Options{Behave: func(b *provider.Behaviour) { b.RefreshGrace = grace }})

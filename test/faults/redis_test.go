@@ -58,6 +58,7 @@ func outages() map[string]outage {
 
 // shows SESS-503
 func TestRedisOutageSignsNobodyOut(t *testing.T) {
+	t.Parallel()
 	for name, o := range outages() {
 		t.Run("a Redis that is "+name, func(t *testing.T) {
 			t.Parallel()
@@ -228,6 +229,7 @@ func script(t *testing.T, name string) func([]byte) bool {
 
 // shows REF-DETACH, REF-RACE
 func TestRefreshWhoseSaveIsLostOnTheWireGoesOn(t *testing.T) {
+	t.Parallel()
 	for name, lose := range map[string]func(*wire.Proxy, func([]byte) bool) <-chan struct{}{
 		"request": (*wire.Proxy).LoseRequest, "reply": (*wire.Proxy).LoseReply,
 	} {
@@ -363,6 +365,7 @@ func records(w *world.World) (names []string) {
 }
 
 func TestHotPathIsOneRoundTrip(t *testing.T) {
+	t.Parallel()
 	w, p := wired(t, world.Options{Behave: longLived})
 	w.Start(1)
 	b := w.Browser()

@@ -96,6 +96,7 @@ func readiness(t *testing.T, in *gateway.Instance) string {
 //
 // shows KEY-REDIS, SESS-503
 func TestRedisThatDoesNotTrustOrIsNotTrusted(t *testing.T) {
+	t.Parallel()
 	for name, row := range map[string]struct {
 		env  func(c *redisproc.TLS, other string) []string
 		told string // an expression that the log meets

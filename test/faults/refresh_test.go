@@ -44,6 +44,7 @@ func refreshFault(w *world.World, f provider.Fault) *provider.QueuedFault {
 
 // shows REF-DETACH
 func TestClientThatHangsUpMidRefreshLosesNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, world.Options{})
 	in := w.Start(1)[0]
 	b := w.Browser()
@@ -73,6 +74,7 @@ func TestClientThatHangsUpMidRefreshLosesNothing(t *testing.T) {
 
 // shows REF-DETACH, SESS-CAS
 func TestSignOutMidRefreshWins(t *testing.T) {
+	t.Parallel()
 	m := midRefresh(t, world.Options{})
 	m.w.At(m.instances[1])
 	m.w.Want(m.w.Fetch(m.browser, "POST", "/bff/logout", ""), 200)
@@ -94,6 +96,7 @@ func TestSignOutMidRefreshWins(t *testing.T) {
 
 // shows REF-DETACH
 func TestStopMidRefreshStoresTheToken(t *testing.T) {
+	t.Parallel()
 	m := midRefresh(t, world.Options{})
 	stopped := make(chan error, 1)
 	go func() { stopped <- m.instances[0].Stop() }()
@@ -115,6 +118,7 @@ func TestStopMidRefreshStoresTheToken(t *testing.T) {
 
 // shows REF-END
 func TestRefreshTokenRevokedAtTheProviderEndsTheSession(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, world.Options{})
 	instances := w.Start(2)
 	b := w.Browser()

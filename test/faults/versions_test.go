@@ -19,7 +19,8 @@ import (
 )
 
 // What the version before kept is in testdata/kept.json, written by commit 1f6eb10. To make it anew for the next version, check
-// the released commit out beside, copy kept_test.go and this file over its own where it has none, and run there
+// the released commit out beside, copy domain_test.go, kept_test.go and this file over its own where it has none, and run
+// there
 //
 //	go test -tags integration ./test/faults -run TestWhatIsKeptIsReadAgain -keep testdata/kept.json -commit HASH
 //

@@ -21,6 +21,7 @@ import (
 
 // All attacks run against one pair of instances, each with people of its own; the leak scanner reads it all at the end.
 func TestAttacks(t *testing.T) {
+	t.Parallel()
 	n := newWorld(t)
 	for name, attack := range map[string]func(*testing.T, *nativeWorld){
 		"the start": start, "bindings": bindings, "a replay at two instances": replay, "a code that is too old": expired,

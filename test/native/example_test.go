@@ -158,6 +158,7 @@ func (e *example) holds(t *testing.T) oauth2.Token {
 //
 // shows NAT-8.12, NAT-TOKEN, RPL-NATIVE
 func TestTour(t *testing.T) {
+	t.Parallel()
 	n := newWorld(t)
 	e := newExample(t, n)
 	out := e.good(t)
@@ -187,6 +188,7 @@ func TestTour(t *testing.T) {
 //
 // shows NAT-ROT
 func TestExampleBetweenRuns(t *testing.T) {
+	t.Parallel()
 	n := newWorld(t)
 	e := newExample(t, n)
 	if out, err := e.run(t, "orders"); err == nil || !strings.Contains(out, "not signed in") {
@@ -231,6 +233,7 @@ func TestExampleBetweenRuns(t *testing.T) {
 //
 // shows NAT-8.9
 func TestExampleRefused(t *testing.T) {
+	t.Parallel()
 	n := newWorld(t)
 	e := newExample(t, n)
 	cmd := exec.Command(e.bin, "--no-browser", "--gateway", n.front.URL, "login")

@@ -166,18 +166,6 @@ func (set *Sentinel) Primary() *Server {
 	return nil
 }
 
-// Replicas are all servers but the primary, running or not.
-func (set *Sentinel) Replicas() (replicas []*Server) {
-	set.tb.Helper()
-	primary := set.Primary()
-	for _, s := range set.Servers {
-		if s != primary {
-			replicas = append(replicas, s)
-		}
-	}
-	return replicas
-}
-
 // AwaitFailover waits until every Sentinel names another primary than old and that one takes writes, and returns it.
 func (set *Sentinel) AwaitFailover(old *Server) *Server {
 	set.tb.Helper()
