@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"net/http"
 	"strings"
 	"sync"
@@ -271,7 +272,7 @@ func TestNothingOfAClientKeyIsPrinted(t *testing.T) {
 	var told bytes.Buffer
 	fmt.Fprintf(&told, "%v %+v %#v %v %+v %s %v", key, *key, key, c, *c, p.logged.String(), err)
 	for _, secret := range []string{
-		b64(private), fmt.Sprintf("%x", private), ecOne().D.String(), fmt.Sprint(private), p.requests("/token")[0].form.Get("client_assertion"),
+		b64(private), fmt.Sprintf("%x", private), new(big.Int).SetBytes(private).String(), fmt.Sprint(private), p.requests("/token")[0].form.Get("client_assertion"),
 	} {
 		if strings.Contains(told.String(), secret) {
 			t.Errorf("%.10s… is printed", secret)

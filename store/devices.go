@@ -98,7 +98,8 @@ func (s *Store) LineUp(ctx context.Context, n *bff.Session) ([]bff.Lookup, error
 	var before []bff.Lookup
 	for _, name := range s.ring.Names("line", n.Provider, n.App, n.Subject) {
 		got, err := s.run(ctx, call{
-			s.scripts.lineUp, []string{s.indexKey("line:" + name)},
+			s.scripts.lineUp,
+			[]string{s.indexKey("line:" + name)},
 			[]any{string(lookupOf(n)), life.Milliseconds(), longestLine},
 		})
 		if err != nil && !errors.Is(err, redis.Nil) {

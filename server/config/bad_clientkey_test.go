@@ -129,10 +129,14 @@ func TestOneWayToProveOneself(t *testing.T) {
 	for _, tc := range []struct {
 		with, text, want string
 	}{
-		{"a secret and a key", edit(t, base, web, "client_secret_file: web\n    client_keys: [{id: c1, file: c1}]\n"),
-			lineOf(t, web) + ": apps.web.client_secret_file: beside client_keys; an app proves itself in one way, so delete one of the two"},
-		{"the key of another app", edit(t, edit(t, base, web, "client_keys: [{id: c1, file: c1}]\n"), phone, "client_keys: [{id: c9, file: c1}]\n"),
-			lineOf(t, web) + ": apps.web.client_keys[0].file: the same key as one of apps.phone; draw each with `cloakroom keygen --signing`"},
+		{
+			"a secret and a key", edit(t, base, web, "client_secret_file: web\n    client_keys: [{id: c1, file: c1}]\n"),
+			lineOf(t, web) + ": apps.web.client_secret_file: beside client_keys; an app proves itself in one way, so delete one of the two",
+		},
+		{
+			"the key of another app", edit(t, edit(t, base, web, "client_keys: [{id: c1, file: c1}]\n"), phone, "client_keys: [{id: c9, file: c1}]\n"),
+			lineOf(t, web) + ": apps.web.client_keys[0].file: the same key as one of apps.phone; draw each with `cloakroom keygen --signing`",
+		},
 	} {
 		t.Run("an app with "+tc.with, func(t *testing.T) {
 			if diff := cmp.Diff([]string{"cloakroom.yaml:" + tc.want}, problems(t, dir, tc.text)); diff != "" {

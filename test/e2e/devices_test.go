@@ -53,7 +53,8 @@ func newDevices(t *testing.T, session string) *devices {
     client_secret: ` + cliSecret + `
     claims: [sub]
     redirect_uris: ["http://127.0.0.1/callback"]
-`})
+`,
+	})
 	w.Dev.Register(provider.Client{
 		ID: "webc_2", Secret: docsSecret,
 		RedirectURIs: []string{docsOrigin + "/bff/callback"}, PostLogoutRedirectURIs: []string{docsOrigin + "/bff/logged-out"},

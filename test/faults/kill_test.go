@@ -142,20 +142,26 @@ func at(fault provider.Fault) func(*testing.T, *world.World, *wire.Proxy, *holde
 
 func points() []point {
 	return []point{
-		{name: "after the mark, before sending", sent: 1,
+		{
+			name: "after the mark, before sending", sent: 1,
 			hold: func(t *testing.T, _ *world.World, p *wire.Proxy, h *holder) (<-chan struct{}, func()) {
 				return p.HoldReply(h.about(t, "mark"))
-			}},
+			},
+		},
 		{name: "after sending, and the provider never does the work", sent: 2, hold: at(provider.Fault{Drop: true})},
 		{name: "after sending, and the provider has rotated", sent: 2, lost: true, hold: at(provider.Fault{AfterWork: true})},
-		{name: "after the answer, before the save", sent: 2, lost: true,
+		{
+			name: "after the answer, before the save", sent: 2, lost: true,
 			hold: func(t *testing.T, _ *world.World, p *wire.Proxy, h *holder) (<-chan struct{}, func()) {
 				return p.HoldRequest(h.about(t, "save"))
-			}},
-		{name: "after the save, before its reply", sent: 1, saved: true,
+			},
+		},
+		{
+			name: "after the save, before its reply", sent: 1, saved: true,
 			hold: func(t *testing.T, _ *world.World, p *wire.Proxy, h *holder) (<-chan struct{}, func()) {
 				return p.HoldReply(h.about(t, "save"))
-			}},
+			},
+		},
 	}
 }
 
