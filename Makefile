@@ -48,7 +48,7 @@ tier1:
 	light=$$(go list ./... | grep -vxFf <(go list -tags integration $(TIER2))); go test -race -vet=off -timeout 12m $$light
 
 tier2: tools
-	go test -race -vet=off -tags integration -timeout 12m -p 1 -parallel 4 $(HEAVY)
+	go test -race -vet=off -tags integration -timeout 12m -p 1 -parallel 5 $(HEAVY)
 	light=$$(go list -tags integration $(TIER2) | grep -vxFf <(go list -tags integration $(HEAVY))); \
 		go test -race -vet=off -tags integration -timeout 12m -p 2 $$light
 

@@ -194,7 +194,10 @@ func TestASessionIsUsedWhileItsSlotMoves(t *testing.T) {
 func TestConnectionsToAFormerPrimaryAreLetGoOf(t *testing.T) {
 	set := redisproc.StartSentinel(t, redisproc.SentinelOptions{})
 	w := newWorld(t, server{name: "failover", addrs: set.Addrs(), master: set.MasterName(), primary: func() string { return set.Primary().Addr() }})
-	s := w.created()
+	// The replica has the session before it is promoted.
+	waits := w.open(func(o *store.Options) { o.WaitReplicas, o.WaitTimeout = 1, 2*time.Second })
+	s := w.session()
+	want(t, "create", waits.Create(t.Context(), s), nil)
 	var busy sync.WaitGroup
 	for range 8 { // connections to spare
 		busy.Go(func() { _, _ = w.Read(t.Context(), s.Root) })

@@ -107,6 +107,9 @@ func TestLoadThroughAnOrderedFailover(t *testing.T) {
 			if len(lost) > row.most {
 				t.Errorf("%d were lost, want at most %d", len(lost), row.most)
 			}
+			if refused := logged(l.instances, "NOREPLICAS"); (refused > 0) != (row.least > 0) {
+				t.Errorf("%d writes were refused for want of a replica", refused)
+			}
 			answers = without(answers, lost)
 			l.onlyWithin(answers, 2*longest, "store_unavailable") // a refresh that was undone half-way is suspected anew
 			l.well(answers, recovered)
