@@ -65,9 +65,9 @@ func (s *Store) script(ctx context.Context, c call) *redis.Cmd {
 
 // undivided are the waits for a slot that moves to another node of a Cluster: until all of it has moved, a script whose
 // keys are not all there is refused, and did not run; nor did one that was sent on once too often for the client. A slot
-// takes milliseconds; together these are a read time-out.
-func undivided() [3]time.Duration {
-	return [3]time.Duration{50 * time.Millisecond, 150 * time.Millisecond, 300 * time.Millisecond}
+// takes milliseconds, and some more until all nodes agree whose it is; together these are a second.
+func undivided() [4]time.Duration {
+	return [4]time.Duration{50 * time.Millisecond, 150 * time.Millisecond, 300 * time.Millisecond, 500 * time.Millisecond}
 }
 
 // runAll carries out scripts that do not depend on each other in one pipeline, over as many slots as they touch. It
