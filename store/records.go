@@ -241,8 +241,8 @@ func (s *Store) deletion(lookup bff.Lookup, m *bff.Marker, reason bff.Reason) ca
 	}
 }
 
-// runSurely carries out one script of a session's record, and repeats it once where its answer was lost. It is for those whose repetition is the
-// same success.
+// runSurely carries out one script of a session's record, and repeats it once where its answer was lost. It is for those
+// whose repetition is the same success.
 func (s *Store) runSurely(ctx context.Context, of bff.Lookup, c call) (answer, error) {
 	got, err := s.runConfirmed(ctx, of, c)
 	if unanswered(ctx, err) {
