@@ -110,6 +110,8 @@ type Reason string
 // The reasons of a session's end.
 const (
 	ReasonSignedOut       Reason = "signed_out"       // the user, in this app or another of the SSO session
+	ReasonProvider        Reason = "provider_logout"  // the provider said that its session is over
+	ReasonAdmin           Reason = "admin"            // an administrator ended it
 	ReasonReplaced        Reason = "replaced"         // a new sign-in of this browser took its place
 	ReasonIdle            Reason = "idle"             // not used for too long
 	ReasonAbsolute        Reason = "absolute"         // its longest life was over

@@ -200,6 +200,7 @@ func (s *Server) wireRoutes() error {
 		routes = append(routes, proxy.Route{
 			Path: rt.Path, Methods: rt.Methods, Upstream: rt.Upstream, Strip: rt.StripPrefix,
 			Token: proxy.Token(rt.Token), Apps: rt.Apps, Guard: proxy.Guard(rt.Guard),
+			Kind: proxy.Kind(rt.Kind), WebSocket: rt.WebSocket,
 			RequireClaims: rt.Require.Claims, RequireScopes: rt.Require.Scopes, IdentityHeaders: rt.IdentityHeaders,
 			RequestCookies: rt.Cookies, ResponseCookies: rt.SetCookies,
 			Timeout: rt.Timeout, StreamTimeout: rt.StreamTimeout, BodyBytes: int64(rt.BodyBytes),

@@ -29,6 +29,16 @@ const (
 	TokenNone       Token = "none"         // anonymous: no session is looked at
 	TokenUser       Token = "user"         // the session's access token; no session, no call
 	TokenUserOrNone Token = "user-or-none" // the session's access token if there is a session
+	TokenClient     Token = "client"       // the app's own token, by client credentials; no session, no call
+)
+
+// Kind says what is behind a route.
+type Kind string
+
+// The kinds of routes.
+const (
+	KindAPI  Kind = "api"  // answers to scripts: no cookies either way, stored nowhere, nothing that runs in the app's origin
+	KindSite Kind = "site" // a server-rendered app: its own cookies, HTML, policies and caching pass
 )
 
 // Guard says what a browser's request on a route must show. Only CheckDestination reads it here; the guard itself is
@@ -51,6 +61,9 @@ type Route struct {
 	Token    Token    // "" is TokenUser
 	Apps     []string // ids that may take the route; none: all
 	Guard    Guard    // "" is GuardHeader
+	Kind     Kind     // "" is KindAPI
+	// WebSocket lets handshakes of WebSockets through (RFC 6455), as GETs: no other upgrade ever is.
+	WebSocket bool
 
 	RequireClaims map[string][]string // each claim must have one of the values
 	RequireScopes []string            // all must have been granted
@@ -115,6 +128,9 @@ func (r Route) withDefaults() Route {
 	if r.Guard == "" {
 		r.Guard = GuardHeader
 	}
+	if r.Kind == "" {
+		r.Kind = KindAPI
+	}
 	if r.Timeout == 0 {
 		r.Timeout = DefaultTimeout
 	}
@@ -140,7 +156,8 @@ func (t *Table) check(r Route) []error {
 		wrong(m == http.MethodTrace || m == http.MethodConnect, "method %s is never forwarded", m)
 		wrong(!isToken(m) || m != strings.ToUpper(m), "method %q is not a method in capitals", m)
 	}
-	wrong(!slices.Contains([]Token{TokenNone, TokenUser, TokenUserOrNone}, r.Token), "token %q is unknown", r.Token)
+	wrong(!slices.Contains([]Token{TokenNone, TokenUser, TokenUserOrNone, TokenClient}, r.Token), "token %q is unknown", r.Token)
+	wrong(r.Kind != KindAPI && r.Kind != KindSite, "kind %q is unknown", r.Kind)
 	wrong(r.Guard != GuardHeader && r.Guard != GuardOrigin, "guard %q is unknown", r.Guard)
 	wrong(r.Token == TokenNone && r.needsSession(), "an anonymous route cannot ask for claims, scopes or identity")
 	wrong(r.Timeout < 0 || r.StreamTimeout < 0 || r.BodyBytes < 0, "a limit below zero")

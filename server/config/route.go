@@ -12,10 +12,12 @@ type Route struct {
 	// Methods are the ones let through, in capitals; required. TRACE and CONNECT
 	// never are.
 	Methods []string `yaml:"methods"`
-	// Token is what is attached: none, user (the default) or user-or-none. The
-	// names client and exchange are kept for a later release.
+	// Token is what is attached: none, user (the default), user-or-none, or client:
+	// the app's own token by client credentials, under rules of its own. The name
+	// exchange is kept for a later release.
 	Token string `yaml:"token"`
-	// Kind is api, the default. The name site is kept for a later release.
+	// Kind is api, the default, or site: a server-rendered app, whose own cookies,
+	// pages and policies pass, and whose visits go to the sign-in.
 	Kind string `yaml:"kind"`
 	// Apps are the ids that may take the route; empty means all.
 	Apps []string `yaml:"apps"`
@@ -36,7 +38,8 @@ type Route struct {
 	// Guard is what a browser's request must show: header, the default, or
 	// origin, for GET and HEAD that a page cannot add a header to.
 	Guard string `yaml:"guard"`
-	// WebSocket is kept for a later release.
+	// WebSocket lets handshakes of WebSockets through; a browser's must come from
+	// the app's own origin. Default false.
 	WebSocket bool `yaml:"websocket"`
 	// Require is what the session must have beside being there.
 	Require Require `yaml:"require"`

@@ -137,21 +137,12 @@ func (r *report) methods(path string, route *Route) {
 }
 
 func (r *report) routeWords(path string, route *Route) {
-	const later = "arrives with a later release; delete it or use one of %s"
-	switch route.Token {
-	case "client", "exchange":
-		r.add(join(path, "token"), later, "none, user, user-or-none")
-	default:
-		r.oneOf(join(path, "token"), route.Token, "none", "user", "user-or-none")
-	}
-	if route.Kind == "site" {
-		r.add(join(path, "kind"), later, "api")
+	if route.Token == "exchange" {
+		r.add(join(path, "token"), "arrives with a later release; delete it or use one of none, user, user-or-none, client")
 	} else {
-		r.oneOf(join(path, "kind"), route.Kind, "api")
+		r.oneOf(join(path, "token"), route.Token, "none", "user", "user-or-none", "client")
 	}
-	if route.WebSocket {
-		r.add(join(path, "websocket"), "arrives with a later release; delete it")
-	}
+	r.oneOf(join(path, "kind"), route.Kind, "api", "site")
 	r.oneOf(join(path, "guard"), route.Guard, "header", "origin")
 }
 
