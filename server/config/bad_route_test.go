@@ -70,14 +70,12 @@ func TestBadRoutes(t *testing.T) {
 		{"the origin guard on POST", "methods: [GET, POST]", "methods: [GET, POST]\n    guard: origin", []string{
 			"cloakroom.yaml:27: routes[0].methods[1]: guard: origin is for GET and HEAD, which change nothing; write guard: header",
 		}},
-		{"what a later release brings", "methods: [GET, POST]", "methods: [GET, POST]\n    token: client\n    kind: site\n    websocket: true", []string{
-			"cloakroom.yaml:28: routes[0].token: arrives with a later release; delete it or use one of none, user, user-or-none",
-			"cloakroom.yaml:29: routes[0].kind: arrives with a later release; delete it or use one of api",
-			"cloakroom.yaml:30: routes[0].websocket: arrives with a later release; delete it",
+		{"what a later release brings", "methods: [GET, POST]", "methods: [GET, POST]\n    token: exchange", []string{
+			"cloakroom.yaml:28: routes[0].token: arrives with a later release; delete it or use one of none, user, user-or-none, client",
 		}},
 		{"unknown words", "methods: [GET, POST]", "methods: [GET, POST]\n    token: admin\n    kind: page\n    guard: off", []string{
-			"cloakroom.yaml:28: routes[0].token: not one of the values known here; write one of none, user, user-or-none",
-			"cloakroom.yaml:29: routes[0].kind: not one of the values known here; write one of api",
+			"cloakroom.yaml:28: routes[0].token: not one of the values known here; write one of none, user, user-or-none, client",
+			"cloakroom.yaml:29: routes[0].kind: not one of the values known here; write one of api, site",
 			"cloakroom.yaml:30: routes[0].guard: not one of the values known here; write one of header, origin",
 		}},
 		{"an app that does not exist", "methods: [GET, POST]", "methods: [GET, POST]\n    apps: [web, wbe]", []string{
