@@ -1,6 +1,7 @@
 package bff
 
 import (
+	"slices"
 	"strconv"
 	"time"
 )
@@ -33,6 +34,9 @@ type App struct {
 	Claims       []string
 	StoredClaims []string
 
+	// ClientScopes are asked for with the app's own token (RFC 6749 section 4.4); none: as registered.
+	ClientScopes []string
+
 	Idle      time.Duration // a session unused for so long ends
 	Absolute  time.Duration // a session ends so long after its login, however much it is used
 	Recent    time.Duration // how recent the sign-in must be of who ends other sessions; 0 = none is
@@ -61,10 +65,23 @@ type ProviderPolicy struct {
 	// RevocationSparesGrant: revoking a replaced session's tokens does not end the whole grant, the new session's
 	// tokens with it. Where it would, a session replaced by the same subject is deleted without revoking.
 	RevocationSparesGrant bool
+	Issuers               []string // further names it gives itself in tokens, as behind a custom domain
+	Frontchannel          bool     // its pages may end sessions by an embedded address (Front-Channel Logout 1.0)
+	// Outlasting are the apps whose refresh tokens are not revoked when the provider says that its session is over
+	// (Back-Channel Logout 1.0 section 2.7: those that were issued for offline_access are to stay good).
+	Outlasting map[string]bool
+	Logout     LogoutWay // how a sign-out here ends its own session
 	// Revocable keeps the refresh token also sealed under the ring, so that a session ended without its credential can
 	// be revoked at the provider, at the price that ring and dump together open it.
 	Revocable bool
 }
+
+// IsIssuer reports whether iss is a name of the provider, exactly (OpenID Connect Core section 3.1.3.7, item 2).
+func (p *ProviderPolicy) IsIssuer(iss string) bool {
+	return iss != "" && (iss == p.Issuer || slices.Contains(p.Issuers, iss))
+}
+
+func (p *ProviderPolicy) outlastsSignOut(app string) bool { return p.Outlasting[app] }
 
 // SSOBy says what ties the sessions of several apps into one SSO session at this provider.
 type SSOBy string

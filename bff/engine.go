@@ -2,6 +2,7 @@ package bff
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -48,7 +49,11 @@ type Engine struct {
 	limits Limits
 
 	flights flights
+	fit     fit
 	hub     hub
+	watches watchlist
+
+	clientTokens clientTokens
 
 	// life ends when the process gives up the work that outlives requests; running counts that work.
 	life    context.Context
@@ -65,12 +70,19 @@ func NewEngine(ports Ports, ring *Keyring, now func() time.Time, trace *Trace, l
 		life: life, die: die,
 	}
 	e.flights.byLookup = make(map[Lookup]*flight)
-	e.hub.watches = make(map[Lookup]map[*watch]struct{})
+	e.hub.interests = make(map[Lookup]map[*interest]struct{})
+	e.watches.now, e.watches.began, e.watches.every = now, time.Now(), e.limits.Recheck
+	e.watches.wake, e.watches.byLookup = make(chan struct{}, 1), make(map[Lookup]*watched)
 	return e
 }
 
 // Now returns the time by the clock that all instances share.
 func (e *Engine) Now() time.Time { return e.now() }
 
-// Run takes events from the store until ctx ends.
-func (e *Engine) Run(ctx context.Context) { e.ports.Events.Subscribe(ctx, e.hub.deliver) }
+// Run takes events from the store, and looks after the sessions that are watched, until ctx ends.
+func (e *Engine) Run(ctx context.Context) {
+	var sweeping sync.WaitGroup
+	sweeping.Go(func() { e.sweep(ctx) })
+	defer sweeping.Wait()
+	e.ports.Events.Subscribe(ctx, e.deliver)
+}

@@ -25,6 +25,7 @@ const (
 	CodeTooLarge            Code = "too_large"             // 413
 	CodeMisdirected         Code = "misdirected"           // 421: no app is served under this host
 	CodeRateLimited         Code = "rate_limited"          // 429, with Retry-After
+	CodeAdminRequired       Code = "admin_required"        // 401: the admin listener's credential is missing or wrong
 	CodeStoreUnavailable    Code = "store_unavailable"     // 503: Redis cannot be asked; the session may well live
 	CodeKeyUnknown          Code = "key_unknown"           // 503: sealed under a key this instance does not have yet
 	CodeIDPUnavailable      Code = "idp_unavailable"       // 503: the provider cannot be asked; the session lives
@@ -106,6 +107,12 @@ func (e *EndedError) Is(target error) bool { return target == ErrNoSession }
 
 // Reason says why a session ended. The texts are contract: frontends and the audit log see them.
 type Reason string
+
+// isSignOut reports whether somebody meant the session to end, with the others of its SSO session: its user, its provider,
+// or an administrator.
+func (r Reason) isSignOut() bool {
+	return r == ReasonSignedOut || r == ReasonProvider || r == ReasonAdmin
+}
 
 // The reasons of a session's end.
 const (

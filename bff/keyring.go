@@ -24,6 +24,8 @@ const (
 	PurposeSignedOut   = "signed-out"
 	PurposeTicket      = "ticket"
 	PurposeRevocation  = "revocation"
+	PurposePurge       = "purge"
+	PurposeClientToken = "client-token"
 )
 
 // Key is a named key of the ring.

@@ -96,6 +96,7 @@ type LoginError struct {
 	ReturnTo     string
 	Silent       bool
 	ProviderCode string         // the provider's error code, unchecked; with CodeLoginRefused
+	SignedOut    string         // with CodeLoginSignedOut: for a cookie of this browser, as SignedOut.Notice
 	Native       *NativeRequest // of a native app's login; nil of a browser's
 }
 
@@ -140,7 +141,7 @@ func (e *Engine) complete(
 	if err != nil {
 		e.trace.loginFailed(ctx, app, string(CodeOf(err)), err)
 		failed := tx.failed(err)
-		failed.ProviderCode = cb.Error
+		failed.ProviderCode, failed.SignedOut = cb.Error, e.noticeOf(app, err)
 		return nil, failed
 	}
 	return tx, nil
@@ -193,7 +194,7 @@ func (e *Engine) exchange(ctx context.Context, app *App, tx *transaction, cb Cal
 	case cb.Error != "":
 		return nil, &Error{
 			Code: CodeLoginRefused, Message: "The provider did not sign you in.",
-			Err: fmt.Errorf("provider answered %.64q: %.256q", cb.Error, cb.Detail),
+			Err: fmt.Errorf("provider answered %.64q: %.256q, to client %s with redirect_uri %s", cb.Error, cb.Detail, app.ClientID, app.RedirectURI),
 		}
 	case cb.Code.IsZero():
 		return nil, &Error{Code: CodeLoginNoCode, Message: "The provider's answer was not complete."}
@@ -207,6 +208,7 @@ func (e *Engine) exchange(ctx context.Context, app *App, tx *transaction, cb Cal
 	if g.Alarm != nil {
 		e.trace.alarm(ctx, "login", g.Alarm)
 	}
+	e.tellMisfit(ctx, app, g.Identity)
 	return g, nil
 }
 
@@ -250,18 +252,39 @@ func (e *Engine) admit(ctx context.Context, s *Session) error {
 
 // overtaken looks whether a sign-out overtook a login: whatever it would hand out goes no further then.
 func (e *Engine) overtaken(ctx context.Context, s *Session) error {
-	switch ended, err := e.ended(ctx, s); {
+	switch m, err := e.endedBy(ctx, s); {
 	case err != nil:
 		return storeError("checking for a sign-out", err)
-	case ended:
-		return errSignedOut()
+	case m != nil:
+		return errSignedOut(m.ID)
 	}
 	return nil
 }
 
-// errSignedOut is the answer to a login that a sign-out overtook.
-func errSignedOut() error {
-	return &Error{Code: CodeLoginSignedOut, Message: "You were signed out while you were signing in."}
+// overtakenError names the marker of a sign-out that overtook a login.
+type overtakenError struct{ marker string }
+
+func (*overtakenError) Error() string { return "a sign-out overtook it" }
+
+// errSignedOut is the answer to a login that the sign-out of this marker overtook; unknownMarker where it cannot be named.
+func errSignedOut(marker string) error {
+	return &Error{
+		Code: CodeLoginSignedOut, Message: "You were signed out while you were signing in.", Err: &overtakenError{marker},
+	}
+}
+
+// unknownMarker stands for a sign-out that is known by the session it ended alone: a browser that has heard of it gives its
+// clocks no slack.
+const unknownMarker = "unknown"
+
+// noticeOf is what a browser keeps whose login was overtaken: it is told of the sign-out now, so the next login begins
+// after it, whatever the clocks say. "" for any other failure.
+func (e *Engine) noticeOf(app *App, err error) string {
+	by, ok := errors.AsType[*overtakenError](err)
+	if !ok {
+		return ""
+	}
+	return e.sealNotice(app, by.marker)
 }
 
 // endangers reports whether revoking the tokens of a login that failed could end the session it would have replaced: that
@@ -297,7 +320,7 @@ func (e *Engine) replaced(ctx context.Context, app *App, tx *transaction) (*Sess
 	case errors.Is(err, ErrStore):
 		return nil, storeError("reading the replaced session", err)
 	case gone && app.Provider.SSOBy == SSOByAuthAt && overtook(ended, tx):
-		return nil, errSignedOut()
+		return nil, errSignedOut(unknownMarker)
 	case err != nil || old.App != app.ID:
 		return nil, nil
 	default:
@@ -310,9 +333,9 @@ func (e *Engine) replaced(ctx context.Context, app *App, tx *transaction) (*Sess
 // one and can no longer learn the old, would not find it. A browser that knows of a sign-out of its own needs no slack.
 func overtook(ended *EndedError, tx *transaction) bool {
 	if tx.seen != "" {
-		return ended.Reason == ReasonSignedOut && tx.began.Before(ended.At)
+		return ended.Reason.isSignOut() && tx.began.Before(ended.At)
 	}
-	return ended.Reason == ReasonSignedOut && tx.began.Before(ended.At.Add(markerSlack))
+	return ended.Reason.isSignOut() && tx.began.Before(ended.At.Add(markerSlack))
 }
 
 // joinGroups ties the session to its SSO session. Where the moment of authentication ties it, a session that replaces

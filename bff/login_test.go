@@ -297,7 +297,7 @@ func TestEndByTheProviderTakesTheWholeSSOSession(t *testing.T) {
 	w.dead(a, other)
 }
 
-// shows RPL-HINT
+// shows RPL-HINT, SCALEKIT-O2
 func TestLogoutTicketWorksOnceAndForItsOwnApp(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.instance(), w.instance()

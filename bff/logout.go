@@ -22,7 +22,9 @@ const (
 // SignedOut is what a sign-out leaves for its browser.
 type SignedOut struct {
 	Notice string // value of a short cookie that the next login gives back: LoginRequest.SignedOut
-	Ticket string // names the one-time URL that goes on to the provider; "" when that could not be stored
+	Ticket string // names the one-time URL that goes on to the provider; "" when that could not be stored, or is not wanted
+	// Unreached: the provider did not say in time that its own session is over, so it may live.
+	Unreached bool
 }
 
 // SignOut ends s and every session of its SSO session, over all apps and instances, before it returns: the marker first,
@@ -50,8 +52,20 @@ func (e *Engine) SignOut(ctx context.Context, app *App, s *Session) (*SignedOut,
 	}
 	// Beside: a provider that is down must not keep anybody signed in here.
 	e.beside(revokeDeadline, func(ctx context.Context) { e.revoke(ctx, s) })
-	notice := e.sealNotice(app, m.ID)
-	return &SignedOut{Notice: notice, Ticket: e.putTicket(ctx, app, s, notice)}, nil
+	return e.leaveProvider(ctx, app, s, m.ID), nil
+}
+
+// leaveProvider ends the provider's own session too, in the way that its settings name, or leaves the browser what it needs
+// to do so.
+func (e *Engine) leaveProvider(ctx context.Context, app *App, s *Session, markerID string) *SignedOut {
+	left := &SignedOut{Notice: e.sealNotice(app, markerID)}
+	if app.Provider.Logout.byAPI() {
+		left.Unreached = !e.endAtProvider(ctx, app, s)
+	}
+	if app.Provider.Logout.byBrowser() {
+		left.Ticket = e.putTicket(ctx, app, s, left.Notice)
+	}
+	return left
 }
 
 // newest returns s as it stands in the store, and s itself where that cannot be told: a refresh may have landed since it
@@ -72,22 +86,42 @@ func (e *Engine) newest(ctx context.Context, s *Session) *Session {
 // (Back-Channel Logout 1.0 section 2.7: sessions of that sid, or all of that sub where there is none; section 2.8: what is
 // over already is success.)
 func (e *Engine) EndProviderSession(ctx context.Context, p *ProviderPolicy, sid, subject string, reason Reason) error {
+	_, err := e.endOfProvider(ctx, p, sid, subject, ending{marker: Marker{ID: newID(), At: e.now()}, reason: reason})
+	return err
+}
+
+// endOfProvider is EndProviderSession by a marker that is made, and counts the sessions that it ended.
+func (e *Engine) endOfProvider(ctx context.Context, p *ProviderPolicy, sid, subject string, by ending) (ended int, err error) {
 	first := Target{ScopeSID, p.Name, sid}
 	if sid == "" {
 		first = Target{ScopeSubject, p.Name, subject} // section 2.4: one of the two is always there
 	}
-	if err := e.endAll(ctx, []Target{first}, Marker{ID: newID(), At: e.now()}, reason, ""); err != nil {
-		return storeError("ending sessions", err)
+	if ended, err = e.endEach(ctx, []Target{first}, by); err != nil {
+		return ended, storeError("ending sessions", err)
 	}
-	return nil
+	return ended, nil
 }
 
-// endAll writes the marker for all targets and for every SSO session that is tied to them, then deletes the sessions
-// indexed there that the marker applies to, but for spare. It goes on after an error and returns all of them.
+// ending is how sessions end that are found by their indexes.
+type ending struct {
+	marker Marker
+	reason Reason
+	spare  Lookup                // the one that is left to the caller; "" = none
+	keeps  func(app string) bool // whose refresh tokens stay good at the provider; nil = nobody's
+}
+
+// endAll is endEach where nothing needs to be counted.
 func (e *Engine) endAll(ctx context.Context, targets []Target, m Marker, reason Reason, spare Lookup) error {
-	members, err := e.mark(ctx, targets, m)
+	_, err := e.endEach(ctx, targets, ending{marker: m, reason: reason, spare: spare})
+	return err
+}
+
+// endEach writes the marker for all targets and for every SSO session that is tied to them, then deletes the sessions
+// indexed there that the marker applies to, and counts them. It goes on after an error and returns all of them.
+func (e *Engine) endEach(ctx context.Context, targets []Target, by ending) (ended int, err error) {
+	members, err := e.mark(ctx, targets, by.marker)
 	errs := []error{err}
-	done := map[Lookup]bool{spare: true}
+	done := map[Lookup]bool{by.spare: true}
 	// Those that tie SSO sessions together go last, the farthest first: whoever repeats this finds the rest by them.
 	ties := func(m Member) int { return min(len(m.Groups), 2) }
 	slices.Reverse(members)
@@ -97,9 +131,13 @@ func (e *Engine) endAll(ctx context.Context, targets []Target, m Marker, reason 
 			continue
 		}
 		done[member.Lookup] = true
-		errs = append(errs, e.endMember(ctx, member, m, reason))
+		was, err := e.endMember(ctx, member, by)
+		errs = append(errs, err)
+		if was {
+			ended++
+		}
 	}
-	return errors.Join(errs...)
+	return ended, errors.Join(errs...)
 }
 
 // mark writes the marker for the targets, then reads who is indexed under them; and so on with the SSO sessions those
@@ -144,9 +182,17 @@ func tiedTo(members []Member, provider string, m Marker, known map[Target]bool) 
 	return targets
 }
 
-// endMember ends one session found by an index.
-func (e *Engine) endMember(ctx context.Context, member Member, m Marker, reason Reason) error {
-	return e.endUnopened(ctx, member.Lookup, &m, reason)
+// endMember ends one session found by an index, if the marker applies to it; was tells whether it was there.
+func (e *Engine) endMember(ctx context.Context, member Member, by ending) (was bool, err error) {
+	ended, err := e.ports.Records.Delete(ctx, member.Lookup, &by.marker, by.reason)
+	if err != nil || ended == nil {
+		return false, err
+	}
+	e.trace.sessionEnded(ctx, *ended, by.reason)
+	if by.keeps == nil || !by.keeps(ended.App) {
+		e.revokeUnopened(ended)
+	}
+	return true, nil
 }
 
 // endUnopened ends one session whose root is not at hand, if the marker (nil: unconditionally) applies to it.
@@ -156,13 +202,19 @@ func (e *Engine) endUnopened(ctx context.Context, lookup Lookup, m *Marker, reas
 		return err
 	}
 	e.trace.sessionEnded(ctx, *ended, reason)
-	// Without the root nothing of the record opens; only a provider with revocable: true has its refresh token under the ring.
-	if !ended.Refresh.IsZero() {
-		e.beside(revokeDeadline, func(ctx context.Context) {
-			e.revoke(ctx, &Session{Lookup: ended.Lookup, App: ended.App, Tokens: TokenSet{Refresh: ended.Refresh}})
-		})
-	}
+	e.revokeUnopened(ended)
 	return nil
+}
+
+// revokeUnopened revokes beside what can be read of a session that was ended without its root: nothing of its record
+// opens, but where the provider has revocable: true its refresh token is under the ring.
+func (e *Engine) revokeUnopened(ended *Ended) {
+	if ended.Refresh.IsZero() {
+		return
+	}
+	e.beside(revokeDeadline, func(ctx context.Context) {
+		e.revoke(ctx, &Session{Lookup: ended.Lookup, App: ended.App, Tokens: TokenSet{Refresh: ended.Refresh}})
+	})
 }
 
 // revoke revokes a session's tokens at the provider, best effort: nothing waits for it, and its failure is told to the

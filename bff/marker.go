@@ -88,9 +88,20 @@ func (s *Session) targets() []Target {
 
 // ended reports whether a marker that exists now ends this session.
 func (e *Engine) ended(ctx context.Context, s *Session) (bool, error) {
+	m, err := e.endedBy(ctx, s)
+	return m != nil, err
+}
+
+// endedBy returns a marker that exists now and ends this session; nil if none does.
+func (e *Engine) endedBy(ctx context.Context, s *Session) (*Marker, error) {
 	markers, err := e.ports.Markers.Marked(ctx, s.targets())
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	return slices.ContainsFunc(markers, func(m Marker) bool { return m.Applies(s.Began, s.Groups, s.Seen) }), nil
+	for _, m := range markers {
+		if m.Applies(s.Began, s.Groups, s.Seen) {
+			return &m, nil
+		}
+	}
+	return nil, nil
 }

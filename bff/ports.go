@@ -16,7 +16,12 @@ type Ports struct {
 	Turns     Turns // of native sessions
 	Codes     Codes // of native logins
 	Devices   Devices
+	Scan      Scanner // nil where nobody administers
+	States    States
+	Replays   Replays // of logout tokens
 	Providers func(appID string) Provider
+	// ClientTokens may be nil: then every process has its own.
+	ClientTokens ClientTokens
 }
 
 // Provider speaks with the OpenID provider of one app, as that app's client.

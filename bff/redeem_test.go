@@ -126,7 +126,7 @@ func TestACodeThatIsOldOrUnknownIsRefused(t *testing.T) {
 	wantCode(t, "when it is back", err, "")
 }
 
-// shows NAT-CODE
+// shows NAT-CODE, SCALEKIT-T3
 func TestACodePresentedTwiceEndsItsSession(t *testing.T) {
 	w := newNativeWorld(t)
 	a, b := w.instance(), w.instance()

@@ -98,8 +98,10 @@ func (r Root) MarshalText() ([]byte, error) { return nil, ErrSecretMarshalled }
 // presented as a credential it is worth nothing.
 type Lookup string
 
+const idBytes = 16 // of a public name: 128 bits, unique without coordination
+
 // ID is the session's public name: what its owner sees in the session answer and the audit log carries.
 func (l Lookup) ID() string {
 	sum := sha256.Sum256([]byte(labelID + string(l)))
-	return base64.RawURLEncoding.EncodeToString(sum[:16]) // 128 bits: unique without coordination
+	return base64.RawURLEncoding.EncodeToString(sum[:idBytes])
 }

@@ -24,7 +24,18 @@ type Trace struct {
 	CredentialRefused func(ctx context.Context, e RefusalEvent)
 	GuardRefused      func(ctx context.Context, e RefusalEvent) // a request that may not come from where it comes from
 	Revoked           func(ctx context.Context, e RevocationEvent)
-	Alarm             func(ctx context.Context, e AlarmEvent) // an operator should look
+	// ProviderSessionEnded is told what came of ending the provider's own session by its API.
+	ProviderSessionEnded func(ctx context.Context, e RevocationEvent)
+	LogoutToken          func(ctx context.Context, e LogoutEvent) // what came of a provider's word that a session is over
+	Alarm                func(ctx context.Context, e AlarmEvent)  // an operator should look
+	WatchSwept           func(ctx context.Context, e SweepEvent)  // watched sessions were looked at
+	EventStream          func(ctx context.Context, e StreamEvent)
+	EventSent            func(ctx context.Context, e SentEvent)
+	AdminActed           func(ctx context.Context, e AdminEvent)
+	// AdminRefused is told of a request at the admin listener that was refused for what it is: its credential, or a browser.
+	AdminRefused func(ctx context.Context, e AdminEvent)
+	// ClientToken is told what came of an app's wanting a token of its own.
+	ClientToken func(ctx context.Context, e ClientTokenEvent)
 }
 
 // LoginEvent is a login that began or failed.
@@ -90,11 +101,75 @@ type RevocationEvent struct {
 	Err                      error
 }
 
+// LogoutEvent is what came of a provider's word that a session is over.
+type LogoutEvent struct {
+	Channel       Channel
+	App, Provider string // App is "" of a front channel; both are where nothing says whom a token is for
+	Result        LogoutResult
+	Rule          string // that a refused token breaks, a fixed text
+	Ended         int    // sessions, over all apps
+	Err           error
+}
+
+// Channel is the way a provider's word took.
+type Channel string
+
+// The channels.
+const (
+	ChannelBack  Channel = "back"  // a logout token, from the provider itself
+	ChannelFront Channel = "front" // unsigned, by a browser
+)
+
+// LogoutResult names what came of it.
+type LogoutResult string
+
+// The results of a logout token.
+const (
+	LogoutAccepted LogoutResult = "accepted" // whatever it names is over
+	LogoutRefused  LogoutResult = "refused"  // it breaks a rule: nothing was done
+	LogoutReplayed LogoutResult = "replayed" // it was carried out before: nothing was done
+	LogoutFailed   LogoutResult = "failed"   // store or provider could not be asked: it may come again
+)
+
+// AdminEvent is what an administrator did or was refused.
+type AdminEvent struct {
+	From      string // the client's address: there is one credential
+	Action    string // a fixed text
+	Result    string // a fixed text: what became of it, or which rule refused it
+	Code      Code   // of a failure
+	Provider  string
+	Subject   string // raw, as SID: telemetry hashes both
+	SID       string
+	App       string
+	SessionID string // public name
+	DryRun    bool
+	Found     int // sessions shown, or looked at by a purge
+	Ended     int
+	Took      time.Duration
+	Err       error // for the log
+}
+
 // AlarmEvent is something an operator should look at.
 type AlarmEvent struct {
 	What string // a fixed text
 	Err  error
 }
+
+// SweepEvent is one look at sessions that streams hang on.
+type SweepEvent struct {
+	Looked, Ended int
+	Unknown       int // the store could not be asked
+	Took          time.Duration
+}
+
+// StreamEvent is an event stream that was opened, or closed.
+type StreamEvent struct {
+	App, Surface string
+	Open         bool
+}
+
+// SentEvent is an event that was written to an event stream.
+type SentEvent struct{ App, Event string }
 
 // call runs f with v if f is set.
 func call[E any](ctx context.Context, f func(context.Context, E), v E) {

@@ -24,6 +24,8 @@ type world struct {
 	app   *bff.App
 	clock *fakeClock
 	limit bff.Limits
+
+	revocable bool // the provider's setting
 }
 
 // fakeClock is what all instances take for local time. Timers run by the real one.
@@ -79,6 +81,7 @@ type seen struct {
 	ended     []bff.SessionEvent
 	refused   []bff.RefusalEvent
 	revoked   []bff.RevocationEvent
+	logouts   []bff.LogoutEvent
 	alarms    []bff.AlarmEvent
 	waits     int
 	changed   chan struct{}
@@ -133,6 +136,7 @@ func (w *world) instance(wrap ...func(*bff.Ports)) *instance {
 	ring := w.ring()
 	st, err := store.New(store.Options{
 		Addrs: []string{w.redis.Addr()}, KeyPrefix: "cr:", Ring: ring, Now: w.clock.now, MarkerLife: 13 * time.Hour,
+		Revocable:   func(string) bool { return w.revocable },
 		ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, // a machine that is busy is no outage
 	})
 	if err != nil {
@@ -144,12 +148,13 @@ func (w *world) instance(wrap ...func(*bff.Ports)) *instance {
 		SessionBegan:      note(s, func(e bff.SessionEvent) { s.began = append(s.began, e) }),
 		CredentialRefused: note(s, func(e bff.RefusalEvent) { s.refused = append(s.refused, e) }),
 		SessionEnded:      note(s, func(e bff.SessionEvent) { s.ended = append(s.ended, e) }),
+		LogoutToken:       note(s, func(e bff.LogoutEvent) { s.logouts = append(s.logouts, e) }),
 		Revoked:           note(s, func(e bff.RevocationEvent) { s.revoked = append(s.revoked, e) }),
 		Alarm:             note(s, func(e bff.AlarmEvent) { s.alarms = append(s.alarms, e) }),
 		RefreshWaiting:    note(s, func(bff.SessionEvent) { s.waits++ }),
 	}
 	ports := bff.Ports{
-		Records: st, Leases: st, Markers: st, OneTime: st, Events: st, Turns: st, Codes: st, Devices: st,
+		Records: st, Leases: st, Markers: st, OneTime: st, Events: st, Turns: st, Codes: st, Devices: st, Replays: st, States: st,
 		Providers: func(string) bff.Provider { return w.idp },
 	}
 	for _, f := range wrap {

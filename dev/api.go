@@ -63,6 +63,7 @@ func (a *API) mount() {
 		"/api/whoami":             a.whoami,
 		"GET /api/slow":           a.slow,
 		"GET /api/stream":         a.stream,
+		"GET /api/live":           a.live,
 		"GET /api/status/{code}":  a.status,
 		"POST /api/status/{code}": a.status,
 		"POST /api/echo":          a.echoBody,

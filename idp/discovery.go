@@ -147,8 +147,9 @@ func (c *Client) CheckIssuer(ctx context.Context, iss string) error {
 		return err
 	}
 	switch {
-	// RFC 9207 section 2.4: compared by simple string comparison whenever it is there, announced or not.
-	case iss != "" && iss != c.is.set.Issuer:
+	// RFC 9207 section 2.4: compared by simple string comparison whenever it is there, announced or not. A further configured
+	// name is this provider's too, and no other's: the configuration sees to that.
+	case iss != "" && !c.is.named(iss):
 		return wrongIssuer("another issuer")
 	// RFC 9207 section 2.4: an answer without iss is refused where the metadata announces one.
 	case iss == "" && m.IssAnnounced:

@@ -215,7 +215,7 @@ func TestAProviderWithACertificateOfItsOwn(t *testing.T) {
 	}
 }
 
-// shows JWKS-ROT
+// shows JWKS-ROT, SCALEKIT-K8
 func TestRotatedKeysAreFetchedOnce(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(nil)
@@ -252,7 +252,7 @@ func TestAKeyThatIsReplacedUnderItsName(t *testing.T) {
 	}
 }
 
-// shows JWKS-ROT
+// shows JWKS-ROT, SCALEKIT-K8
 func TestUnknownKeysAreNoAmplifier(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(nil)
@@ -414,6 +414,8 @@ func TestIssOfAuthorizationAnswers(t *testing.T) {
 		{"no iss although announced", true, "", func(*provider) string { return "" }, false},
 		{"another issuer", true, "", func(*provider) string { return "https://evil.example" }, false},
 		{"one slash more", true, "", func(p *provider) string { return p.URL + "/" }, false},
+		{"the configured custom domain", true, "", func(*provider) string { return "https://auth.acme.com" }, true},
+		{"a domain that is nearly the custom one", true, "", func(*provider) string { return "https://auth.acme.com.evil.example" }, false},
 		{"no iss, none announced", false, "", func(*provider) string { return "" }, true},
 		{"another issuer, none announced", false, "", func(*provider) string { return "https://evil.example" }, false},
 		{"the right iss, none announced", false, "", func(p *provider) string { return p.URL }, true},
@@ -422,7 +424,9 @@ func TestIssOfAuthorizationAnswers(t *testing.T) {
 		t.Run("an answer with "+tc.with, func(t *testing.T) {
 			p := newProvider(t)
 			p.meta["authorization_response_iss_parameter_supported"] = tc.announced
-			err := p.client(func(s *idp.Settings) { s.IssUnannounced = tc.policy }).CheckIssuer(t.Context(), tc.iss(p))
+			err := p.client(func(s *idp.Settings) {
+				s.IssUnannounced, s.Issuers = tc.policy, []string{"https://auth.acme.com"}
+			}).CheckIssuer(t.Context(), tc.iss(p))
 			if tc.good != (err == nil) {
 				t.Fatalf("got %v", err)
 			}

@@ -51,6 +51,8 @@ func TestAnswersToACode(t *testing.T) {
 
 // What an operator reads of a refused client names the way its secret was sent, which is as often wrong as the secret is,
 // and never the secret.
+//
+// shows SCALEKIT-A1
 func TestARefusedClientIsToldWithTheWayItsSecretWasSent(t *testing.T) {
 	for _, tc := range []struct{ with, auth, oauth, want string }{
 		{"invalid_client to Basic", "client_secret_basic", "invalid_client", "by client_secret_basic"},
@@ -177,6 +179,8 @@ func TestRevocation(t *testing.T) {
 }
 
 // TestNothingSecretIsTold looks through errors, alarms and logs of failures of every kind.
+//
+// shows SCALEKIT-L3
 func TestNothingSecretIsTold(t *testing.T) {
 	p := newProvider(t)
 	bad := p.idToken(map[string]any{"nonce": "x"})

@@ -69,7 +69,11 @@ type Settings struct {
 	UserInfo            bool // ask the UserInfo endpoint for claims that the ID token lacks
 	// AskAuthTime has every sign-in tell when the user authenticated: where that is what ties sessions together, a provider
 	// that leaves it out would leave them untied.
-	AskAuthTime      bool
+	AskAuthTime       bool
+	LogoutExpOptional bool // a logout token may lack exp: its iat bounds it then
+	StrictLogoutTyp   bool // a logout token without typ, or with JWT, is refused
+	// SessionAPI is where the provider's sessions are ended by a call, without a slash at its end: Scalekit's Management API.
+	SessionAPI       string
 	LogoutByRedirect bool // end the provider's session by redirect; otherwise by form POST, with nothing in a URL
 
 	Endpoints Endpoints // what is set here wins over the metadata
@@ -198,6 +202,7 @@ type Client struct {
 var (
 	_ bff.Provider       = (*Client)(nil)
 	_ bff.LogoutProvider = (*Client)(nil)
+	_ bff.LogoutVerifier = (*Client)(nil)
 )
 
 // Client returns the provider as seen by one app.

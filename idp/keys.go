@@ -26,6 +26,9 @@ const (
 // errKeys says that the issuer's keys could not be asked, so that nothing is known of a signature.
 var errKeys = errors.New("keys of the provider cannot be asked")
 
+// errKeyUnasked says that a token names a key which the issuer did not have a moment ago, so that it was not asked again.
+var errKeyUnasked = errors.New("unknown kid, and they were fetched a moment ago")
+
 // errKeyMissing says that the issuer's keys were asked and lack the one a token names: a forgery, or the moment in which
 // a provider signs by a new key while its published set, behind some cache, is still the old one.
 var errKeyMissing = errors.New("key of the token is not among the published")
@@ -155,7 +158,7 @@ func (is *Issuer) verifySignature(ctx context.Context, t *token) error {
 	case err != nil && !known:
 		return fmt.Errorf("%w: %w", errKeys, err)
 	case !asked && !known:
-		return fmt.Errorf("%w: unknown kid, and they were fetched a moment ago", errKeys)
+		return fmt.Errorf("%w: %w", errKeys, errKeyUnasked)
 	case !known && len(candidates(keys, t.kid, t.alg)) == 0 && t.kid != "":
 		return fmt.Errorf("%w: %w", errKeyMissing, broken(RuleSignature, "unknown kid"))
 	default:

@@ -60,6 +60,7 @@ func (c *Client) refreshError(ctx context.Context, s *bff.Session, r *refusal) e
 func (c *Client) renewed(ctx context.Context, s *bff.Session, got *tokenAnswer) (*bff.Grant, error) {
 	var exp time.Time
 	var alarms []error
+	judged := false // the access token is a JWT that holds: what it says of the user is believed
 	if c.is.set.AccessTokenJWT {
 		end, err := c.verifyAccess(ctx, got.access, s.Subject)
 		switch {
@@ -70,7 +71,7 @@ func (c *Client) renewed(ctx context.Context, s *bff.Session, got *tokenAnswer) 
 		case err != nil:
 			return nil, fmt.Errorf("access token: %w", err)
 		}
-		exp = end
+		exp, judged = end, err == nil
 	}
 	id, err := c.renewedIdentity(ctx, s, got)
 	if errors.Is(err, bff.ErrIdentityChanged) {
@@ -81,6 +82,9 @@ func (c *Client) renewed(ctx context.Context, s *bff.Session, got *tokenAnswer) 
 	}
 	grant := &bff.Grant{Tokens: c.tokenSet(got, exp), Identity: id, Alarm: errors.Join(alarms...)}
 	keepMissing(&grant.Tokens, s.Tokens, id != nil)
+	if judged {
+		grant.Identity = c.reauthorize(id, s, got.access)
+	}
 	return grant, nil
 }
 

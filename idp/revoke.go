@@ -43,8 +43,13 @@ func (c *Client) Revoke(ctx context.Context, t bff.TokenSet) error {
 }
 
 func (c *Client) revokeOne(ctx context.Context, m *metadata, token bff.Secret, hint string) error {
+	return insist(ctx, func() (bool, time.Duration, error) { return c.revokeOnce(ctx, m, token, hint) })
+}
+
+// insist tries what is safe to do twice a few times, within ctx, as long as once says that trying again is worth it.
+func insist(ctx context.Context, once func() (again bool, wait time.Duration, err error)) error {
 	for try := 1; ; try++ {
-		again, wait, err := c.revokeOnce(ctx, m, token, hint)
+		again, wait, err := once()
 		if err == nil || !again || try == revokeTries {
 			return err
 		}

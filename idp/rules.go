@@ -23,6 +23,8 @@ const (
 	RuleAuthTime     Rule = "auth_time"     // item 13
 	RuleACR          Rule = "acr"           // item 12
 	RuleKind         Rule = "kind"          // another kind of token in an ID token's place
+	RuleEvents       Rule = "events"        // Back-Channel Logout section 2.6, item 6
+	RuleTokenID      Rule = "jti"           // section 2.4
 	RuleAnswer       Rule = "answer"        // an answer lacks what it must have, RFC 6749 section 5.1
 	RuleTokenType    Rule = "token_type"    // RFC 6749 section 7.1
 	RuleAnswerIssuer Rule = "iss parameter" // RFC 9207 section 2.4

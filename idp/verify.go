@@ -88,10 +88,16 @@ func firstBroken(rules ...error) error {
 func (is *Issuer) judgeIssuer(claims object) error {
 	iss, ok := claims.text("iss")
 	// OpenID Connect Core section 3.1.3.7, item 2: exactly. A further name must have been configured.
-	if !ok || iss == "" || iss != is.set.Issuer && !slices.Contains(is.set.Issuers, iss) {
+	if !ok || iss == "" || !is.named(iss) {
 		return broken(RuleIssuer, "another issuer")
 	}
 	return nil
+}
+
+// named reports whether iss is, byte for byte, the issuer or one of its further configured names: those are the same
+// provider's, behind a custom domain.
+func (is *Issuer) named(iss string) bool {
+	return iss == is.set.Issuer || slices.Contains(is.set.Issuers, iss)
 }
 
 func (c *Client) judgeAudience(claims object) error {
@@ -134,14 +140,24 @@ func judgeKind(claims object) error {
 
 // judgeTimes: items 9 and 10; exp and iat must be there (section 2). iat may be at most age old, if age is set.
 func judgeTimes(claims object, now time.Time, skew, age time.Duration) error {
+	return firstBroken(judgeExpiry(claims, now, skew), judgeIssued(claims, now, skew, age))
+}
+
+func judgeExpiry(claims object, now time.Time, skew time.Duration) error {
 	exp, okExp := claims.date("exp")
-	iat, okIat := claims.date("iat")
-	nbf, okNbf := claims.date("nbf")
 	switch {
 	case !okExp || exp.IsZero():
 		return broken(RuleExpiry, "missing or no date")
 	case !now.Before(exp.Add(skew)):
 		return broken(RuleExpiry, "expired")
+	}
+	return nil
+}
+
+func judgeIssued(claims object, now time.Time, skew, age time.Duration) error {
+	iat, okIat := claims.date("iat")
+	nbf, okNbf := claims.date("nbf")
+	switch {
 	case !okIat || iat.IsZero():
 		return broken(RuleIssuedAt, "missing or no date")
 	case iat.After(now.Add(skew)):

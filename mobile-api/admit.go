@@ -144,7 +144,7 @@ func (s *Surface) alone(r *http.Request) error {
 // request is refused anyway, so its body may be read.
 func (s *Surface) nothing(r *http.Request) error {
 	if media, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); media == "application/x-www-form-urlencoded" {
-		body, _ := io.ReadAll(io.LimitReader(r.Body, maxForm)) // what cannot be read holds nothing
+		body, _ := io.ReadAll(io.LimitReader(r.Body, surface.MaxForm)) // what cannot be read holds nothing
 		for part := range strings.SplitSeq(string(body), "&") {
 			name, _, _ := strings.Cut(part, "=")
 			if name, err := url.QueryUnescape(name); err == nil && name == "access_token" {

@@ -221,7 +221,8 @@ func TestEndpoints(t *testing.T) {
 		GET_/mobile/authorize GET_/mobile/callback/{app} GET_/mobile/logout/{ticket} GET_/mobile/logged-out
 		POST_/mobile/callback/{app} POST_/mobile/logout/{ticket}
 		GET_/.well-known/oauth-authorization-server/mobile GET_/mobile/.well-known/openid-configuration GET_/mobile/jwks
-		GET_/mobile/session GET_/mobile/sessions DELETE_/mobile/sessions DELETE_/mobile/sessions/{id} POST_/mobile/token POST_/mobile/revoke POST_/mobile/logout GET_/open/phone`, "\t", " "))
+		GET_/mobile/session GET_/mobile/sessions GET_/mobile/events DELETE_/mobile/sessions DELETE_/mobile/sessions/{id} POST_/mobile/token POST_/mobile/revoke POST_/mobile/logout
+		POST_/mobile/backchannel-logout GET_/mobile/frontchannel-logout GET_/open/phone`, "\t", " "))
 	if strings.Join(got, "\n") != strings.ReplaceAll(strings.Join(want, "\n"), "_", " ") {
 		t.Errorf("endpoints:\n%s", strings.Join(got, "\n"))
 	}

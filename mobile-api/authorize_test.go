@@ -10,7 +10,7 @@ import (
 	"cloakroom/bff"
 )
 
-// shows NAT-7.1
+// shows NAT-7.1, SCALEKIT-T4
 func TestWhereAnAppMayBeAnswered(t *testing.T) {
 	w := newWorld(t)
 	for _, row := range []struct {

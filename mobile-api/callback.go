@@ -60,6 +60,9 @@ func (s *Surface) loginFailed(w http.ResponseWriter, r *http.Request, app *bff.A
 		surface.Alarm(r.Context(), s.trace, "provider refuses the app's sign-in request", err)
 	}
 	asked, known := nativeRequest(err)
+	if le, ok := errors.AsType[*bff.LoginError](err); ok && le.SignedOut != "" { // the next try is not the one that was meant
+		surface.SetCookie(w, surface.CookieName(app.ID, surface.PartNotice), le.SignedOut, http.SameSiteLaxMode, bff.NoticeLife)
+	}
 	switch {
 	case !known:
 		offer := &surface.Offer{Err: err, Text: "Go back to the app and sign in from there."}

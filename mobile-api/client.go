@@ -1,18 +1,12 @@
 package mobileapi
 
 import (
-	"errors"
-	"io"
-	"mime"
 	"net/http"
 	"net/url"
 
 	"cloakroom/bff"
 	"cloakroom/surface"
 )
-
-// maxForm is the longest form that is read, in bytes: code, verifier and redirect URI take some 300.
-const maxForm = 16 << 10
 
 // oauth guards an endpoint that apps post to, and gives its errors the shape that their libraries read. A browser has no
 // business here: pages have the browser surface, and there is no CORS.
@@ -39,29 +33,6 @@ func (s *Surface) notFromAPage(r *http.Request) error {
 	return nil
 }
 
-// readForm reads a form in which each parameter stands once (RFC 6749 section 3.2). Nothing of the query is taken: what
-// stands there stands in logs too.
-func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/x-www-form-urlencoded" || len(r.Header.Values("Content-Type")) > 1 {
-		return nil, badForm("The body must be application/x-www-form-urlencoded.")
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
-	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
-		return nil, badForm("The body is too long.")
-	}
-	if err != nil {
-		return nil, &bff.Error{Code: bff.CodeClientGone, Err: err}
-	}
-	form, err := surface.ReadOnce(string(body))
-	if err != nil {
-		return nil, badForm("The body cannot be read, or a parameter stands twice.")
-	}
-	return form, nil
-}
-
-func badForm(why string) error { return &bff.Error{Code: bff.CodeBadRequest, Message: why} }
-
 // readClient reads form and client of a request to an OAuth endpoint.
 func (s *Surface) readClient(w http.ResponseWriter, r *http.Request) (*bff.App, url.Values, error) {
 	switch {
@@ -70,7 +41,7 @@ func (s *Surface) readClient(w http.ResponseWriter, r *http.Request) (*bff.App, 
 	case len(r.Header.Values("Dpop")) > 0: // never without a word less than what was asked for
 		return nil, nil, surface.RefuseOAuth(surface.OAuthInvalidRequest, "DPoP is not served here.")
 	}
-	form, err := readForm(w, r)
+	form, err := surface.ReadForm(w, r)
 	if err != nil {
 		return nil, nil, err
 	}

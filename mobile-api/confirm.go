@@ -65,7 +65,7 @@ func (s *Surface) confirm(w http.ResponseWriter, r *http.Request) error {
 		return notFound()
 	}
 	surface.SeenOf(r.Context()).Note(app, nil)
-	form, err := readForm(w, r)
+	form, err := surface.ReadForm(w, r)
 	if err != nil {
 		return err
 	}

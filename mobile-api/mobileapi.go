@@ -12,9 +12,10 @@
 //
 // At /mobile/token the app trades code and verifier for an access handle and a refresh handle, and later each refresh
 // handle for the next two (token.go, client.go). Each call then carries the access handle in its Authorization header,
-// which Admit judges (admit.go). /mobile/sessions tells where else its user is signed in, and ends what they name
-// (devices.go). Last the sign-out: /mobile/revoke ends one session, /mobile/logout the SSO session, and hands out a
-// one-time address for the system's browser, which ends the provider's own (logout.go).
+// which Admit judges (admit.go). /mobile/events tells what becomes of its session (events.go), /mobile/sessions where else
+// its user is signed in, and ends what they name (devices.go). Last the sign-out: /mobile/revoke ends one session, /mobile/logout the SSO session, and hands out a
+// one-time address for the system's browser, which ends the provider's own (logout.go). Where it is the provider that ends
+// its session, it says so at /mobile/backchannel-logout, for all native apps.
 //
 // No endpoint here takes a password or a code of the provider from an app (RFC 8252 section 8.12), and no cookie but those
 // of a sign-in or sign-out on its way is looked at. No handler writes an error: the server's one error writer tells it by
@@ -23,7 +24,9 @@ package mobileapi
 
 import (
 	"context"
+	"maps"
 	"net/http"
+	"slices"
 
 	"cloakroom/bff"
 	"cloakroom/surface"
@@ -41,8 +44,11 @@ const (
 	pathRevoke    = pathIssuer + "/revoke"
 	pathSession   = pathIssuer + "/session"
 	pathDevices   = pathIssuer + "/sessions"
+	pathEvents    = pathIssuer + "/events"
 	pathLogout    = pathIssuer + "/logout"
 	pathLoggedOut = pathIssuer + "/logged-out"
+	pathBack      = pathIssuer + "/backchannel-logout"
+	pathFront     = pathIssuer + "/frontchannel-logout"
 )
 
 // Options is what the surface is made of.
@@ -103,10 +109,13 @@ func (s *Surface) Endpoints() []surface.Endpoint {
 		s.form(pathLogout+"/{ticket}", s.leave, "same-origin, else exact Origin; a one-time ticket of 256 bits"),
 		get(pathMetadata, s.metadata), get(pathDiscovery, s.discovery), get(pathKeys, s.keys),
 		get(pathSession, s.session), get(pathDevices, s.devices),
+		{Method: http.MethodGet, Path: pathEvents, Handle: surface.Only(http.MethodGet, s.events), Stream: true},
 		del(pathDevices, s.endOtherDevices), del(pathDevices+"/{id}", s.endDevice),
 		post(pathToken, s.oauth(s.token), "code and verifier, or refresh handle: no cookie is looked at"),
 		post(pathRevoke, s.oauth(s.revoke), "the handle itself: no cookie is looked at"),
 		post(pathLogout, s.logout, "the handle, in a header that no form can set"),
+		post(pathBack, s.backchannel().Take, "the token's signature: no cookie is looked at"),
+		s.framed(pathFront, s.frontchannel().Take, "iss and sid of a stored session: no cookie is looked at"),
 	}
 	return append(endpoints, s.missedLinks()...)
 }
@@ -141,6 +150,33 @@ func (s *Surface) form(at string, h surface.Handler, defence string) surface.End
 		}
 		return h(w, r)
 	}), defence)
+}
+
+// framed is an endpoint that a page of a provider embeds.
+func (s *Surface) framed(at string, h surface.Handler, defence string) surface.Endpoint {
+	e := get(at, h)
+	e.Defence = defence
+	return e
+}
+
+// backchannel takes logout tokens for all native apps: they share the address, and a token's aud says which it is for.
+func (s *Surface) backchannel() surface.Backchannel {
+	b := surface.Backchannel{Engine: s.engine, Limit: s.limit}
+	for _, id := range slices.Sorted(maps.Keys(s.apps)) {
+		b.Apps = append(b.Apps, s.apps[id])
+	}
+	return b
+}
+
+// frontchannel is what the providers of native apps may embed whose settings say so.
+func (s *Surface) frontchannel() surface.Frontchannel {
+	f := surface.Frontchannel{Engine: s.engine, Limit: s.limit}
+	for _, app := range s.backchannel().Apps {
+		if p := app.Provider; p.Frontchannel && !slices.Contains(f.Providers, p) {
+			f.Providers = append(f.Providers, p)
+		}
+	}
+	return f
 }
 
 // app finds a native app by its id, which is its client_id too; nil if there is none.

@@ -81,6 +81,8 @@ func newWorld(t testing.TB, change ...func(*world)) *world {
 		c(w)
 	}
 	engine := w.engine()
+	running, stop := context.WithCancel(context.Background())
+	go engine.Run(running)
 	w.surface = mobileapi.New(mobileapi.Options{
 		PublicURL: gateway, Apps: w.apps, Login: w.policies, Engine: engine, Trace: w.trace(),
 		Limit: func(_ context.Context, rule string, _ *http.Request) error {
@@ -94,6 +96,7 @@ func newWorld(t testing.TB, change ...func(*world)) *world {
 	w.server = httptest.NewServer(w.handler)
 	t.Cleanup(func() {
 		w.server.Close()
+		stop()
 		if err := engine.Drain(context.Background()); err != nil {
 			t.Error(err)
 		}
@@ -128,7 +131,7 @@ func (w *world) engine() *bff.Engine {
 		w.t.Fatal(err)
 	}
 	return bff.NewEngine(bff.Ports{
-		Records: records{w.store, w.touched}, Leases: w.store, Markers: w.store, OneTime: w.store, Events: w.store, Turns: w.store, Codes: w.store, Devices: w.store,
+		Records: records{w.store, w.touched}, Leases: w.store, Markers: w.store, OneTime: w.store, Events: w.store, Turns: w.store, Codes: w.store, Devices: w.store, Replays: w.store, States: w.store,
 		Providers: func(string) bff.Provider { return w.provider },
 	}, ring, w.clock, w.trace(), bff.Limits{})
 }

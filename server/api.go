@@ -16,27 +16,40 @@ import (
 func (s *Server) api(c echo.Context, st *site, m *proxy.Match) error {
 	r, w := c.Request(), c.Response()
 	a := telemetry.AccessOf(r.Context())
+	forwarding := false
+	w.Before(func() {
+		if !forwarding { // it was answered here: what was not read of a form by then is not read at all
+			letGoOfBody(c)
+		}
+	})
 	m, who, err := st.admit(w, r, s.routes, m)
 	a.Route, a.Path = m.Route().Name, m.Path()
-	if err != nil {
+	if err != nil || who.done {
 		return err
 	}
 	call := proxy.Call{
-		App: who.app, Session: who.session, ClientIP: a.ClientIP,
+		App: who.app, Session: who.session, Bare: who.bare, ClientIP: a.ClientIP,
 		Scheme: schemeOf(st.origin), Host: r.Host, RequestID: a.ID,
 	}
 	if who.session == nil {
+		forwarding = true
 		ctx, drained := s.untilDrain(r.Context(), c)
 		defer drained()
 		return s.routes.Forward(w, r.WithContext(ctx), m, call)
 	}
 	a.App, a.Session = who.app.ID, who.session.ID()
+	if m.Route().Token == proxy.TokenClient {
+		call.Own, forwarding = s.ownToken(who.app), true
+		return s.stream(c, m, call)
+	}
 	if call.Tokens, err = s.engine.FreshTokens(r.Context(), who.app, who.session); err != nil {
-		return st.ended(w, err)
+		return st.ended(w, r, m.Route(), err)
 	}
 	call.Renew = func(ctx context.Context) (bff.TokenSet, error) {
 		return s.engine.RenewTokens(ctx, who.app, who.session)
 	}
+	call.Active = s.activity(r, who.session)
+	forwarding = true
 	return s.stream(c, m, call)
 }
 

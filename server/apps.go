@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
@@ -57,13 +58,13 @@ func (s *Server) addBrowser(app *bff.App, files config.Static, policy surface.Lo
 	if err != nil {
 		return err
 	}
-	front := spa.New(spa.Options{App: app, Engine: s.engine, Trace: s.trace, Login: policy, Limit: s.limit, Apps: s.apps})
-	st.app, st.face, st.keys = app, browser{front, app}, s.publishOf(app)
+	front := spa.New(spa.Options{App: app, Engine: s.engine, Trace: s.trace, Login: policy, Limit: s.limit, Initiate: s.cfg.Apps[app.ID].Login.Initiate, Apps: s.apps})
+	st.app, st.face, st.keys = app, browser{front, app, s.formTime()}, s.publishOf(app)
 	if files.Dir == "" && files.URL == "" {
 		return nil
 	}
 	served, err := static.New(static.Options{
-		Dir: files.Dir, URL: files.URL, Policy: files.CSP, Protected: files.Protected,
+		Dir: files.Dir, URL: files.URL, Policy: files.CSP, Protected: files.Protected, Public: files.Public,
 		Origin: app.Origin, ReservedCookie: s.reservedCookie, Log: s.log,
 	})
 	if err != nil {
@@ -71,9 +72,20 @@ func (s *Server) addBrowser(app *bff.App, files config.Static, policy surface.Lo
 	}
 	st.static = served.Serve
 	if files.Protected {
-		st.static = front.Protect(served.Serve)
+		st.static = behindSignIn(served, front)
 	}
 	return nil
+}
+
+// behindSignIn shows a site to whoever is signed in, and what of it is public to everybody, whose cookie is not looked at.
+func behindSignIn(files *static.Site, front *spa.Surface) surface.Handler {
+	protected := front.Protect(files.Serve)
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if files.Public(r) {
+			return files.Serve(w, r)
+		}
+		return protected(w, r)
+	}
 }
 
 // addNative makes the site of the native apps: the gateway's own origin.
@@ -115,7 +127,8 @@ func (s *Server) app(id string, a *config.App) *bff.App {
 		ID: id, Name: cmp.Or(a.Name, id), Kind: bff.Kind(a.Kind), Origin: a.Origin,
 		Provider: s.idps[a.Provider].policy, ClientID: a.ClientID,
 		RedirectURI: at.RedirectURI, PostLogoutURI: at.PostLogoutURI,
-		Claims: a.Claims, StoredClaims: storedClaims(id, a, s.cfg.Routes),
+		ClientScopes: a.ClientScopes,
+		Claims:       a.Claims, StoredClaims: storedClaims(id, a, s.cfg.Routes),
 		Idle: a.Session.Idle, Absolute: a.Session.Absolute, Recent: a.Session.Recent, Most: a.Session.Most,
 		LaxCookie:     a.Session.SameSite == "lax",
 		DefaultReturn: a.Login.DefaultReturn, PostLogoutReturn: a.PostLogout,
@@ -200,7 +213,15 @@ func loginPolicy(a *config.App, p *config.Provider) surface.LoginPolicy {
 			policy.Extra[param] = surface.Param{Pattern: selector}
 		}
 	}
+	if _, knows := policy.Extra["social_provider"]; knows && p.Preset == "scalekit" {
+		policy.Extra["social_provider"] = surface.Param{Values: scalekitSocial()}
+	}
 	return policy
+}
+
+// scalekitSocial are the social providers that Scalekit knows: of any other it would show an error page of its own.
+func scalekitSocial() []string {
+	return []string{"google", "microsoft", "github", "gitlab", "linkedin", "salesforce"}
 }
 
 // selector is what an organization, connection, social provider or domain may look like: a name, never a URL.

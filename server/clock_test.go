@@ -16,7 +16,7 @@ func onClocks(t *testing.T, test func(t *testing.T, w *clockWorld)) {
 	}
 }
 
-// shows SESS-LIFE
+// shows SESS-LIFE, SCALEKIT-A8, SCALEKIT-K11
 func TestASessionIdlesOutByTheSharedClock(t *testing.T) {
 	onClocks(t, func(t *testing.T, w *clockWorld) {
 		v := w.visitor().signIn(0)
@@ -170,7 +170,7 @@ func TestAnExchangeCodeLivesAMinute(t *testing.T) {
 
 // Turns, the grace of handles that were rotated away, and their lives.
 //
-// shows NAT-ROT
+// shows NAT-ROT, SCALEKIT-A8
 func TestHandlesByTheSharedClock(t *testing.T) {
 	onClocks(t, func(t *testing.T, w *clockWorld) {
 		h := w.phone(0)

@@ -48,7 +48,7 @@ func cloakroom() {
 // In the environment are $BUSY, an address of this machine where a web server answers 200 at /healthz and 503 elsewhere,
 // and $DEAD, one where nobody listens.
 //
-// shows KEY-SECRET
+// shows KEY-SECRET, SCALEKIT-S2
 func TestCommand(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",

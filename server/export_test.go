@@ -27,7 +27,7 @@ func (s *Server) Observed(h func(http.ResponseWriter, *http.Request) error) http
 
 // Serve runs on listeners of the test's.
 func (s *Server) Serve(ctx context.Context, public, ops net.Listener) error {
-	return s.serve(ctx, public, ops)
+	return s.serve(ctx, public, ops, nil)
 }
 
 // FormInTime is the limit on a form's time.

@@ -21,14 +21,29 @@ var (
 	// thousands of phones, each of which comes every quarter of an hour, and after an outage all of them at once. Nothing can
 	// be guessed there: it keeps a flood off Redis.
 	tokenRate = store.Rate{Count: 50, Per: time.Second, Burst: 1000}
+	// backchannelRate is for logout tokens that were refused; good ones are not counted, however many thousands come at once.
+	// A provider whose setting is wrong here is refused each time, and its operator wants to see why: that many are told
+	// so, and the rest is told to wait.
+	backchannelRate = store.Rate{Count: 5, Per: time.Second, Burst: 200}
+	// frontchannelRate is for unsigned requests to end a session: each sign-out at the provider makes one, in its user's
+	// browser. An office behind one address signs out at five; who guesses at names of sessions gets no further.
+	frontchannelRate = store.Rate{Count: 5, Per: time.Second, Burst: 200}
 )
 
 // rateOf is the limit of a rule.
 func rateOf(rule string) store.Rate {
-	if rule == surface.RuleToken {
+	switch rule {
+	case surface.RuleToken:
 		return tokenRate
+	case ruleAdmin:
+		return adminRate
+	case surface.RuleBackchannel:
+		return backchannelRate
+	case surface.RuleFrontchannel:
+		return frontchannelRate
+	default:
+		return signInRate
 	}
-	return signInRate
 }
 
 // limit refuses more than the address may do. With the store down it lets pass: a start writes nothing, and a callback

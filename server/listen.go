@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,18 +38,7 @@ func (s *Server) listenPublic() (net.Listener, error) {
 		l = netutil.LimitListener(l, n)
 	}
 	l = impatient{l, cmp.Or(s.options.Stall, stall)}
-	if s.cfg.Public.TLS.CertFile == "" {
-		return l, nil
-	}
-	cert := &certificate{certFile: s.cfg.Public.TLS.CertFile, keyFile: s.cfg.Public.TLS.KeyFile, log: s.log}
-	if err := cert.load(); err != nil {
-		_ = l.Close()
-		return nil, err
-	}
-	return tls.NewListener(l, &tls.Config{
-		MinVersion: tls.VersionTLS12, // ASVS 12.1.1
-		NextProtos: []string{"h2", "http/1.1"}, GetCertificate: cert.get,
-	}), nil
+	return s.encrypted(l, s.cfg.Public.TLS, "h2", "http/1.1")
 }
 
 // stall is how long a frontend may take nothing of what it is sent: longer than a phone is in a tunnel. An answer as a
@@ -140,8 +130,8 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.pair, nil
 }
 
-// serve runs both listeners until ctx ends or one of them fails, then drains.
-func (s *Server) serve(ctx context.Context, public, opsListener net.Listener) error {
+// serve runs all listeners until ctx ends or one of them fails, then drains. admin may be nil.
+func (s *Server) serve(ctx context.Context, public, opsListener, admin net.Listener) error {
 	front := &http.Server{
 		Handler:           s.echo,
 		ReadHeaderTimeout: s.cfg.Public.Timeouts.ReadHeader,
@@ -153,17 +143,22 @@ func (s *Server) serve(ctx context.Context, public, opsListener net.Listener) er
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // handshakes of scanners
 	}
 	back := &http.Server{Handler: s.opsHandler(), ReadHeaderTimeout: 5 * time.Second} // probes are quick
-	failed := make(chan error, 2)
+	side := s.adminServer()
+	failed := make(chan error, 3) // one of each
 	go func() { failed <- front.Serve(public) }()
 	go func() { failed <- back.Serve(opsListener) }()
+	if admin != nil {
+		go func() { failed <- side.Serve(admin) }()
+		s.announce("admin", admin.Addr())
+	}
 	s.ready.Store(true)
 	s.announce("public", public.Addr())
 	s.announce("ops", opsListener.Addr())
 	select {
 	case err := <-failed: // one listener is gone: what the other is in the middle of is still finished
-		return errors.Join(err, s.stop(front, back))
+		return errors.Join(err, s.stop(front, back, side))
 	case <-ctx.Done():
-		return s.stop(front, back)
+		return s.stop(front, back, side)
 	}
 }
 
@@ -175,24 +170,27 @@ func (s *Server) announce(name string, addr net.Addr) {
 }
 
 // stop drains: no longer ready, streams closed, requests and running refreshes finished, then the listeners closed.
-func (s *Server) stop(front, back *http.Server) error {
+func (s *Server) stop(front, back, side *http.Server) error {
 	s.log.Info("draining", "at_most", s.cfg.Public.Timeouts.Drain.String())
 	s.ready.Store(false)
 	s.beginDrain()
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Public.Timeouts.Drain)
 	defer cancel()
 	err := front.Shutdown(ctx)
+	_ = side.Shutdown(ctx) // its acts have ended with the drain's beginning: a purge can be resumed elsewhere
 	if err != nil {
 		err = fmt.Errorf("requests were still running when the time to drain was over: %w", err)
 		_ = front.Close() // whoever is still there has had its time; a rotated token that is being saved has not
 		ctx, cancel = context.WithTimeout(context.Background(), afterDrain)
 		defer cancel()
 	}
+	err = errors.Join(err, s.routes.Drain(ctx)) // after Shutdown, which waits for no WebSocket: none opens from here on
 	err = errors.Join(err, s.engine.Drain(ctx))
 	for _, p := range s.idps {
 		err = errors.Join(err, p.issuer.Drain(ctx))
 	}
 	s.sendTraces()
+	_ = side.Close()
 	_ = back.Close() // probes saw "not ready" until now
 	s.log.Info("stopped")
 	return err
@@ -239,6 +237,9 @@ func (s *Server) sayWhatIsMissing(ctx context.Context) {
 	}
 	for _, w := range warnings {
 		s.log.Warn("Redis: " + w)
+	}
+	for _, n := range slices.Concat(apart(s.cfg), adminNotes(s.cfg)) {
+		s.log.Warn(n)
 	}
 	for _, p := range s.idps {
 		if err := p.issuer.Ping(ctx); err != nil {

@@ -76,6 +76,9 @@ func (s *Server) own(ep surface.Endpoint) echo.HandlerFunc {
 			}
 			r.SetPathValue(name, value)
 		}
+		if ep.Stream {
+			return s.untilStopped(c, handle)(c.Response(), r)
+		}
 		return handle(c.Response(), r)
 	})
 }

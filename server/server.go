@@ -106,12 +106,17 @@ func (s *Server) Run(ctx context.Context) error {
 		_ = public.Close()
 		return fmt.Errorf("ops listener (ops.listen): %w", err)
 	}
+	admin, err := s.listenAdmin()
+	if err != nil {
+		_, _ = public.Close(), ops.Close()
+		return fmt.Errorf("admin listener (admin.listen): %w", err)
+	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx)) // events are needed until the drain is over
 	defer stop()
 	go s.store.Run(work)
 	go s.engine.Run(work)
 	go s.sayWhatIsMissing(work)
-	return s.serve(ctx, public, ops)
+	return s.serve(ctx, public, ops, admin)
 }
 
 // Handler is the public listener's handler, for a test that brings its own listener.

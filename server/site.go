@@ -29,8 +29,9 @@ type face interface {
 	match(routes *proxy.Table, method, path string) (*proxy.Match, error)
 	// admit passes the route's guard and tells who calls. The match may narrow to that app's own.
 	admit(w http.ResponseWriter, r *http.Request, routes *proxy.Table, m *proxy.Match) (*proxy.Match, caller, error)
-	// ended tells the end of a session that was still there when the request was admitted.
-	ended(w http.ResponseWriter, err error) error
+	// ended tells the end of a session that was still there when the request was admitted, and before anything of the
+	// request was used. nil: it has been answered.
+	ended(w http.ResponseWriter, r *http.Request, rt proxy.Route, err error) error
 	// ways tells where an error may lead.
 	ways(r *http.Request) surface.Info
 }
@@ -39,12 +40,15 @@ type face interface {
 type caller struct {
 	app     *bff.App     // nil: the route takes no token, and nobody was looked at
 	session *bff.Session // nil: nobody is signed in
+	bare    bool         // as proxy.Call has it
+	done    bool         // it has been answered: there is nothing to forward
 }
 
 // browser is the face of a browser app: the host says which app calls.
 type browser struct {
 	*spa.Surface
-	app *bff.App
+	app      *bff.App
+	formTime time.Duration // how long a form may take to come that has to be kept
 }
 
 func (b browser) match(routes *proxy.Table, method, path string) (*proxy.Match, error) {
@@ -53,6 +57,12 @@ func (b browser) match(routes *proxy.Table, method, path string) (*proxy.Match, 
 
 func (b browser) admit(w http.ResponseWriter, r *http.Request, _ *proxy.Table, m *proxy.Match) (*proxy.Match, caller, error) {
 	rt := m.Route()
+	if rt.WebSocket && proxy.AsksForWebSocket(r) {
+		return b.admitSocket(w, r, m)
+	}
+	if rt.Kind == proxy.KindSite {
+		return b.admitPage(w, r, m)
+	}
 	guard := spa.GuardHeader
 	if rt.Guard == proxy.GuardOrigin {
 		guard = spa.GuardOrigin
@@ -78,7 +88,32 @@ func (b browser) wayOn(rt proxy.Route, err error) error {
 	return &surface.Offer{Err: err, LoginURL: b.StartURL()}
 }
 
-func (b browser) ended(w http.ResponseWriter, err error) error { return b.Ended(w, err) }
+// admitPage admits to a server-rendered app: whoever has no session is shown a way to one, and keeps the form they sent.
+func (b browser) admitPage(w http.ResponseWriter, r *http.Request, m *proxy.Match) (_ *proxy.Match, c caller, err error) {
+	c.app = b.app
+	switch m.Route().Token {
+	case proxy.TokenNone: // the cookie is not looked at
+	case proxy.TokenUserOrNone:
+		c.session, c.bare, err = b.AdmitGuest(w, r)
+	default:
+		lift := formInTime(w, r, b.formTime) // a form whose session has ended is read, to be kept
+		c.session, err = b.AdmitPage(w, r)
+		if c.done = err == nil && c.session == nil; c.session != nil {
+			lift()
+		}
+	}
+	return m, c, err
+}
+
+func (b browser) ended(w http.ResponseWriter, r *http.Request, rt proxy.Route, err error) error {
+	switch {
+	case rt.Kind == proxy.KindSite && rt.Token == proxy.TokenUser:
+		formInTime(w, r, b.formTime)
+		return b.PageEnded(w, r, err)
+	default:
+		return b.Ended(w, err)
+	}
+}
 
 func (b browser) ways(r *http.Request) surface.Info {
 	return surface.Info{LoginURL: b.LoginURL(r), HomeURL: b.app.DefaultReturn}
@@ -122,7 +157,9 @@ func (n native) admit(w http.ResponseWriter, r *http.Request, routes *proxy.Tabl
 	return own, c, nil
 }
 
-func (n native) ended(_ http.ResponseWriter, err error) error { return n.Ended(err) }
+func (n native) ended(_ http.ResponseWriter, _ *http.Request, _ proxy.Route, err error) error {
+	return n.Ended(err)
+}
 
 // ways are none: only the app can start a sign-in, for its verifier is its own, and it is no page to lead to.
 func (n native) ways(*http.Request) surface.Info { return surface.Info{} }

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"cloakroom/bff"
@@ -73,7 +75,7 @@ func (s *Server) wireStore() error {
 	}
 	s.engine = bff.NewEngine(bff.Ports{
 		Records: s.store, Leases: s.store, Markers: s.store, OneTime: s.store, Events: s.store, Turns: s.store, Codes: s.store,
-		Devices: s.store, Providers: s.providerOf,
+		Devices: s.store, Scan: s.store, Replays: s.store, States: s.store, ClientTokens: s.store, Providers: s.providerOf,
 	}, ring, s.store.Now, s.trace, s.options.Limits)
 	return nil
 }
@@ -149,18 +151,31 @@ func (s *Server) wireProviders() error {
 		set := issuerSettings(name, p, roots)
 		set.Through = s.tel.Provider(name, idp.EndpointOf)
 		s.idps[name] = &provider{
-			name: name, policy: providerPolicy(name, p), clients: make(map[string]*idp.Client),
+			name: name, policy: s.providerPolicy(name, p), clients: make(map[string]*idp.Client),
 			issuer: idp.NewIssuer(set, s.store.Now, s.log, alarm),
 		}
 	}
 	return nil
 }
 
-func providerPolicy(name string, p *config.Provider) *bff.ProviderPolicy {
+func (s *Server) providerPolicy(name string, p *config.Provider) *bff.ProviderPolicy {
 	return &bff.ProviderPolicy{
-		Name: name, Issuer: p.Issuer, SSOBy: bff.SSOBy(p.SSOBy), SIDRequired: p.SID == "required",
-		RevocationSparesGrant: p.Revocation == "token", Revocable: p.Revocable,
+		Name: name, Issuer: p.Issuer, Issuers: p.Issuers, SSOBy: bff.SSOBy(p.SSOBy), SIDRequired: p.SID == "required",
+		RevocationSparesGrant: p.Revocation == "token", Revocable: p.Revocable, Logout: bff.LogoutWay(p.Logout),
+		Frontchannel: p.FrontchannelLogout, Outlasting: outlasting(s.cfg.Apps, name, p.LogoutTokenRevokes),
 	}
+}
+
+// outlasting are the apps of a provider whose refresh tokens a logout token leaves good there.
+func outlasting(apps map[string]*config.App, provider, revokes string) map[string]bool {
+	keeps := make(map[string]bool)
+	for id, a := range apps {
+		offline := slices.Contains(a.Scopes, "offline_access")
+		if a.Provider == provider && (revokes == "none" || revokes == "online" && offline) {
+			keeps[id] = true
+		}
+	}
+	return keeps
 }
 
 func issuerSettings(name string, p *config.Provider, roots *x509.CertPool) idp.Settings {
@@ -171,7 +186,7 @@ func issuerSettings(name string, p *config.Provider, roots *x509.CertPool) idp.S
 		IssUnannounced: p.IssUnannounced, PKCEKnown: p.PKCE == "known",
 		AccessTokenJWT: p.AccessToken == "jwt", AccessTokenAudiences: p.AccessTokenAudiences,
 		TrustedAudiences: p.TrustedAudiences, Prompt: p.Prompt, SpentShapes: p.Spent, UserInfo: p.UserInfo,
-		LogoutByRedirect: p.LogoutBy == "redirect",
+		LogoutByRedirect: p.LogoutBy == "redirect", LogoutExpOptional: p.LogoutExp == "optional", StrictLogoutTyp: p.StrictTyp,
 		Endpoints: idp.Endpoints{
 			Authorization: p.AuthorizationEndpoint, Token: p.TokenEndpoint, JWKS: p.JWKSURI,
 			UserInfo: p.UserInfoEndpoint, Revocation: p.RevocationEndpoint, EndSession: p.EndSessionEndpoint,
@@ -182,6 +197,9 @@ func issuerSettings(name string, p *config.Provider, roots *x509.CertPool) idp.S
 	}
 	if p.Preset == "scalekit" {
 		set.ParamNames = map[string][]string{"social_provider": {"provider"}, "domain_hint": {"domain_hint", "domain"}}
+	}
+	if p.Logout != "redirect" {
+		set.SessionAPI = strings.TrimSuffix(p.Issuer, "/") + "/api/v1"
 	}
 	if p.Revocation == "none" {
 		set.RevocationSupported = new(bool)
@@ -199,7 +217,7 @@ func (s *Server) wireRoutes() error {
 		}
 		routes = append(routes, proxy.Route{
 			Path: rt.Path, Methods: rt.Methods, Upstream: rt.Upstream, Strip: rt.StripPrefix,
-			Token: proxy.Token(rt.Token), Apps: rt.Apps, Guard: proxy.Guard(rt.Guard),
+			Token: proxy.Token(rt.Token), Query: rt.Query, Apps: rt.Apps, Guard: proxy.Guard(rt.Guard),
 			Kind: proxy.Kind(rt.Kind), WebSocket: rt.WebSocket,
 			RequireClaims: rt.Require.Claims, RequireScopes: rt.Require.Scopes, IdentityHeaders: rt.IdentityHeaders,
 			RequestCookies: rt.Cookies, ResponseCookies: rt.SetCookies,
@@ -209,7 +227,7 @@ func (s *Server) wireRoutes() error {
 	}
 	var err error
 	s.routes, err = proxy.NewTable(routes, proxy.Options{
-		ReservedCookies: s.reservedCookie, OrgClaims: orgClaims[:], Through: s.tel.Upstream, Log: s.log,
+		ReservedCookies: s.reservedCookie, OrgClaims: orgClaims[:], Through: s.tel.Upstream, Opened: s.tel.WebSocket, Log: s.log,
 	})
 	return err
 }

@@ -77,16 +77,19 @@ func newWorld(t *testing.T, change ...func(*bff.App, *surface.LoginPolicy)) *wor
 		LoginFailed:       func(_ context.Context, e bff.LoginEvent) { w.note("login: " + e.Code) },
 	}
 	engine := bff.NewEngine(bff.Ports{
-		Records: w.store, Markers: w.store, OneTime: w.store, Devices: w.store,
+		Records: w.store, Markers: w.store, OneTime: w.store, Devices: w.store, Events: w.store, States: w.store, Replays: w.store,
 		Providers: func(string) bff.Provider { return w.provider },
-	}, newRing(t), w.clock, trace, bff.Limits{})
+	}, newRing(t), w.clock, trace, bff.Limits{Recheck: 100 * time.Millisecond})
+	running, stop := context.WithCancel(context.Background())
+	go engine.Run(running)
 	w.surface = spa.New(spa.Options{
-		App: w.app, Engine: engine, Trace: trace, Login: policy,
+		App: w.app, Engine: engine, Trace: trace, Login: policy, Initiate: true,
 		Limit: func(context.Context, string, *http.Request) error { return w.limited },
 	})
 	w.server = httptest.NewServer(w.handler())
 	t.Cleanup(func() {
 		w.server.Close()
+		stop()
 		if err := engine.Drain(context.Background()); err != nil {
 			t.Error(err)
 		}

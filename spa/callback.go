@@ -46,6 +46,7 @@ func (s *Surface) callback(w http.ResponseWriter, r *http.Request) error {
 	if j.Has(s.cookieName(surface.PartNotice)) {
 		surface.ClearCookie(w, s.cookieName(surface.PartNotice), http.SameSiteLaxMode) // it has done its work: the login passed
 	}
+	s.clearBounces(w, j)
 	return s.land(w, r, login.ReturnTo)
 }
 
@@ -67,6 +68,9 @@ func landedURL(returnTo string) string { return pathLanded + "?return_to=" + url
 // the user by a page with a way to start anew.
 func (s *Surface) loginFailed(w http.ResponseWriter, r *http.Request, err error, anyFlow bool) error {
 	le, _ := errors.AsType[*bff.LoginError](err)
+	if le != nil && le.SignedOut != "" { // the next try is not taken for one that the sign-out meant
+		surface.SetCookie(w, s.cookieName(surface.PartNotice), le.SignedOut, http.SameSiteLaxMode, bff.NoticeLife)
+	}
 	if code := surface.LoginFailure(err); code != "" {
 		s.returnWithError(w, le.ReturnTo, code)
 		return nil

@@ -213,7 +213,7 @@ func TestMalformedAnswers(t *testing.T) {
 	b.come("code=a&state="+state).is(t, "the good answer after all that", 200)
 }
 
-// shows CB-ERR-1, SILENT-1
+// shows CB-ERR-1, SILENT-1, SCALEKIT-E1, SCALEKIT-E2, SCALEKIT-E3, SCALEKIT-E4, SCALEKIT-E5
 func TestErrorsOfTheProvider(t *testing.T) {
 	const script = "<script>alert(1)</script>"
 	for _, row := range []struct {

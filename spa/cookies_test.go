@@ -10,6 +10,8 @@ import (
 )
 
 // shows COOKIE-2, COOKIE-3, COOKIE-6 (attributes and form)
+//
+// shows SCALEKIT-K1
 func TestTheSessionCookie(t *testing.T) {
 	for _, row := range []struct {
 		with   string
@@ -86,7 +88,7 @@ func TestCookieHeaders(t *testing.T) {
 	}
 }
 
-// shows COOKIE-4
+// shows COOKIE-4, SCALEKIT-A2
 func TestACookieOfAnotherApp(t *testing.T) {
 	w := newWorld(t)
 	root := bff.NewRoot()

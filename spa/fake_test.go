@@ -160,6 +160,13 @@ func (m *memory) Use(_ context.Context, kind, name, _ string, _ time.Duration) e
 	return err
 }
 
+func (m *memory) Used(_ context.Context, kind, name string) (bool, error) {
+	leave, err := m.enter()
+	defer leave()
+	_, used := m.once[kind+name]
+	return used, err
+}
+
 func (m *memory) Put(_ context.Context, kind, name string, value []byte, _ time.Duration) error {
 	leave, err := m.enter()
 	defer leave()

@@ -17,7 +17,7 @@ import (
 //	GuardOrigin     assets, downloads, events   GET and HEAD; Sec-Fetch-Site: same-origin, else exact Origin or Referer
 //	GuardSite       server-rendered upstreams,  top-level GET from anywhere; all else same-origin; without metadata
 //	                static pages                safe methods pass, unsafe ones need the exact Origin
-//	GuardWebSocket  WebSocket handshakes        exact Origin
+//	GuardWebSocket  WebSocket handshakes        exact Origin, and Sec-Fetch-Site: same-origin if that is there
 //	guardForm       POST /bff/logout by a form  same-origin, else exact Origin
 //
 // Metadata that is there is believed before anything else, and a value that stands twice is no value. The zero Guard
@@ -53,10 +53,7 @@ func (s *Surface) check(r *http.Request, g Guard) (rule string) {
 	case GuardSite:
 		return s.checkSite(r)
 	case GuardWebSocket:
-		if surface.Field(r, "Origin") != s.app.Origin {
-			return "websocket from another origin" // RFC 6455 section 10.2: there can be no header, so Origin decides
-		}
-		return ""
+		return s.checkWebSocket(r)
 	case guardForm:
 		return s.checkForm(r)
 	default:
@@ -109,6 +106,26 @@ func (s *Surface) checkSite(r *http.Request) string {
 	default:
 		return s.checkForm(r)
 	}
+}
+
+func (s *Surface) checkWebSocket(r *http.Request) string {
+	// RFC 6455 section 10.2: no page can add a header to a handshake, so Origin decides, as a text. A browser always sends
+	// it: one without comes from no page of the app's (ASVS 4.4.2).
+	if surface.Field(r, "Origin") != s.app.Origin {
+		return "websocket from another origin"
+	}
+	// Not every browser tells it of a handshake.
+	site := surface.Field(r, "Sec-Fetch-Site")
+	return unless(site == "" || site == "same-origin", "sec-fetch-site")
+}
+
+// CheckWebSocket refuses a WebSocket handshake that does not come from the app itself, whether it carries a cookie or
+// not: bff.CodeCSRFFailed. No browser keeps a page from reading what a WebSocket of another origin says.
+func (s *Surface) CheckWebSocket(r *http.Request) error {
+	if rule := s.check(r, GuardWebSocket); rule != "" {
+		return s.guardRefused(r.Context(), rule)
+	}
+	return nil
 }
 
 func (s *Surface) checkForm(r *http.Request) string {

@@ -27,7 +27,11 @@ func (s *Surface) login(w http.ResponseWriter, r *http.Request) error {
 	if !s.mayStart(r) {
 		return surface.WritePage(w, r, surface.ConfirmLoginPage(withQuery(pathLogin, shown), s.app.DefaultReturn))
 	}
-	j := surface.ReadJar(r)
+	return s.begin(w, r, surface.ReadJar(r), req)
+}
+
+// begin starts a login that may start: a transaction cookie, and the way to the provider.
+func (s *Surface) begin(w http.ResponseWriter, r *http.Request, j surface.Jar, req bff.LoginRequest) error {
 	// The session that this login takes the place of is here only now: at the callback its Strict cookie is withheld.
 	req.Replaces = s.replaced(j)
 	// By this the new session is spared by the sign-out that this very browser made a moment ago.

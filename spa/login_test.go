@@ -51,6 +51,8 @@ func TestWhoMayStartALogin(t *testing.T) {
 }
 
 // shows RET-1, HDR-TLS (nothing injected): the bytes go over a socket as they are, encoded by nobody.
+//
+// shows SCALEKIT-L10
 func TestReturnTargets(t *testing.T) {
 	w := newWorld(t)
 	for _, row := range []struct {

@@ -12,6 +12,10 @@ import (
 	"cloakroom/surface"
 )
 
+// unreachedParam has the page after a sign-out say that the provider's own session may live. It chooses words, and ends
+// nothing.
+const unreachedParam = "unreached"
+
 // logout ends the SSO session: by a form it sends the browser on, by a fetch it answers with the one-time address to
 // open. No ID token is in either (RP-Initiated Logout section 2 wants it as a hint; a script must not read it). It is
 // guarded also where there is no cookie: a foreign request, whose Strict cookie is withheld, must not clear that cookie.
@@ -130,7 +134,10 @@ func (s *Surface) leaveNow(w http.ResponseWriter, j surface.Jar, left *bff.Signe
 		return pathLoggedOut
 	}
 	surface.SetCookie(w, s.cookieName(surface.PartNotice), left.Notice, http.SameSiteLaxMode, bff.NoticeLife)
-	if left.Ticket == "" {
+	switch {
+	case left.Ticket == "" && left.Unreached:
+		return pathLoggedOut + "?" + unreachedParam + "=1"
+	case left.Ticket == "":
 		return pathLoggedOut
 	}
 	return pathLogout + "/" + url.PathEscape(left.Ticket)
@@ -204,6 +211,9 @@ func (s *Surface) loggedOut(w http.ResponseWriter, r *http.Request) error {
 	states := r.URL.Query()["state"]
 	// Where to is the configuration's to say, never the request's (RFC 9700 section 4.11.1).
 	target, err := returnTarget(s.app.PostLogoutReturn)
+	if r.URL.Query().Get(unreachedParam) != "" {
+		return surface.WritePage(w, r, surface.ProviderUnreachablePage(pathLogin, s.app.DefaultReturn))
+	}
 	if asked == "" || len(states) != 1 || subtle.ConstantTimeCompare([]byte(asked), []byte(states[0])) != 1 || err != nil {
 		return surface.WritePage(w, r, surface.SignedOutPage(pathLogin, s.app.DefaultReturn))
 	}

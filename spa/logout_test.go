@@ -85,7 +85,7 @@ func TestTheReturnAfterASignOut(t *testing.T) {
 	b.fetch("GET", "/api").is(t, "the session", 200)
 }
 
-// shows RPL-HINT
+// shows RPL-HINT, SCALEKIT-O2
 func TestSigningOutByFetch(t *testing.T) {
 	w := newWorld(t)
 	w.provider.endPost = true

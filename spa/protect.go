@@ -37,23 +37,33 @@ const (
 // app asks for that page, and nothing in it chooses who is signed in.
 func (s *Surface) Protect(h surface.Handler) surface.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		session, err := s.admit(w, r, GuardSite)
-		at := visitedAt(r)
+		session, err := s.visitor(w, r)
 		switch {
-		case err == nil && at.step != "" && isVisit(r):
-			s.stepDone(w, at)
-			return nil
-		case err == nil:
-			if !isBackground(r) {
-				s.engine.Touch(session)
-			}
-			return s.show(w, r, session, h)
-		case !surface.IsOver(err) || !isVisit(r):
+		case surface.IsOver(err) && isVisit(r):
+			return s.askToSignIn(w, r, visitedAt(r), err)
+		case session == nil:
 			return err
 		default:
-			return s.askToSignIn(w, r, at, err)
+			return s.show(w, r, session, h)
 		}
 	}
+}
+
+// visitor returns the live session of a request for a page. Both results are nil where it has answered: a visit that came
+// by our own steps is sent on to the page's own address.
+func (s *Surface) visitor(w http.ResponseWriter, r *http.Request) (*bff.Session, error) {
+	session, err := s.admit(w, r, GuardSite)
+	if err != nil {
+		return nil, err
+	}
+	if at := visitedAt(r); at.step != "" && isVisit(r) {
+		s.stepDone(w, at)
+		return nil, nil
+	}
+	if !isBackground(r) {
+		s.engine.Touch(session)
+	}
+	return session, nil
 }
 
 // show answers for as long as the session lives: a long download, an event stream or a WebSocket of a development server

@@ -118,6 +118,8 @@ func before(text, mark string) string {
 }
 
 // shows ERR-NAV (navigations of protected pages), SESS-503 (see TestProtectedPagesInAnOutage)
+//
+// shows SCALEKIT-A5
 func TestVisitsOfProtectedPages(t *testing.T) {
 	const page, escaped = "/orders/7?view=full", "%2Forders%2F7%3Fview%3Dfull"
 	strictly := []string{"sends /bff/login?return_to=" + escaped, "moves /bff/callback", "sends /bff/landed?return_to=" + escaped, "shows " + page}

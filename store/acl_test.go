@@ -96,6 +96,13 @@ func (w *world) refused(commands []string) string {
 	if err := w.SampleClock(ctx); err != nil {
 		return err.Error()
 	}
+	step, err := w.Scan(ctx, "")
+	if err == nil {
+		_, err = w.Scan(ctx, step.Next)
+	}
+	if err != nil {
+		return err.Error()
+	}
 	if command := w.deniedOn(); command != "" { // the client may do without an answer, and ask in vain each time
 		return "refused: " + command
 	}

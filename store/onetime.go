@@ -29,6 +29,16 @@ func (s *Store) Use(ctx context.Context, kind, name, attempt string, ttl time.Du
 	return nil
 }
 
+// Used reports whether a name was used: bff.Replays.
+func (s *Store) Used(ctx context.Context, kind, name string) (used bool, err error) {
+	err = s.reading(ctx, "reading whether a name was used", func() error {
+		n, err := s.rdb.Exists(ctx, s.onceKey(kind, name)).Result()
+		used = n > 0
+		return err
+	})
+	return used, err
+}
+
 // Put keeps a value for one Take: bff.OneTime. It is sealed under the ring, for this kind and name alone.
 func (s *Store) Put(ctx context.Context, kind, name string, value []byte, ttl time.Duration) error {
 	sealed := s.ring.Seal(bff.PurposeTicket, value, kind, name)

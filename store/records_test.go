@@ -401,10 +401,15 @@ func (w *world) everything(ctx context.Context, s *bff.Session) func(yield func(
 			_, err := w.Devices(ctx, bff.Target{Scope: bff.ScopeSubject, Provider: provider, Value: subject})
 			return err
 		}},
+		{"states", func() error { return w.States(ctx, []bff.Lookup{s.Lookup})[0].Err }},
 		{"line up", func() error { _, err := w.LineUp(ctx, s); return err }},
 		{"use", func() error { return w.Use(ctx, "tx", "n", "a1", time.Minute) }},
 		{"put", func() error { return w.Put(ctx, "out", "n", []byte("v"), time.Minute) }},
 		{"take", func() error { _, err := w.Take(ctx, "out", "n"); return err }},
+		{"read a client token", func() error { _, err := w.ReadClientToken(ctx, clientKey); return err }},
+		{"save a client token", func() error { return w.SaveClientToken(ctx, clientKey, w.ownToken("cc")) }},
+		{"claim a client token", func() error { _, err := w.ClaimClientToken(ctx, clientKey, "a1", time.Minute); return err }},
+		{"release a client token", func() error { return w.ReleaseClientToken(ctx, clientKey) }},
 		{"rotate", func() error { _, err := w.Rotate(ctx, s, 1, time.Second); return err }},
 		{"turn seen", func() error { return w.TurnSeen(ctx, s, 1) }},
 		{"keep", func() error { return w.Keep(ctx, s.Root, w.waiting(), time.Minute) }},

@@ -254,7 +254,7 @@ func TestSealingKeysRotate(t *testing.T) {
 // All that Redis holds, names and values, shows nothing that could be used or tells who it is about; and what it shows
 // opens nothing.
 //
-// shows KEY-HASH, KEY-AAD
+// shows KEY-HASH, KEY-AAD, SCALEKIT-K1
 func TestADumpShowsNothing(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ctx, s := t.Context(), w.session()

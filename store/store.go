@@ -1,5 +1,5 @@
 // Package store keeps what must outlive a request, in Redis: it implements the ports Records, Leases, Markers,
-// OneTime, Events, Turns, Codes and Devices of package bff, and rate limits.
+// OneTime, Events, Turns, Codes, Devices and States of package bff, and rate limits.
 //
 // It knows Redis (a single primary, one behind Sentinel, or a Cluster), the layout of its keys, and how a record is
 // sealed field by field. It does not know what a session is allowed to do, when one has ended, or whom to ask about it:
@@ -130,6 +130,8 @@ var (
 	_ bff.Turns   = (*Store)(nil)
 	_ bff.Codes   = (*Store)(nil)
 	_ bff.Devices = (*Store)(nil)
+	_ bff.Scanner = (*Store)(nil)
+	_ bff.States  = (*Store)(nil)
 )
 
 // New makes a store. It asks nothing of Redis: a gateway starts without it, and says so. Errors are about the options.

@@ -42,6 +42,7 @@ var answers = map[bff.Code]answer{
 	bff.CodeSessionRequired: {401, "Sign-in required", "You are not signed in here. Sign in to continue.", signIn},
 	bff.CodeSessionExpired:  {401, "Session expired", "You were signed out because your session reached its end. Sign in to continue.", signIn},
 	bff.CodeSessionEnded:    {401, "Session ended", "You have been signed out. Sign in to continue.", signIn},
+	bff.CodeAdminRequired:   {401, "Credential required", "This address is for administrators.", ways{}},
 	bff.CodeUpstreamRefused: {401, "Refused by the service", "The service behind this page did not accept your sign-in. Signing in again may help.", signIn},
 
 	bff.CodeCSRFFailed:    {403, "Request refused", "This address may only be opened from the app itself. Go back to the app and try from there.", ways{}},
@@ -64,6 +65,7 @@ var answers = map[bff.Code]answer{
 	bff.CodeIDPUnavailable:      {503, "Sign-in service unavailable", "The sign-in service does not answer. Try again in a moment.", again},
 	bff.CodeDraining:            {503, "Restarting", "This service is restarting. Try again in a moment.", again},
 	bff.CodeUpstreamUnavailable: {502, "Service unavailable", "The service behind this page does not answer. Try again in a moment.", again},
+	bff.CodeManagementDisabled:  {502, "Service not set up", "This service is not set up correctly here. Tell whoever runs this app.", ways{}},
 	bff.CodeUpstreamTimeout:     {504, "Service too slow", "The service behind this page took too long. Try again in a moment.", again},
 
 	bff.CodeClientGone: {statusClientGone, "Client gone", "The connection was closed.", ways{}},
@@ -89,7 +91,7 @@ var answers = map[bff.Code]answer{
 	CodeLoginProviderFailed: {502, "Sign-in service failed", "The sign-in service had a problem. Try again in a moment.", signIn},
 	CodeCookiesBlocked: {
 		400, "Cookies are blocked",
-		"You signed in, but your browser did not keep the cookie that says so. Allow cookies for this site (over https, or on localhost in a browser that accepts secure cookies there), then sign in again.", signIn,
+		"Your browser did not keep a cookie that a sign-in here needs. Allow cookies for this site (over https, or on localhost in a browser that accepts secure cookies there), then sign in again.", signIn,
 	},
 }
 

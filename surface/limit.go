@@ -10,6 +10,9 @@ const (
 	RuleLogin    = "login"    // before a login starts
 	RuleCallback = "callback" // before a callback, or a person's confirmation of one, is looked at
 	RuleToken    = "token"    // before a code or handle is traded or given back
+	// RuleBackchannel counts logout tokens that were refused, and nothing else.
+	RuleBackchannel  = "backchannel"
+	RuleFrontchannel = "frontchannel" // before an unsigned request to end sessions is looked at
 )
 
 // Limit is asked before work that whoever is not signed in can ask for without end (ASVS 2.4.1). It returns nil, or a

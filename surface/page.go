@@ -41,6 +41,7 @@ type Page struct {
 	Provider  string   // the provider's error code, as ProviderCode returned it; "" = none shown
 	RequestID string   // "" = none shown
 
+	FramedBy string // a URL of the one origin that may embed it; "" = nobody may
 	MoveOnTo string // the browser goes there by itself at once; a path of this origin
 	Form     *Form
 }
@@ -104,17 +105,26 @@ func WritePage(w http.ResponseWriter, r *http.Request, p Page) error {
 	if err := pageTemplate.Execute(&body, p.shown()); err != nil {
 		return err
 	}
+	p.send(w, r, policy, body.Bytes())
+	return nil
+}
+
+// send sends what was made of the page, under its policy.
+func (p Page) send(w http.ResponseWriter, r *http.Request, policy string, body []byte) {
 	Private(w.Header())
 	w.Header().Set("Content-Security-Policy", policy)
-	w.Header().Set("X-Frame-Options", "DENY") // for what is too old for frame-ancestors
+	if strings.Contains(policy, unframed) {
+		w.Header().Set("X-Frame-Options", "DENY") // for what is too old for frame-ancestors
+	} else {
+		w.Header().Set("Cross-Origin-Resource-Policy", "cross-origin") // an embedder that isolates itself asks for it
+	}
 	if p.Form != nil && p.Form.Here {
 		// Under no-referrer the form's own POST would come with "Origin: null" (Fetch standard, section 3.2), which no guard
 		// takes. What leaves this origin is its name, never an address.
 		w.Header().Set("Referrer-Policy", "strict-origin")
 	}
 	w.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
-	write(w, r, cmp.Or(p.Status, http.StatusOK), "text/html; charset=utf-8", body.Bytes())
-	return nil
+	write(w, r, cmp.Or(p.Status, http.StatusOK), "text/html; charset=utf-8", body)
 }
 
 // shown is what the template sees: the page, the parts that the policy names by hash, and the small print.
@@ -135,11 +145,21 @@ func (p Page) shown() any {
 	}{p, template.CSS(pageStyle), template.JS(submitScript), strings.Join(small, " · ")}
 }
 
+// unframed is the directive of a page that nobody may embed.
+const unframed = "frame-ancestors 'none'"
+
 // contentPolicy is a page's Content-Security-Policy: nothing may load, run, frame or be framed but what is named, and
 // what stands in the page is named by its hash, never by 'unsafe-inline'. Where a form leads to, and where its answer
 // redirects to, must be allowed, or the browser drops it without a word.
 func contentPolicy(p Page) (string, error) {
-	script, target := "", ""
+	script, target, framers := "", "", unframed
+	if p.FramedBy != "" {
+		origin, err := originOf(p.FramedBy)
+		if err != nil {
+			return "", err
+		}
+		framers = "frame-ancestors " + origin
+	}
 	if p.Form != nil {
 		var err error
 		if target, err = p.Form.targets(); err != nil {
@@ -150,7 +170,7 @@ func contentPolicy(p Page) (string, error) {
 		}
 	}
 	return "default-src 'none'; style-src " + hashSource(pageStyle) + "; " + script +
-		"base-uri 'none'; frame-ancestors 'none'; form-action 'self'" + target, nil
+		"base-uri 'none'; " + framers + "; form-action 'self'" + target, nil
 }
 
 // targets lists what form-action must name beside 'self'.

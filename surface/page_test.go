@@ -132,6 +132,8 @@ func TestTheLogoutPage(t *testing.T) {
 }
 
 // shows CB-ERR-1 (the page's part): a provider's code is shown if it is one, its words never.
+//
+// shows SCALEKIT-E4
 func TestWhatIsShownOfAProvidersError(t *testing.T) {
 	for code, shown := range map[string]bool{
 		"org_not_found": true, "<script>": false, "Server_Error": false, strings.Repeat("a", 65): false, "": false, "a\nb": false,

@@ -139,7 +139,7 @@ func writeErrorPage(w http.ResponseWriter, r *http.Request, err error, info Info
 	e, known := told(err, info)
 	a := answerOf(e.Code)
 	page := Page{
-		Status: a.status, Title: a.title, Text: []string{a.text}, Code: e.Code,
+		Status: a.status, Title: a.title, Text: []string{cmp.Or(Because(bff.Reason(e.Reason)), a.text)}, Code: e.Code,
 		Provider: ProviderCode(err), RequestID: info.RequestID,
 	}
 	page.addWays(r, a.ways, err, known)

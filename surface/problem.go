@@ -93,7 +93,7 @@ func told(err error, info Info) (*bff.Error, Info) {
 	}
 	if e, ok := errors.AsType[*bff.Error](err); ok {
 		if _, known := answers[e.Code]; known {
-			return e, info
+			return because(e), info
 		}
 	}
 	return &bff.Error{Code: bff.CodeInternal, Message: "Something went wrong here."}, info

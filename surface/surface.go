@@ -30,6 +30,9 @@ type Endpoint struct {
 	// Path is as http.ServeMux writes it: a segment {name} is read by r.PathValue, and whoever routes must set it.
 	Path   string
 	Handle Handler
+	// Stream says that a good answer goes on for as long as its session lives: the context of its request must end when the
+	// instance stops.
+	Stream bool
 	// Defence says what an endpoint that the header guard does not cover has instead; "" for all others. The list of
 	// such endpoints is fixed (draft-ietf-oauth-browser-based-apps section 6.1.3.3).
 	Defence string

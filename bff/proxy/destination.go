@@ -19,6 +19,10 @@ func CheckDestination(r *http.Request, guard Guard) error {
 	for _, dest := range r.Header["Sec-Fetch-Dest"] {
 		switch dest {
 		case "", "empty", "document":
+		case "websocket": // no other request says so, and the route decides about those
+			if !AsksForWebSocket(r) {
+				return wrongDestination()
+			}
 		case "image", "audio", "video", "track":
 			if guard != GuardOrigin {
 				return wrongDestination()

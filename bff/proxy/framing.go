@@ -57,19 +57,6 @@ func checkVia(via []string, pseudonym string) error {
 	return nil
 }
 
-// checkUpgrade refuses WebSocket handshakes, which would reach the API as plain requests. Every other upgrade, h2c
-// above all, is an offer that RFC 9110 section 7.8 lets a server ignore: it is dropped.
-func checkUpgrade(h http.Header) error {
-	for _, line := range h["Upgrade"] {
-		for protocol := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(textproto.TrimString(protocol), "websocket") {
-				return badRequest("WebSocket on a route without")
-			}
-		}
-	}
-	return nil
-}
-
 // lastHop carries out Max-Forwards of an OPTIONS request (RFC 9110 section 7.6.2): at zero the gateway is the one that
 // was asked for, and answers with the methods of the path. Otherwise rewrite counts it down.
 func (t *Table) lastHop(w http.ResponseWriter, r *http.Request, m *Match) (answered bool, err error) {

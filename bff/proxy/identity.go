@@ -22,16 +22,20 @@ func (x *exchange) authorize() error {
 		return nil
 	}
 	if x.call.Session == nil {
-		if rt.Token == TokenUser || rt.needsSession() {
+		if rt.Token == TokenUser || rt.own() || rt.needsSession() {
 			return &bff.Error{Code: bff.CodeSessionRequired, Message: "Sign in to continue."}
 		}
 		return nil
 	}
-	if x.token, x.tokenTyp = x.call.Tokens.Access, x.call.Tokens.TokenType; x.token.IsZero() {
-		return &bff.Error{Code: bff.CodeSessionRequired, Message: "Sign in to continue."}
+	scopes := x.call.Session.Tokens.Scope
+	if !rt.own() { // else the user's token is not touched, and prepareOwn takes the app's
+		if x.token, x.tokenTyp = x.call.Tokens.Access, x.call.Tokens.TokenType; x.token.IsZero() {
+			return &bff.Error{Code: bff.CodeSessionRequired, Message: "Sign in to continue."}
+		}
+		scopes = x.call.Tokens.Scope
 	}
 	for _, scope := range rt.RequireScopes {
-		if !hasWord(x.call.Tokens.Scope, scope) {
+		if !hasWord(scopes, scope) {
 			return claimRequired("scope " + scope)
 		}
 	}

@@ -19,7 +19,11 @@ func (x *exchange) moveLocations(res *http.Response) {
 		if len(values) != 1 {
 			continue // two places: whichever a browser takes, it is not to be relied on
 		}
-		if there, ok := x.here(values[0], res.Request.URL); ok {
+		find := x.here
+		if x.route.Kind == KindSite {
+			find = x.siteLocation
+		}
+		if there, ok := find(values[0], res.Request.URL); ok {
 			res.Header[name] = []string{there}
 		}
 	}
@@ -27,6 +31,9 @@ func (x *exchange) moveLocations(res *http.Response) {
 
 // here turns a reference, relative to what was asked of the API, into the gateway's path for the same thing.
 func (x *exchange) here(reference string, asked *url.URL) (string, bool) {
+	if x.route.own() {
+		return "", false // its upstream is one address, and no place that the gateway has paths for
+	}
 	u, err := url.Parse(reference)
 	if err != nil || strings.ContainsAny(reference, "\\\r\n\t") {
 		return "", false

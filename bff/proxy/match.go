@@ -16,8 +16,9 @@ import (
 // Match is a route found for a request.
 type Match struct {
 	route *compiled
-	path  string   // clean, as it came
-	allow []string // what the path takes, for OPTIONS
+	path  string            // clean, as it came
+	words map[string]string // what stands in the places of a template's names
+	allow []string          // what the path takes, for OPTIONS
 }
 
 // Route returns the route as given to NewTable, with its defaults filled in.
@@ -77,6 +78,9 @@ func (t *Table) Match(method, cleanPath string, apps ...string) (*Match, error) 
 	if err := m.route.refuseStatic(method, plain); err != nil {
 		return nil, err
 	}
+	if m.words, err = m.route.words(plain); err != nil {
+		return nil, err
+	}
 	return m, nil
 }
 
@@ -107,7 +111,7 @@ func (t *Table) longest(plain string) []*compiled {
 	for i, c := range t.routes {
 		if c.matches(plain) {
 			n := 1
-			for i+n < len(t.routes) && t.routes[i+n].Path == c.Path {
+			for i+n < len(t.routes) && t.routes[i+n].shape == c.shape {
 				n++
 			}
 			return t.routes[i : i+n : i+n]
@@ -118,6 +122,9 @@ func (t *Table) longest(plain string) []*compiled {
 
 // matches compares whole segments: /apix is not below /api.
 func (c *compiled) matches(plain string) bool {
+	if c.template != nil {
+		return c.matchesTemplate(plain)
+	}
 	rest, ok := strings.CutPrefix(plain, c.stem)
 	switch {
 	case !ok:
@@ -138,14 +145,9 @@ func withoutParameters(plain string) string {
 	return strings.Join(segments, "/")
 }
 
-// order sorts longest path first, and of two that differ in the slash at the end the exact one.
+// order sorts so that of all that match a path the first is the one to take: see shapeOf. Equal ones stand side by side.
 func (t *Table) order() {
-	slices.SortStableFunc(t.routes, func(a, b *compiled) int {
-		return cmp.Or(
-			cmp.Compare(len(b.stem), len(a.stem)),
-			cmp.Compare(a.Path, b.Path), // "/a" before "/a/", equal ones side by side
-		)
-	})
+	slices.SortStableFunc(t.routes, func(a, b *compiled) int { return cmp.Compare(a.shape, b.shape) })
 }
 
 // overlaps reports routes that could both take one request.
@@ -154,7 +156,10 @@ func (t *Table) overlaps() error {
 	for i, a := range t.routes {
 		for _, b := range t.routes[i+1:] {
 			sameApp := len(a.Apps) == 0 || len(b.Apps) == 0 || intersect(a.Apps, b.Apps)
-			if a.Path == b.Path && sameApp && intersect(a.Methods, b.Methods) {
+			if a.crosses(b) {
+				problems = append(problems, fmt.Errorf("routes %s and %s cross: neither is the more literal for what both take", a.Name, b.Name))
+			}
+			if a.shape == b.shape && sameApp && intersect(a.Methods, b.Methods) {
 				problems = append(problems, fmt.Errorf("routes %s and %s take the same requests", a.Name, b.Name))
 			}
 		}
@@ -173,8 +178,8 @@ const staticSuffixes = " .css .js .mjs .map .wasm .png .jpg .jpeg .gif .svg .ico
 // refuseStatic hides an API behind paths that look like a file: a cache in front that goes by suffix would keep one
 // user's answer for the next (RFC 9111 section 7.3). The route's own path and what it lists are meant to look so.
 func (c *compiled) refuseStatic(method, plain string) error {
-	if method != http.MethodGet && method != http.MethodHead || c.Guard == GuardOrigin {
-		return nil
+	if method != http.MethodGet && method != http.MethodHead || c.Guard == GuardOrigin || c.Kind == KindSite {
+		return nil // a site is made of files too, and its answers are private: see keepPrivate
 	}
 	suffix := path.Ext(plain)
 	if suffix == "" || plain == c.stem {

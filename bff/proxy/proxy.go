@@ -9,9 +9,12 @@
 //	Table.Match                longest path first; app, method, static-looking suffix
 //	Table.Forward              what the route requires, the target, then httputil.ReverseProxy:
 //	    request.go, identity.go    inbound credentials, forwarding and identity fields out; ours in
+//	    template.go                routes with the app's own token: words of the path, parameters, that token
 //	    retry.go                   an API's 401: one renewal, one replay
 //	    response.go, location.go   what would act on the gateway's origin out; no-store, nosniff, sandbox in
+//	    site.go                    the same for a server-rendered app, whose own cookies and policies pass
 //	    body.go                    both bodies streamed, counted and let go of
+//	    websocket.go, tunnel.go    a handshake judged on both legs; frames both ways until an end is reached
 //
 // What is refused is refused before the API hears of it. A token goes to its route's own upstream and nowhere else:
 // redirects are never followed, and proxies of the environment are not asked.
@@ -45,7 +48,10 @@ type Options struct {
 	DialContext DialFunc
 	// Through stands around the transport of a route's calls, for metrics and traces; nil: nothing does.
 	Through func(route string, next http.RoundTripper) http.RoundTripper
-	// BodyStall is how long a request's body may pause. 0 is half a minute.
+	// Opened is told of each WebSocket that opens, and returns what is told which End closed it; nil: nobody is.
+	Opened func(route string) (closed func(by string))
+	// BodyStall is how long a request's body may pause, and how long an upstream may take nothing of what a WebSocket sends
+	// it. 0 is half a minute.
 	BodyStall time.Duration
 	// Log gets what goes wrong once an answer is on its way. nil: nowhere.
 	Log *slog.Logger
@@ -55,9 +61,18 @@ type Options struct {
 type Call struct {
 	App     *bff.App
 	Session *bff.Session // nil: anonymous
-	Tokens  bff.TokenSet // good ones, for routes that take a token
+	// Bare says that the request did not show that it comes from the app's own pages: on a route of KindSite no cookie
+	// passes then, in either direction, for the site would take it for its user's.
+	Bare   bool
+	Tokens bff.TokenSet // good ones, for routes that take a token
 	// Renew refreshes after the API refused the access token; nil: never. The error is handed on as it is.
 	Renew func(context.Context) (bff.TokenSet, error)
+	// Own gets the app's own token, for routes with TokenClient; refused is one that the API refused, zero at first. The error
+	// is handed on as it is. Tokens and Renew are not looked at there.
+	Own func(ctx context.Context, refused bff.Secret) (bff.TokenSet, error)
+
+	// Active is told, often, that the user sent something over a WebSocket; nil: nobody is.
+	Active func()
 
 	ClientIP string // of the frontend, by trusted hops only; "" sends none
 	Scheme   string // of the frontend's request: http or https
@@ -77,6 +92,8 @@ type Table struct {
 	bodyStall  time.Duration
 	transports map[transportKey]*http.Transport
 	through    func(string, http.RoundTripper) http.RoundTripper
+	sockets    *sockets
+	opened     func(string) func(string)
 	log        *slog.Logger
 }
 
@@ -86,6 +103,10 @@ func NewTable(routes []Route, o Options) (*Table, error) {
 		reserved: o.ReservedCookies, pseudonym: o.Pseudonym, orgClaims: o.OrgClaims, log: o.Log,
 		bodyStall:  cmp.Or(o.BodyStall, bodyStall),
 		transports: make(map[transportKey]*http.Transport), buffers: new(buffers), through: o.Through,
+		sockets: newSockets(), opened: o.Opened,
+	}
+	if t.opened == nil {
+		t.opened = func(string) func(string) { return func(string) {} }
 	}
 	if t.through == nil {
 		t.through = func(_ string, next http.RoundTripper) http.RoundTripper { return next }
@@ -139,11 +160,18 @@ func (t *Table) Forward(w http.ResponseWriter, r *http.Request, m *Match, c Call
 		}
 	}
 	if err := rt.refuse(r, t.pseudonym); err != nil {
-		return err
+		return rt.orVersion(w, r, err)
 	}
-	x := &exchange{ResponseWriter: w, table: t, route: rt, path: m.path, call: c, in: r}
+	x := &exchange{ResponseWriter: w, table: t, route: rt, path: m.path, words: m.words, call: c, in: r}
 	if err := x.prepare(); err != nil {
 		return err
+	}
+	if x.handshake = AsksForWebSocket(r); x.handshake {
+		free, err := t.sockets.reserve(x.call.Session)
+		if err != nil {
+			return err
+		}
+		defer free()
 	}
 	ctx, cancel := rt.deadline(r.Context())
 	defer cancel()
@@ -153,6 +181,9 @@ func (t *Table) Forward(w http.ResponseWriter, r *http.Request, m *Match, c Call
 		defer x.letGoOfBody()
 	}
 	rt.proxy.ServeHTTP(x, in)
+	if x.socket != nil {
+		x.converse(ctx)
+	}
 	return x.err
 }
 
@@ -166,11 +197,16 @@ type exchange struct {
 	in    *http.Request
 
 	claims   claims
-	base     string // the upstream's base path for this session, escaped
-	cookie   string // what of the request's cookies passes
+	base     string            // the upstream's base path for this session, escaped
+	words    map[string]string // of the matched path, by name
+	query    string            // what of the frontend's passes, on a route with TokenClient
+	cookie   string            // what of the request's cookies passes
 	token    bff.Secret
 	tokenTyp string
 	body     *body // nil: the request has none
+
+	handshake bool               // of a WebSocket
+	socket    io.ReadWriteCloser // the upstream's connection, once it accepted that
 
 	answer   http.Response // the upstream's, apart from the transport's own copy: see retry.go
 	answered bool          // its final head is known: from here on Header is the frontend's
@@ -192,8 +228,17 @@ func (x *exchange) prepare() error {
 	if err := x.expandBase(); err != nil {
 		return err
 	}
+	if x.route.Kind == KindSite {
+		x.cookie = x.siteCookies()
+		return nil
+	}
 	if len(x.route.RequestCookies) > 0 {
-		return x.pickCookies()
+		if err := x.pickCookies(); err != nil {
+			return err
+		}
+	}
+	if x.route.own() {
+		return x.prepareOwn()
 	}
 	return nil
 }
@@ -223,6 +268,9 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 // fail is the ReverseProxy's ErrorHandler: it keeps the reason for Forward and writes nothing.
 func fail(w http.ResponseWriter, r *http.Request, err error) {
 	x := w.(*exchange)
+	if errors.Is(err, errSwitched) {
+		return
+	}
 	x.err = x.judge(r.Context(), err)
 	if x.body != nil && x.in.ProtoMajor == 1 && !x.body.complete() {
 		// RFC 9112 section 9.3: what is left of the body must not be read as the next request.

@@ -126,6 +126,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	// RFC 9110 section 6.5.1: a trailer is no header, and what it may be an API cannot know.
 	out.Trailer = nil
 	x.aim(out)
+	x.upgrade(out.Header)
 	x.setOwn(out.Header, via)
 	if out.Method == http.MethodOptions {
 		countDown(pr.In.Header, out.Header)

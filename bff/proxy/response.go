@@ -56,25 +56,38 @@ func isOutbound(name string) bool {
 // and nothing is written.
 func cleanResponse(res *http.Response) error {
 	x := exchangeOf(res.Request)
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		if err := x.checkSwitch(res); err != nil {
+			return err
+		}
+	}
 	switch {
-	case res.StatusCode == http.StatusSwitchingProtocols: // nobody asked: RFC 9110 section 15.2.2
-		return errors.New("upstream switched protocols unasked")
 	case res.StatusCode == http.StatusProxyAuthRequired: // it is ours to authenticate, not the browser's
 		return errors.New("upstream asked for proxy authentication")
+	case x.refusedOwn(res) != nil:
+		return x.refusedOwn(res)
 	case x.refusedToken(res):
 		return &bff.Error{Code: bff.CodeUpstreamRefused, Message: "The service did not accept this session."}
 	}
 	h := res.Header
 	x.moveLocations(res)
 	for name := range h {
-		if isOutbound(name) {
+		if x.drops(name) {
 			delete(h, name)
 		}
 	}
-	x.filterCookies(h)
-	x.protect(res)
+	if x.route.Kind == KindSite {
+		x.filterSiteCookies(h)
+		x.protectSite(res)
+	} else {
+		x.filterCookies(h)
+		x.protect(res)
+	}
 	x.answered = true
 	x.yieldTo(h)
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return x.switchTo(res)
+	}
 	if x.body != nil && x.in.ProtoMajor == 1 && !x.body.complete() {
 		// An early answer: the rest of the request must not be read as the next one (RFC 9112 section 9.6). Nor does
 		// net/http swallow that rest before the answer when the connection closes, so that both directions stream.
@@ -185,7 +198,7 @@ func (x *exchange) refusedToken(res *http.Response) bool {
 	}
 	challenges := strings.Join(res.Header["Www-Authenticate"], ", ")
 	if challenges == "" {
-		return true
+		return x.route.Kind != KindSite // a site's own sign-in form may say 401 without a challenge
 	}
 	why := challengeError.FindStringSubmatch(challenges)
 	return tokenScheme.MatchString(challenges) && (why == nil || strings.EqualFold(why[1], "invalid_token"))

@@ -54,7 +54,7 @@ const (
 // Route is a path that is forwarded, and what a request needs to take it.
 type Route struct {
 	Name     string   // for metrics and logs; "" is Path
-	Path     string   // matched exactly; with a slash at its end, itself without that slash and all below
+	Path     string   // matched exactly; with a slash at its end, itself without that slash and all below; see Query
 	Methods  []string // the ones let through; TRACE and CONNECT never are
 	Upstream string   // base URL; whole segments of its path may be {sub}, {org} or {claim:name}
 	Strip    bool     // forwards the path without Path
@@ -71,6 +71,10 @@ type Route struct {
 	// claim that is missing or empty sends no field. These names are dropped from every request, on every route.
 	IdentityHeaders map[string]string
 
+	// Query are the parameters of the frontend's that pass on a route with TokenClient; all others are dropped there. Such a
+	// route's Path is exact, and may have whole segments {name}; its Upstream is the whole address, with {path:name} for them.
+	Query []string
+
 	RequestCookies  []string // names of the frontend's cookies that are forwarded
 	ResponseCookies []string // names of cookies the API may set
 	StaticSuffixes  []string // ".png": static-looking suffixes this route serves; GuardOrigin serves all
@@ -86,9 +90,11 @@ type Route struct {
 // compiled is a route that was checked, with all that can be worked out beforehand.
 type compiled struct {
 	Route
-	stem     string // Path without the slash at its end
-	tree     bool   // Path ended in one
-	segments int    // in stem
+	stem     string   // Path without the slash at its end
+	template []string // the segments of a Path with words; nil: it has none
+	shape    string   // see shapeOf
+	tree     bool     // Path ended in one
+	segments int      // in stem
 	target   target
 	proxy    *httputil.ReverseProxy
 	identity []identityField
@@ -100,7 +106,9 @@ func (t *Table) compile(r Route, dial DialFunc) (*compiled, error) {
 	c := &compiled{Route: r, stem: strings.TrimSuffix(r.Path, "/"), tree: strings.HasSuffix(r.Path, "/")}
 	c.segments = strings.Count(c.stem, "/")
 	c.identity = identityFieldsOf(r.IdentityHeaders)
-	problems := t.check(r)
+	problems := append(t.check(r), checkOwn(r)...)
+	c.template, _ = templateOf(r) // checkOwn tells what is wrong with it
+	c.shape = shapeOf(c.stem, c.template, c.tree)
 	tgt, err := parseTarget(r)
 	problems = append(problems, err)
 	if err := errors.Join(problems...); err != nil {
@@ -148,8 +156,8 @@ func (t *Table) check(r Route) []error {
 			problems = append(problems, fmt.Errorf(format, args...))
 		}
 	}
-	clean, err := CleanPath(r.Path)
-	wrong(err != nil || clean != r.Path || strings.ContainsAny(r.Path, "%;"), "path %q is not a plain path", r.Path)
+	clean, err := CleanPath(r.literal())
+	wrong(err != nil || clean != r.literal() || strings.ContainsAny(r.Path, "%;"), "path %q is not a plain path", r.Path)
 	wrong(len(r.Methods) == 0, "no methods")
 	for _, m := range r.Methods {
 		// RFC 9110 section 9.3.8: TRACE would hand the request, its token included, back to a script.
@@ -158,8 +166,10 @@ func (t *Table) check(r Route) []error {
 	}
 	wrong(!slices.Contains([]Token{TokenNone, TokenUser, TokenUserOrNone, TokenClient}, r.Token), "token %q is unknown", r.Token)
 	wrong(r.Kind != KindAPI && r.Kind != KindSite, "kind %q is unknown", r.Kind)
+	wrong(r.Kind == KindSite && !r.fitsSite(), "a site has the same paths on both sides, one guard, and a user's token or none")
 	wrong(r.Guard != GuardHeader && r.Guard != GuardOrigin, "guard %q is unknown", r.Guard)
 	wrong(r.Token == TokenNone && r.needsSession(), "an anonymous route cannot ask for claims, scopes or identity")
+	wrong(r.WebSocket && (!slices.Contains(r.Methods, http.MethodGet) || r.Token == TokenClient), "a WebSocket begins with GET, and for a user or for nobody")
 	wrong(r.Timeout < 0 || r.StreamTimeout < 0 || r.BodyBytes < 0, "a limit below zero")
 	for _, name := range slices.Concat(r.RequestCookies, r.ResponseCookies) {
 		wrong(!isToken(name), "cookie %q is not a name", name)
@@ -176,15 +186,26 @@ func (r Route) needsSession() bool {
 	return len(r.RequireClaims)+len(r.RequireScopes)+len(r.IdentityHeaders) > 0 || strings.Contains(r.Upstream, "{")
 }
 
+// fitsSite reports whether nothing is asked of a site that its pages could not bear: links and cookies in them name the
+// upstream's own paths, all of its cookies pass already, and whoever looks at them is a user.
+func (r Route) fitsSite() bool {
+	_, rest, _ := strings.Cut(r.Upstream, "://")
+	_, base, _ := strings.Cut(rest, "/")
+	return !r.Strip && base == "" && r.Guard == GuardHeader && r.Token != TokenClient && len(r.RequestCookies)+len(r.ResponseCookies) == 0
+}
+
 // refuse reports what about a request forbids this route, before anything of the session is looked at.
 func (c *compiled) refuse(r *http.Request, pseudonym string) error {
-	if err := CheckDestination(r, c.Guard); err != nil {
-		return err
+	// A site's own pages load styles, pictures, frames and workers of it: whose they are is the surface's guard to judge.
+	if c.Kind != KindSite {
+		if err := CheckDestination(r, c.Guard); err != nil {
+			return err
+		}
 	}
 	if err := checkVia(r.Header["Via"], pseudonym); err != nil {
 		return err
 	}
-	if err := checkUpgrade(r.Header); err != nil {
+	if err := c.checkUpgrade(r); err != nil {
 		return err
 	}
 	if err := checkQuery(r.URL.RawQuery); err != nil {

@@ -36,17 +36,17 @@ func parseTarget(r Route) (target, error) {
 		return target{}, fmt.Errorf("upstream %q would get tokens in the clear", r.Upstream)
 	}
 	t := target{scheme: u.Scheme, host: u.Host}
-	t.base, t.segments, err = parseBase(strings.TrimSuffix(u.Path, "/"))
+	t.base, t.segments, err = parseBase(strings.TrimSuffix(u.Path, "/"), r.isPathWord)
 	return t, err
 }
 
-// parseBase splits a base path. segments is nil when it has no placeholders.
-func parseBase(path string) (base string, segments []string, err error) {
+// parseBase splits a base path. segments is nil when it has no placeholders. own knows those that the route's path fills.
+func parseBase(path string, own func(name string) bool) (base string, segments []string, err error) {
 	placeholders := false
 	for _, s := range strings.Split(path, "/") {
 		switch name, ok := placeholder(s); {
 		case ok:
-			if name != "sub" && name != "org" && (!strings.HasPrefix(name, "claim:") || name == "claim:") {
+			if !own(name) && name != "sub" && name != "org" && (!strings.HasPrefix(name, "claim:") || name == "claim:") {
 				return "", nil, fmt.Errorf("placeholder %s is unknown", s)
 			}
 			placeholders = true
@@ -91,7 +91,12 @@ func (x *exchange) expandBase() error {
 			b.WriteString(s)
 			continue
 		}
-		word := x.claim(strings.TrimPrefix(name, "claim:"))
+		word, fromPath := strings.CutPrefix(name, "path:")
+		if fromPath {
+			word = x.words[word]
+		} else {
+			word = x.claim(strings.TrimPrefix(name, "claim:"))
+		}
 		if !fitsSegment(word) {
 			return claimRequired("no usable word for {" + name + "}")
 		}
@@ -121,6 +126,9 @@ func (x *exchange) aim(out *http.Request) {
 	if x.route.Strip {
 		rest = afterSegments(rest, x.route.segments)
 	}
+	if x.route.own() {
+		rest = "" // the upstream is the whole address
+	}
 	escaped := x.base + rest
 	if escaped == "" {
 		escaped = "/"
@@ -136,6 +144,9 @@ func (x *exchange) aim(out *http.Request) {
 	out.Host = x.route.target.host
 	// Byte for byte: ReverseProxy has dropped pairs that url.ParseQuery does not take.
 	u.RawQuery, u.ForceQuery = x.in.URL.RawQuery, x.in.URL.ForceQuery
+	if x.route.own() {
+		u.RawQuery, u.ForceQuery = x.query, false
+	}
 }
 
 // afterSegments cuts the first n segments off an escaped path.

@@ -63,6 +63,9 @@ func (p *Provider) authorize(r *http.Request) reply {
 	if b := p.behaviour; b.AuthorizeError != "" {
 		return p.deny(r, req, refuse(b.AuthorizeError, b.ErrorDescription))
 	}
+	if p.behaviour.SendsBack {
+		return p.sendBack(r, req)
+	}
 	return p.decide(r, req)
 }
 

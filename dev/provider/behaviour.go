@@ -56,6 +56,7 @@ type Behaviour struct {
 	AnswerIss        string           // iss of authorization answers instead of the issuer
 	AuthorizeError   string           // every good authorization request is answered with this error
 	ErrorDescription string           // goes with AuthorizeError
+	SendsBack        bool             // every good authorization request is sent to the client's initiate-login URL
 	EditAnswer       func(url.Values) // last word over the authorization answer's parameters
 	IgnorePKCE       bool             // neither asks for a challenge nor looks at a verifier
 	IgnoreNonce      bool             // the nonce is not echoed

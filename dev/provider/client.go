@@ -29,6 +29,8 @@ type Client struct {
 	RedirectURIs           []string // compared as strings, whole
 	PostLogoutRedirectURIs []string
 	BackchannelLogoutURI   string        // "" gets no logout tokens
+	InitiateLoginURI       string        // where a sign-in that begins here is sent
+	DisallowManagement     bool          // its own token opens no /api/v1
 	Grants                 []string      // allowed grant types; nil means all
 	Scopes                 []string      // allowed scopes; nil means all
 	Audience               []string      // aud of its access tokens; nil means the client ID, as at Scalekit

@@ -24,6 +24,8 @@ const (
 	UserInfo   Endpoint = "userinfo"
 	Revoke     Endpoint = "revoke"
 	Logout     Endpoint = "logout"
+	SessionAPI Endpoint = "session_api" // of the Management API
+	Management Endpoint = "management"  // the rest of it
 )
 
 // Always, as Fault.Times, keeps a fault until it is removed.

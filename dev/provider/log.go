@@ -33,6 +33,7 @@ const (
 	KindAssertion    Kind = "client_assertion" // given to the provider, not by it
 	KindVerifier     Kind = "code_verifier"    // given to the provider, not by it
 	KindCookie       Kind = "sso_cookie"       // of the provider's own browser session
+	KindInitiation   Kind = "idp_initiated_login"
 )
 
 // Secret is one value that must not show up where it does not belong.

@@ -160,6 +160,14 @@ func (p *Provider) routes() http.Handler {
 		{"POST /oidc/logout", Logout, p.logout},
 		{"GET /end_session", Logout, p.logout},
 		{"POST /end_session", Logout, p.logout},
+		{"GET /api/v1/sessions/{sid}", SessionAPI, p.sessionAPI},
+		{"POST /api/v1/sessions/{sid}/revoke", SessionAPI, p.revokeSessionAPI},
+		{"GET /api/v1/users/{id}", Management, p.managed(p.userAPI)},
+		{"GET /api/v1/users/{id}/sessions", Management, p.managed(p.userSessionsAPI)},
+		{"GET /api/v1/organizations/{org}", Management, p.managed(p.organizationAPI)},
+		{"GET /api/v1/organizations/{org}/users/{user}/roles", Management, p.managed(p.rolesAPI)},
+		{"POST /api/v1/organizations/{org}/users/{user}/roles", Management, p.managed(p.addRoleAPI)},
+		{"DELETE /api/v1/organizations/{org}/users/{user}/roles/{role}", Management, p.managed(p.dropRoleAPI)},
 	} {
 		method, path, _ := strings.Cut(r.pattern, " ")
 		mux.HandleFunc(method+" "+strings.TrimSuffix(p.path, "/")+path, p.serve(r.endpoint, r.work))

@@ -16,6 +16,7 @@ type session struct {
 	authTime time.Time
 	ends     time.Time
 	ended    bool
+	how      string            // it ended: revoked, or "" for a sign-out
 	clients  []string          // in order of their first code
 	told     map[string]string // client → the sid it was told
 }
@@ -59,7 +60,15 @@ func (p *Provider) RevokeSession(ctx context.Context, sid string) []Delivery {
 func (p *Provider) endBySID(sid string) []notice {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.end(p.sessionBySID(sid))
+	return p.endAs(p.sessionBySID(sid), "revoked")
+}
+
+// endAs ends a session and remembers how, if it is not over already.
+func (p *Provider) endAs(s *session, how string) []notice {
+	if p.live(s) {
+		s.how = how
+	}
+	return p.end(s)
 }
 
 // RevokeTokens revokes all refresh and access tokens of a user, or with a client ID only those of that client, and tells nobody:

@@ -154,6 +154,7 @@ func TestClientAuthentication(t *testing.T) {
 	}
 }
 
+// shows SCALEKIT-T2
 func TestPublicClientByPKCEAlone(t *testing.T) {
 	w := start(t)
 	w.Register(provider.Client{ID: "spac_1", RedirectURIs: []string{callback}})

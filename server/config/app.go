@@ -25,6 +25,9 @@ type App struct {
 	// Scopes are asked for at sign-in; openid must be among them. Default: the
 	// provider's.
 	Scopes []string `yaml:"scopes"`
+	// ClientScopes are asked for with the app's own token, which routes with token:
+	// client take. Default none: the provider gives what is registered.
+	ClientScopes []string `yaml:"client_scopes"`
 	// Claims are what the session answer tells of the user. Default sub, name,
 	// email, picture.
 	Claims []string `yaml:"claims"`
@@ -139,4 +142,7 @@ type Static struct {
 	// Protected shows them to nobody but whoever is signed in; others are sent
 	// to sign in and come back to the very page. Default false.
 	Protected bool `yaml:"protected"`
+	// Public are the paths of a protected folder that everybody may see: each
+	// exactly, or all below it if it ends in a slash. Default none.
+	Public []string `yaml:"public"`
 }

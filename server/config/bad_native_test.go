@@ -5,6 +5,7 @@ import "testing"
 // Redirects that another app could receive stop the start.
 //
 // shows NAT-7.1
+// shows SCALEKIT-T5
 func TestBadNativeApps(t *testing.T) {
 	runBad(t, []bad{
 		{"no redirect URIs", "    redirect_uris: [\"com.example.app:/signed-in\"]\n", "", []string{

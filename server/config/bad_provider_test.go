@@ -2,6 +2,7 @@ package config_test
 
 import "testing"
 
+// shows SCALEKIT-S1 (what is refused)
 func TestBadProviders(t *testing.T) {
 	runBad(t, []bad{
 		{"no providers", "providers:\n  main:\n    preset: scalekit\n    issuer: https://acme.scalekit.com\n", "", []string{
@@ -9,6 +10,15 @@ func TestBadProviders(t *testing.T) {
 		}},
 		{"no issuer", "    issuer: https://acme.scalekit.com\n", "", []string{
 			"cloakroom.yaml:8: providers.main.issuer: missing; write the provider's issuer exactly as its metadata has it",
+		}},
+		{"a session API elsewhere", "preset: scalekit\n", "preset: generic\n    logout: both\n    sid: required\n", []string{
+			"cloakroom.yaml:10: providers.main.logout: both is Scalekit's session API; write redirect",
+		}},
+		{"a session API for sessions without a name", "preset: scalekit\n", "preset: scalekit\n    logout: api\n", []string{
+			"cloakroom.yaml:10: providers.main.logout: api names sessions by their sid; write sid: required beside it",
+		}},
+		{"an unknown way to sign out", "preset: scalekit\n", "preset: scalekit\n    logout: webhook\n", []string{
+			"cloakroom.yaml:10: providers.main.logout: not one of the values known here; write one of redirect, api, both",
 		}},
 		{"an unknown preset", "preset: scalekit", "preset: okta", []string{
 			"cloakroom.yaml:9: providers.main.preset: not one of the values known here; write one of generic, scalekit, dex, hydra, glewlwyd, oidc-provider, keycloak, entra, google",

@@ -19,6 +19,7 @@
 package config
 
 import (
+	"net"
 	"net/netip"
 	"time"
 )
@@ -114,12 +115,21 @@ type Ops struct {
 }
 
 // Admin is the listener for support staff: other people's sessions, profiles.
-// It exists only if both fields are set.
+// It exists only if address and token are set.
 type Admin struct {
-	// Listen is host:port.
+	// Listen is host:port. Keep it on loopback or an internal network.
 	Listen string `yaml:"listen"`
 	// Token is the bearer token every request must carry; at least 32 bytes.
 	Token Secret `yaml:"token"`
+	// TLS is the certificate to serve; without one the listener speaks http.
+	TLS ServerTLS `yaml:"tls"`
+}
+
+// Exposed reports whether the listener speaks in the clear beyond this machine,
+// so that others may read the credential on the way.
+func (a Admin) Exposed() bool {
+	host, _, err := net.SplitHostPort(a.Listen)
+	return err == nil && a.TLS.CertFile == "" && !loopback(host)
 }
 
 // Log is how much is logged.

@@ -53,9 +53,11 @@ iss_unannounced: accept
 assertion_audience: issuer
 assertion_typ: client-authentication+jwt
 assertion_rsa: PS256
+logout: redirect
 logout_by: redirect
 logout_exp: required
 strict_typ: false
+logout_token_revokes: online
 frontchannel_logout: false
 clock_skew: 60s
 http_timeout: 10s

@@ -13,7 +13,8 @@ func presetText(name string) string {
 	switch name {
 	case "scalekit":
 		// Its metadata may still name an older logout path; sid is the same for all
-		// clients; a replaced refresh token is answered for a while.
+		// clients; a replaced refresh token is answered for a while. A session that it
+		// ended is over there, with its tokens: nothing is revoked from here.
 		return `
 token_auth: client_secret_post
 signing_algs: [RS256]
@@ -24,6 +25,7 @@ prompts: [none, login, create, select_account]
 login_params: [prompt, login_hint, organization_id, connection_id, social_provider, domain_hint]
 pkce: known
 grace: 30s
+logout_token_revokes: none
 end_session_endpoint: "{issuer}/oidc/logout"
 `
 	case "dex":

@@ -97,7 +97,19 @@ type Provider struct {
 	// which keeps the ID token out of URLs, where the provider takes a POST and its own cookie comes with one from
 	// another site.
 	LogoutBy string `yaml:"logout_by"`
-	// FrontchannelLogout serves GET /bff/frontchannel-logout. Default false.
+	// Logout is how a sign-out ends the provider's own session: redirect, the
+	// default, sends the browser there; api asks Scalekit's session API as the app
+	// itself, so that the ID token leaves in no address (the application must be
+	// allowed to use the Management API); both does one after the other. api and
+	// both need preset scalekit and sid: required.
+	Logout string `yaml:"logout"`
+	// LogoutTokenRevokes says which refresh tokens are revoked when a logout
+	// token ends their sessions, where the provider is revocable: online, the
+	// default (those of apps that do not ask for offline_access, as OpenID
+	// Connect Back-Channel Logout section 2.7 has it), all, or none.
+	LogoutTokenRevokes string `yaml:"logout_token_revokes"`
+	// FrontchannelLogout serves GET /bff/frontchannel-logout and, for native
+	// apps, GET /mobile/frontchannel-logout. Default false.
 	FrontchannelLogout bool `yaml:"frontchannel_logout"`
 	// ClockSkew is how far the provider's clock may be off; at most 60s, the
 	// default.

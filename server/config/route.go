@@ -4,11 +4,16 @@ import "time"
 
 // Route is a path that is forwarded, and what a request needs to take it.
 type Route struct {
-	// Path is matched exactly, or as a prefix if it ends in a slash.
+	// Path is matched exactly, or as a prefix if it ends in a slash. With token:
+	// client whole segments may be {name}.
 	Path string `yaml:"path"`
 	// Upstream is the base URL forwarded to. Whole segments of its path may be
-	// {sub}, {org} or {claim:name}. https, or http for loopback names.
+	// {sub}, {org} or {claim:name}. https, or http for loopback names. With token:
+	// client it is the whole address, and {path:name} is what the path has at {name}.
 	Upstream string `yaml:"upstream"`
+	// Query are the names of the frontend's parameters that pass with token: client;
+	// all others are dropped there. Default none.
+	Query []string `yaml:"query"`
 	// Methods are the ones let through, in capitals; required. TRACE and CONNECT
 	// never are.
 	Methods []string `yaml:"methods"`

@@ -33,6 +33,7 @@ func (r *report) validateApp(path string, a *App, c *Config) {
 	r.validateSession(path, a)
 	r.validateLogin(path, a, c)
 	r.unique(join(path, "claims"), a.Claims)
+	r.clientScopes(join(path, "client_scopes"), a.ClientScopes)
 	if len(a.Claims) == 0 {
 		r.add(join(path, "claims"), "empty; name at least sub")
 	}
@@ -127,6 +128,7 @@ func (r *report) validateBrowser(path string, a *App) {
 	if a.Static.Protected && a.Static.Dir == "" && a.Static.URL == "" {
 		r.add(join(path, "static.protected"), "nothing to protect; name a folder with dir")
 	}
+	r.public(join(path, "static.public"), a.Static)
 	if a.Static.URL != "" {
 		r.staticURL(join(path, "static.url"), a.Static.URL)
 	}

@@ -73,7 +73,9 @@ func (r *report) validateWords(path string, p *Provider) {
 	r.oneOf(join(path, "assertion_typ"), p.AssertionTyp, "client-authentication+jwt", "JWT")
 	r.oneOf(join(path, "assertion_rsa"), p.AssertionRSA, "PS256", "RS256")
 	r.oneOf(join(path, "logout_by"), p.LogoutBy, "redirect", "form_post")
+	r.logoutWay(path, p)
 	r.oneOf(join(path, "logout_exp"), p.LogoutExp, "required", "optional")
+	r.oneOf(join(path, "logout_token_revokes"), p.LogoutTokenRevokes, "online", "all", "none")
 	for i, face := range p.Spent {
 		r.oneOf(at(join(path, "spent"), i), face, "invalid_request", "empty_400", "interaction_required")
 	}
@@ -83,6 +85,22 @@ func (r *report) validateWords(path string, p *Provider) {
 	}
 	if p.Revocation == "none" && p.Revocable {
 		r.add(join(path, "revocable"), "tokens are kept for revocation that the provider does not have; delete one of the two")
+	}
+}
+
+// logoutWay refuses a session API where there is none, or where sessions could not
+// be named to it: their users would stay signed in at the provider.
+func (r *report) logoutWay(path string, p *Provider) {
+	here := join(path, "logout")
+	r.oneOf(here, p.Logout, "redirect", "api", "both")
+	if p.Logout != "api" && p.Logout != "both" {
+		return
+	}
+	if p.Preset != "scalekit" {
+		r.add(here, "%s is Scalekit's session API; write redirect", p.Logout)
+	}
+	if p.SID != "required" {
+		r.add(here, "%s names sessions by their sid; write sid: required beside it", p.Logout)
 	}
 }
 

@@ -89,6 +89,7 @@ func (r *report) validateAdmin(c *Config) {
 		return
 	}
 	r.listen("admin.listen", a.Listen)
+	r.pair("admin.tls", a.TLS.CertFile, a.TLS.KeyFile)
 	if sameListener(a.Listen, c.Public.Listen) || sameListener(a.Listen, c.Ops.Listen) {
 		r.add("admin.listen", "the address of another listener; give it one of its own")
 	}

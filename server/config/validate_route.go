@@ -18,6 +18,9 @@ func (r *report) validateRoutes(c *Config) {
 			if overlap(route, other) {
 				r.add(join(path, "path"), "the path of routes[%d] too, for the same app and method; join the two or split them", j)
 			}
+			if crossing(route, other) {
+				r.add(join(path, "path"), "crosses the path of routes[%d]: both match some paths, and neither is the more literal; make one of them so", j)
+			}
 		}
 	}
 }
@@ -28,12 +31,12 @@ func overlap(a, b *Route) bool {
 		return slices.ContainsFunc(x, func(s string) bool { return slices.Contains(y, s) })
 	}
 	sameApp := len(a.Apps) == 0 || len(b.Apps) == 0 || common(a.Apps, b.Apps)
-	return a.Path == b.Path && sameApp && common(a.Methods, b.Methods)
+	return shape(a) == shape(b) && sameApp && common(a.Methods, b.Methods)
 }
 
 func (r *report) validateRoute(path string, route *Route, c *Config) {
 	if r.need(join(path, "path"), route.Path, "write what is matched, as /api/orders/") {
-		r.routePath(join(path, "path"), route.Path)
+		r.routePath(join(path, "path"), literal(route))
 	}
 	if r.need(join(path, "upstream"), route.Upstream, "write where it is forwarded, as https://orders.internal") {
 		r.upstream(join(path, "upstream"), route)
@@ -47,6 +50,9 @@ func (r *report) validateRoute(path string, route *Route, c *Config) {
 	r.cookieNames(join(path, "set_cookies"), route.SetCookies)
 	r.require(join(path, "require"), route)
 	r.identity(join(path, "identity_headers"), route)
+	r.clientRoute(path, route)
+	r.webSocket(join(path, "websocket"), route)
+	r.site(path, route, c)
 }
 
 // routePath refuses what another server might read as another path: the path of
@@ -90,7 +96,7 @@ func (r *report) upstream(path string, route *Route) {
 	case wrong == "" && dotSegment(u.Path):
 		wrong = "dot segments; write the path they lead to"
 	case wrong == "":
-		wrong = placeholders(u.Path, route.Token)
+		wrong = placeholders(u.Path, route)
 	}
 	if wrong != "" {
 		r.add(path, "%s", orInsecure(wrong))
@@ -101,14 +107,14 @@ func (r *report) upstream(path string, route *Route) {
 // its value is escaped like one.
 const placeholderPattern = `^\{(sub|org|claim:[^{}/]+)\}$`
 
-func placeholders(path, token string) string {
+func placeholders(path string, route *Route) string {
 	pattern := regexp.MustCompile(placeholderPattern)
 	for segment := range strings.SplitSeq(path, "/") {
 		switch {
-		case !strings.ContainsAny(segment, "{}"):
+		case !strings.ContainsAny(segment, "{}"), pathWord(segment, route):
 		case !pattern.MatchString(segment):
 			return "an unknown placeholder; a whole segment may be {sub}, {org} or {claim:name}"
-		case token == "none":
+		case route.Token == "none":
 			return "a placeholder, yet token: none knows no user; write token: user"
 		}
 	}
@@ -170,7 +176,7 @@ func (r *report) cookieNames(path string, names []string) {
 }
 
 func (r *report) require(path string, route *Route) {
-	if !route.Require.Empty() && route.Token != "user" {
+	if !route.Require.Empty() && route.Token != "user" && route.Token != "client" {
 		r.add(path, "asks something of a user who need not be there; write token: user")
 	}
 	for _, claim := range slices.Sorted(maps.Keys(route.Require.Claims)) {

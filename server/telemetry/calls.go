@@ -83,6 +83,16 @@ func (s *stream) Close() error {
 	return s.ReadCloser.Close()
 }
 
+// WebSocket counts one that opens on a route, and out again by what ended it.
+func (t *Telemetry) WebSocket(route string) (closed func(by string)) {
+	open := t.metrics.sockets.WithLabelValues(route)
+	open.Inc()
+	return func(by string) {
+		open.Dec()
+		t.metrics.closed.WithLabelValues(route, by).Inc()
+	}
+}
+
 // provider is the transport of calls to one provider, measured.
 type provider struct {
 	next     http.RoundTripper

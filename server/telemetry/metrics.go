@@ -20,12 +20,24 @@ type Metrics struct {
 	upstream *prometheus.HistogramVec
 	streams  *prometheus.GaugeVec
 
+	events     *prometheus.GaugeVec
+	eventsSent *prometheus.CounterVec
+	watchLooks *prometheus.CounterVec
+	watchTook  prometheus.Histogram
+	sockets  *prometheus.GaugeVec
+	closed   *prometheus.CounterVec
+
 	logins      *prometheus.CounterVec
 	began       *prometheus.CounterVec
 	ended       *prometheus.CounterVec
 	revocations *prometheus.CounterVec
 	refusals    *prometheus.CounterVec
 	alarms      *prometheus.CounterVec
+
+	clientTokens *prometheus.CounterVec
+	adminActs   *prometheus.CounterVec
+	logouts     *prometheus.CounterVec
+	loggedOut   *prometheus.CounterVec
 
 	refreshes    *prometheus.CounterVec
 	refreshTook  *prometheus.HistogramVec
@@ -59,13 +71,14 @@ func NewMetrics(asked Asked) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry()}
 	m.makeRequests()
 	m.makeSessions()
+	m.makeEvents()
 	m.makeRefreshes()
 	m.makeNeighbours()
 	m.registry.MustRegister(
-		m.requests, m.inFlight, m.upstream, m.streams,
-		m.logins, m.began, m.ended, m.revocations, m.refusals, m.alarms,
+		m.requests, m.inFlight, m.upstream, m.streams, m.sockets, m.closed,
+		m.logins, m.began, m.ended, m.revocations, m.refusals, m.alarms, m.adminActs, m.logouts, m.loggedOut,
 		m.refreshes, m.refreshTook, m.refreshWaits, m.waitTook, m.claimTook,
-		m.provider, m.redis, m.outages,
+		m.clientTokens, m.provider, m.redis, m.outages,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		asked,
 	)
@@ -91,6 +104,10 @@ func (m *Metrics) makeRequests() {
 	m.streams = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "bff_open_streams", Help: "Event streams of upstreams that are open, by route.",
 	}, []string{"route"})
+	m.sockets = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "bff_open_websockets", Help: "WebSockets to upstreams that are open, by route.",
+	}, []string{"route"})
+	m.closed = counters("bff_websockets_closed_total", "WebSockets that were closed, by route and by what ended them.", "route", "by")
 }
 
 func (m *Metrics) makeSessions() {
@@ -98,7 +115,12 @@ func (m *Metrics) makeSessions() {
 	m.began = counters("bff_sessions_began_total", "Sessions that began, by app.", "app")
 	m.ended = counters("bff_sessions_ended_total", "Sessions that ended, by app and reason.", "app", "reason")
 	m.revocations = counters("bff_revocations_total", "Revocations at the provider that were made or given up.", "provider", "result")
-	m.refusals = counters("bff_refusals_total", "Requests refused by a guard, or for a credential that opens nothing.", "kind")
+	m.refusals = counters("bff_refusals_total", "Requests refused by a guard, for a credential that opens nothing, or at the admin listener.", "kind")
+	m.logouts = counters("bff_provider_logouts_total",
+		"Providers' words that a session is over, by channel (back: logout tokens; front: unsigned, by a browser) and by what came of them.",
+		"provider", "channel", "result")
+	m.loggedOut = counters("bff_provider_logout_sessions_total", "Sessions that ended by a provider's word.", "provider", "channel")
+	m.adminActs = counters("bff_admin_actions_total", "What was done at the admin listener, and what became of it.", "action", "result")
 	m.alarms = counters("bff_alarms_total", "Conditions an operator should look at, by the alarm's text.", "what")
 }
 
@@ -119,6 +141,7 @@ func (m *Metrics) makeRefreshes() {
 }
 
 func (m *Metrics) makeNeighbours() {
+	m.clientTokens = counters("bff_client_tokens_total", "Apps' own tokens that were wanted, by what came of it.", "app", "result")
 	m.provider = histograms("bff_provider_request_duration_seconds",
 		"Calls to providers, to the head of the answer, by endpoint and status, or by what kept an answer from coming.",
 		[]float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20}, "provider", "endpoint", "code") // the longest may take 20 s

@@ -4,10 +4,14 @@
 // secret: what it is given is public names, and subjects, which it hashes.
 //
 //	access.go      a request: its line, its count, its span
+//	clienttoken.go an app's own token: its event and count
 //	refresh.go     a refresh: its event, its counts, what each outcome means
+//	logout.go      a provider's word that a session is over
+//	admin.go       what administrators do
 //	metrics.go     every metric, with its name, labels and meaning
 //	calls.go       calls to upstreams and providers, measured
 //	redis.go       commands to Redis, measured
+//	events.go      the gateway's own event streams, and what watching sessions costs
 //	outage.go      a neighbour that is away: one line when it goes, one when it is back
 //	traces.go      whether there are traces, and where they go
 //	spans.go       the spans that we make
@@ -65,7 +69,15 @@ func (t *Telemetry) Trace() *bff.Trace {
 			t.metrics.refusals.WithLabelValues("guard").Inc()
 			t.event(ctx, slog.LevelWarn, "guard_refused", slog.String("app", e.App), slog.String("rule", e.Rule))
 		},
-		Revoked: t.revoked,
+		ProviderSessionEnded: t.providerSessionEnded,
+		Revoked:              t.revoked,
+		ClientToken:          t.clientToken,
+		LogoutToken:          t.logoutToken,
+		AdminActed:           t.adminActed,
+		WatchSwept:           t.watchSwept,
+		EventStream:          t.eventStream,
+		EventSent:            t.eventSent,
+		AdminRefused:         t.adminRefused,
 		Alarm: func(ctx context.Context, e bff.AlarmEvent) {
 			t.metrics.alarms.WithLabelValues(e.What).Inc() // a fixed text
 			t.event(ctx, slog.LevelError, "alarm", slog.String("what", e.What), errorAttr(e.Err))
@@ -102,6 +114,15 @@ func (t *Telemetry) revoked(ctx context.Context, e bff.RevocationEvent) {
 	}
 	t.metrics.revocations.WithLabelValues(e.Provider, result).Inc()
 	t.event(ctx, level, "tokens_revoked", slog.String("app", e.App), slog.String("session", e.SessionID), errorAttr(e.Err))
+}
+
+func (t *Telemetry) providerSessionEnded(ctx context.Context, e bff.RevocationEvent) {
+	level := slog.LevelInfo
+	if e.Err != nil {
+		level = slog.LevelError
+	}
+	t.event(ctx, level, "provider_session_ended", slog.String("app", e.App), slog.String("provider", e.Provider),
+		slog.String("session", e.SessionID), errorAttr(e.Err))
 }
 
 // event writes one security event.

@@ -30,10 +30,11 @@ const (
 
 // folder serves the files below one folder.
 type folder struct {
-	dir   string
-	rules rules
-	log   *slog.Logger
-	tags  tags
+	dir    string
+	rules  rules
+	public public
+	log    *slog.Logger
+	tags   tags
 }
 
 // found is what answers a path.
@@ -93,13 +94,13 @@ func (f *folder) find(root *os.Root, r *http.Request) (found, bool) {
 // missing finds what stands for a page that is not there. Whoever is not about to show a page is told the truth: a
 // script or an image that is gone must not come as HTML, with status 200, into a cache.
 func (f *folder) missing(root *os.Root, r *http.Request, name string) (found, bool) {
-	if !surface.WantsPage(r) {
-		return found{}, false
+	if !surface.WantsPage(r) || f.public.has(r.URL) && !f.public.hasName(notFoundFile) {
+		return found{}, false // what stands for it may be nobody's to see without a session
 	}
 	if info, ok := f.stat(root, notFoundFile); ok {
 		return found{name: notFoundFile, info: info, status: http.StatusNotFound, negotiated: true}, true
 	}
-	if path.Ext(name) != "" {
+	if path.Ext(name) != "" || f.public.has(r.URL) {
 		return found{}, false
 	}
 	info, ok := f.stat(root, indexFile)
@@ -131,7 +132,7 @@ func (f *folder) move(w http.ResponseWriter, r *http.Request) {
 	if r.URL.RawQuery != "" {
 		to += "?" + r.URL.RawQuery
 	}
-	f.rules.describeMove(w.Header())
+	f.rulesAt(r).describeMove(w.Header())
 	w.Header().Set("Location", to)
 	w.WriteHeader(http.StatusPermanentRedirect)
 }
@@ -152,7 +153,7 @@ func (f *folder) send(w http.ResponseWriter, r *http.Request, root *os.Root, fil
 	if err != nil {
 		return fmt.Errorf("reading a static file: %w", err)
 	}
-	f.rules.describe(h, file)
+	f.rulesAt(r).describe(h, file)
 	if body.coding != "" {
 		h.Set("Content-Encoding", body.coding)
 	}

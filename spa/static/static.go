@@ -33,6 +33,9 @@ type Options struct {
 	// Protected says that nobody sees the site but who is signed in: then nothing of it may be kept by a cache that others
 	// share, nor a page by any. That nobody else does see it is up to the caller.
 	Protected bool
+	// Public are the paths of a protected folder that everybody may see: each exactly, or with a slash at its end itself
+	// without that slash and all below. Nothing else answers there, above all no page that stands for a missing one.
+	Public []string
 	// Policy is the Content-Security-Policy of the folder's documents; "" = DefaultPolicy. A document's own, by <meta>, can
 	// only narrow it (CSP Level 3 section 3.3). A development server's documents get none of ours.
 	Policy string
@@ -48,7 +51,8 @@ type Options struct {
 
 // Site is what is served at an app's origin beside its routes.
 type Site struct {
-	serve surface.Handler
+	serve  surface.Handler
+	public public
 }
 
 // New makes a site. It is an error if the folder or its index.html is not there, or if the server is not on loopback.
@@ -64,7 +68,7 @@ func New(o Options) (*Site, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &Site{serve: f.serve}, nil
+		return &Site{serve: f.serve, public: f.public}, nil
 	case o.URL != "":
 		d, err := newDevServer(o)
 		if err != nil {
@@ -95,5 +99,5 @@ func newFolder(o Options) (*folder, error) {
 	if info, err := root.Stat(indexFile); err != nil || !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("folder of static files %s has no %s: name the folder that a build writes", dir, indexFile)
 	}
-	return &folder{dir: dir, rules: newRules(o), log: o.Log}, nil
+	return &folder{dir: dir, rules: newRules(o), public: newPublic(o), log: o.Log}, nil
 }

@@ -27,7 +27,20 @@ func (f Form) fill(values url.Values) url.Values {
 	for name, v := range values {
 		filled[name] = v
 	}
-	return filled
+	return withCRLF(filled)
+}
+
+// withCRLF ends every line of every value as a browser sends it (HTML standard, constructing a list of name-value pairs),
+// whatever the parser made of it on the page.
+func withCRLF(values url.Values) url.Values {
+	ends := strings.NewReplacer("\r\n", "\r\n", "\r", "\r\n", "\n", "\r\n")
+	sent := url.Values{}
+	for name, all := range values {
+		for _, v := range all {
+			sent.Add(name, ends.Replace(v))
+		}
+	}
+	return sent
 }
 
 // Forms lists the forms of the page in order.

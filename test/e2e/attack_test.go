@@ -210,6 +210,8 @@ func TestRequestsThatTheAppDidNotSend(t *testing.T) {
 // Nobody else's page signs the user out.
 //
 // shows RPL-CSRF, PREFETCH-1 (sign-out)
+//
+// shows SCALEKIT-O7
 func TestSignOutsThatTheUserDidNotAskFor(t *testing.T) {
 	t.Parallel()
 	p := newProbe(t, world.Options{})
@@ -345,7 +347,7 @@ func TestPathsThatPretend(t *testing.T) {
 
 // Who is asked is decided by configuration, and the gateway answers for its own names alone.
 //
-// shows PRX-HOST, REDIR-1
+// shows PRX-HOST, REDIR-1, SCALEKIT-O4
 func TestHostsThatPretend(t *testing.T) {
 	t.Parallel()
 	p := newProbe(t, world.Options{})
@@ -693,7 +695,7 @@ func TestAFloodOfLogins(t *testing.T) {
 
 // Twenty tabs that never came back: the newest five work, the others say what to do.
 //
-// shows TXN-2
+// shows TXN-2, SCALEKIT-L2
 func TestTwentyHalfDoneLogins(t *testing.T) {
 	t.Parallel()
 	p := newProbe(t, world.Options{})

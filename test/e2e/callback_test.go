@@ -25,7 +25,7 @@ const ada, grace = "ada@example.com", "grace@example.com"
 
 // An answer is good once.
 //
-// shows CB-STATE-1
+// shows CB-STATE-1, SCALEKIT-L8
 func TestCallbackAgain(t *testing.T) {
 	t.Parallel()
 	p := newProbe(t, world.Options{})
@@ -115,7 +115,7 @@ func askUntil(ctx context.Context, t *testing.T, in *gateway.Instance, address s
 
 // An answer carried into another browser signs nobody in there, with or without a login of its own on the way.
 //
-// shows STATE-1
+// shows STATE-1, SCALEKIT-L2
 func TestCallbackInAnotherBrowser(t *testing.T) {
 	t.Parallel()
 	p := newProbe(t, world.Options{})
@@ -201,7 +201,7 @@ func replaced(t *testing.T, address, name string, values ...string) string {
 
 // What cannot be an answer of the provider is not taken for one, and the true answer still works afterwards.
 //
-// shows CB-PARAM-1, CB-STATE-1, TXN-1
+// shows CB-PARAM-1, CB-STATE-1, TXN-1, SCALEKIT-L4
 func TestCallbacksThatAreNone(t *testing.T) {
 	t.Parallel()
 	p := newProbe(t, world.Options{})
@@ -311,7 +311,7 @@ func TestCallbackFromAnotherIssuer(t *testing.T) {
 
 // The provider's refusal reaches the app as a mapped code or the user as a page of ours, never in the provider's words.
 //
-// shows CB-ERR-1
+// shows CB-ERR-1, SCALEKIT-L5
 func TestCallbackWithAnError(t *testing.T) {
 	t.Parallel()
 	p := newProbe(t, world.Options{})
@@ -401,6 +401,8 @@ func TestProviderDownAtTheCallback(t *testing.T) {
 // Tokens are used whole and proven, or not at all; those that came are given back.
 //
 // shows CB-TOKEN-1, IDT-SIG, IDT-NONCE, IDT-AUD (at the callback)
+//
+// shows SCALEKIT-L9
 func TestTokensThatAreNotAccepted(t *testing.T) {
 	t.Parallel()
 	p := newProbe(t, world.Options{})
@@ -521,7 +523,7 @@ func TestCookiesBlocked(t *testing.T) {
 
 // A cookie that was there before the login is not the session after it.
 //
-// shows CB-FIX-1
+// shows CB-FIX-1, SCALEKIT-L10
 func TestFixation(t *testing.T) {
 	t.Parallel()
 	p := newProbe(t, world.Options{})

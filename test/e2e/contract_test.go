@@ -364,6 +364,8 @@ func TestContractOfTrustedProxies(t *testing.T) {
 }
 
 // A session without a refresh token lives as long as its access token, and says why it ended.
+//
+// shows SCALEKIT-L7
 func TestContractOfASessionWithoutRefreshToken(t *testing.T) {
 	t.Parallel()
 	p := newProbe(t, world.Options{Behave: func(b *provider.Behaviour) {

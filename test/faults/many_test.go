@@ -73,7 +73,7 @@ func total(instances []*gateway.Instance, metric string) (sum float64) {
 	return sum
 }
 
-// shows REF-ONE
+// shows REF-ONE, SCALEKIT-K3
 func TestThousandRequestsOnOneEndedTokenOverThreeProcessesRefreshOnce(t *testing.T) {
 	alongside(t)
 	const everybody = 1000
@@ -246,7 +246,7 @@ func TestBurstOfSpentTokensSignsNobodyOut(t *testing.T) {
 
 // Tokens are renewed in the soft window before their end, and so about once in their life, however many ask.
 //
-// shows REF-EARLY
+// shows REF-EARLY, SCALEKIT-K2
 func TestShortLivedTokensAreRenewedOnceInTheirLife(t *testing.T) {
 	t.Parallel()
 	life, span := soaking(4*time.Second, 20*time.Second), soaking(10*time.Second, 65*time.Second)

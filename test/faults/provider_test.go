@@ -41,7 +41,7 @@ func unavailablePage(t *testing.T, p *browser.Page) {
 	}
 }
 
-// shows REF-SOFT, DISC-4.3
+// shows REF-SOFT, DISC-4.3, SCALEKIT-K10
 func TestProviderThatIsDownSignsNobodyOut(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, world.Options{})
@@ -119,7 +119,7 @@ func TestProviderThatHangs(t *testing.T) {
 // The tokens were rotated and the answer lost. A provider with a grace gives them again; one without has no way back,
 // and the user is told so instead of being taken for a thief's victim.
 //
-// shows REF-RACE
+// shows REF-RACE, SCALEKIT-K4
 func TestRefreshWhoseAnswerIsLost(t *testing.T) {
 	t.Parallel()
 	lose := func(t *testing.T, grace time.Duration) (*world.World, *browser.Browser) {
@@ -165,7 +165,7 @@ func TestRefreshWhoseAnswerIsLost(t *testing.T) {
 	})
 }
 
-// shows JWKS-ROT
+// shows JWKS-ROT, SCALEKIT-K8
 func TestKeysOfTheProviderRotate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, world.Options{Behave: longLived})

@@ -116,7 +116,7 @@ func TestStopMidRefreshStoresTheToken(t *testing.T) {
 	}
 }
 
-// shows REF-END
+// shows REF-END, SCALEKIT-A7, SCALEKIT-K9, SCALEKIT-F4
 func TestRefreshTokenRevokedAtTheProviderEndsTheSession(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, world.Options{})

@@ -124,13 +124,14 @@ func (s *Setup) write(tb testing.TB, name, text string) string {
 
 // Instance is one running process.
 type Instance struct {
-	Addr string // of the public listener
-	Ops  string // of the operator's
-	tb   testing.TB
-	cmd  *exec.Cmd
-	log  logBuffer
-	done chan struct{}
-	err  error
+	Addr  string // of the public listener
+	Ops   string // of the operator's
+	Admin string // of the administrator's; "" where none is configured
+	tb    testing.TB
+	cmd   *exec.Cmd
+	log   logBuffer
+	done  chan struct{}
+	err   error
 
 	listening chan [2]string // name and address of each listener
 }
@@ -159,7 +160,7 @@ func (s *Setup) Start(tb testing.TB, env ...string) *Instance {
 // run starts the process.
 func (s *Setup) run(tb testing.TB, env ...string) *Instance {
 	tb.Helper()
-	in := &Instance{tb: tb, done: make(chan struct{}), listening: make(chan [2]string, 2)}
+	in := &Instance{tb: tb, done: make(chan struct{}), listening: make(chan [2]string, 3)}
 	in.cmd = exec.Command(s.Bin, "serve", "--config", s.File)
 	in.cmd.Env = append(append(os.Environ(), noWait), env...)
 	stderr, err := in.cmd.StderrPipe()
@@ -227,9 +228,12 @@ func (in *Instance) await() {
 	for in.Addr == "" || in.Ops == "" {
 		select {
 		case l := <-in.listening:
-			if l[0] == "public" {
+			switch l[0] {
+			case "public":
 				in.Addr = l[1]
-			} else {
+			case "admin": // the first of all, where there is one
+				in.Admin = l[1]
+			default:
 				in.Ops = l[1]
 			}
 		case <-in.done:
