@@ -95,7 +95,7 @@ func (cs *clientTokens) of(key ClientTokenKey) *clientToken {
 // provider; until then it is the answer again. While a token is good, a provider that is down costs nobody anything.
 // Errors are *Error with CodeManagementDisabled, CodeIDPUnavailable or CodeClientGone.
 func (e *Engine) ClientToken(ctx context.Context, app *App, refused Secret) (TokenSet, error) {
-	held, f := e.joinClientToken(app, refused)
+	held, f := e.joinClientToken(ctx, app, refused)
 	if f == nil {
 		return held, nil
 	}
@@ -107,7 +107,7 @@ func (e *Engine) ClientToken(ctx context.Context, app *App, refused Secret) (Tok
 
 // joinClientToken returns a token that is good for a call now or, where there is none, the flight to wait for. In the soft
 // window before a token's end it is renewed beside the request.
-func (e *Engine) joinClientToken(app *App, refused Secret) (TokenSet, *flight) {
+func (e *Engine) joinClientToken(ctx context.Context, app *App, refused Secret) (TokenSet, *flight) {
 	key := ClientTokenKey{Provider: app.Provider.Name, App: app.ID, ClientID: app.ClientID, Scope: strings.Join(app.ClientScopes, " ")}
 	e.clientTokens.mu.Lock()
 	defer e.clientTokens.mu.Unlock()
@@ -123,7 +123,7 @@ func (e *Engine) joinClientToken(app *App, refused Secret) (TokenSet, *flight) {
 		return c.tokens, nil
 	}
 	if c.flight == nil {
-		e.flyForClientToken(app, key, c)
+		e.flyForClientToken(ctx, app, key, c)
 	}
 	if good {
 		return c.tokens, nil
@@ -133,16 +133,17 @@ func (e *Engine) joinClientToken(app *App, refused Secret) (TokenSet, *flight) {
 
 // flyForClientToken begins to get a token. It outlives the request that wanted it: others may wait by then, and what the
 // provider gave is kept for all instances.
-func (e *Engine) flyForClientToken(app *App, key ClientTokenKey, c *clientToken) {
+func (e *Engine) flyForClientToken(ctx context.Context, app *App, key ClientTokenKey, c *clientToken) {
 	f := &flight{done: make(chan struct{})}
 	c.flight = f
+	request := context.WithoutCancel(ctx) // for what is told: of which request it was
 	w := &wanted{engine: e, app: app, key: key, refused: c.refused, attempt: newID()}
 	e.beside(clientTokenDeadline, func(ctx context.Context) {
 		// Nothing, unless a panic came before: no request may wait for ever.
 		defer e.landClientToken(c, f, TokenSet{}, &Error{Code: CodeInternal, Err: errNeverLanded})
 		began := time.Now()
 		t, adopted, err := w.get(ctx)
-		w.tell(ctx, adopted, time.Since(began), err)
+		w.tell(request, adopted, time.Since(began), err)
 		e.landClientToken(c, f, t, err)
 	})
 }

@@ -18,6 +18,7 @@ type watchlist struct {
 	mu       sync.Mutex
 	byLookup map[Lookup]*watched
 	due      dueHeap
+	asleep   time.Duration // until when the sweep sleeps, after began: what is due later does not wake it
 }
 
 // watched is one session that is followed.
@@ -170,18 +171,20 @@ func (l *watchlist) sooner(w *watched, within time.Duration) {
 		w.again = true
 		return
 	}
-	if l.step(within) < w.look {
+	if l.step(time.Since(l.began), within) < w.look {
 		l.plan(w, within)
 		heap.Fix(&l.due, w.at)
 		l.stir(w)
 	}
 }
 
-// stir wakes the sweep where its next session is this one.
+// stir wakes the sweep where it would sleep too long for this session. Requests that come and go do not: the sweep sleeps
+// until the first of a moment ago would have been due.
 func (l *watchlist) stir(w *watched) {
-	if w.at != 0 {
+	if w.due >= l.asleep {
 		return
 	}
+	l.asleep = w.due
 	select {
 	case l.wake <- struct{}{}:
 	default: // it is awake
@@ -189,9 +192,8 @@ func (l *watchlist) stir(w *watched) {
 }
 
 // step is the moment of a look within the time given: looks of one step are made together. The very next is meant by 0.
-func (l *watchlist) step(within time.Duration) time.Duration {
+func (l *watchlist) step(now, within time.Duration) time.Duration {
 	size := max(l.every/steps, time.Millisecond)
-	now := time.Since(l.began)
 	at := (now + within) / size * size
 	if at <= now {
 		at += size
@@ -201,12 +203,12 @@ func (l *watchlist) step(within time.Duration) time.Duration {
 
 // plan sets when a session is due: for its look, or for an end of its own that comes before and is still ahead.
 func (l *watchlist) plan(w *watched, within time.Duration) {
-	w.look = l.step(within)
+	at, now := time.Since(l.began), l.now()
+	w.look = l.step(at, within)
 	w.due = w.look
-	now := l.now()
 	for _, end := range [...]time.Time{w.absolute, w.active.Add(w.idle + idleSettle)} {
 		if left := end.Sub(now); left > 0 {
-			w.due = min(w.due, time.Since(l.began)+left)
+			w.due = min(w.due, at+left)
 		}
 	}
 }
@@ -227,10 +229,11 @@ func (l *watchlist) take(most int) (look []*watched, over []lapsed, wait time.Du
 		heap.Pop(&l.due)
 		look = append(look, w)
 	}
-	if len(l.due) == 0 {
-		return look, over, time.Hour // until somebody comes
+	l.asleep = at + time.Hour // until somebody comes
+	if len(l.due) > 0 {
+		l.asleep = l.due[0].due
 	}
-	return look, over, l.due[0].due - at
+	return look, over, l.asleep - at
 }
 
 // back puts those that were looked at, and are still followed, into the order again.

@@ -240,6 +240,8 @@ func TestAnActThatIsNotCertainIsRefused(t *testing.T) {
 		{"a user with no session", "GET", "/admin/sessions?provider=main&sub=u", 200, `{"sessions":[]}`},
 		{"the list of profiles", "GET", "/debug/pprof", 200, `"heap"`},
 		{"a profile", "GET", "/debug/pprof/goroutine?debug=1", 200, "goroutine profile"},
+		{"a profile of processor time", "GET", "/debug/pprof/profile?seconds=0", 200, ""},
+		{"a profile of an hour", "GET", "/debug/pprof/profile?seconds=3600", 400, "60 at most"},
 	} {
 		t.Run("a request with "+tc.with, func(t *testing.T) {
 			resp, body := a.asAdmin(tc.method, tc.path)
@@ -272,5 +274,17 @@ func TestTheAdminListenerWithoutRedis(t *testing.T) {
 	}
 	if resp, _ := a.ask("admin", "GET", "/admin/sessions", ""); resp.StatusCode != 401 {
 		t.Errorf("without a credential: %d", resp.StatusCode)
+	}
+}
+
+// An admin listener that anybody on the way could listen to is told of by check; one on loopback is not.
+func TestCheckTellsOfAnExposedAdminListener(t *testing.T) {
+	for listen, told := range map[string]bool{"0.0.0.0:9091": true, ":9091": true, "10.0.0.5:9091": true, "127.0.0.1:9091": false, "[::1]:9091": false} {
+		var out strings.Builder
+		env := []string{"CLOAKROOM_ADMIN__LISTEN=" + listen, "CLOAKROOM_ADMIN__TOKEN=" + adminToken}
+		code := server.Command(t.Context(), []string{"check", "--config", serveable(t)}, env, &out, &out)
+		if code != 0 || strings.Contains(out.String(), "note: admin.listen is not on loopback") != told || strings.Contains(out.String(), adminToken) {
+			t.Errorf("%s: exit %d, told %v\n%s", listen, code, told, out.String())
+		}
 	}
 }

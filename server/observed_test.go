@@ -26,6 +26,7 @@ import (
 func TestSeenFromOutside(t *testing.T) {
 	o := newObserved(t)
 	o.everyday()
+	o.providerLogout()
 	o.refreshes()
 	o.redisOutage()
 	o.refusals()
@@ -58,6 +59,7 @@ func (o *observed) everyday() {
 	}
 	crowd.Wait()
 	o.stream(b)
+	o.events(b)
 	o.logout(b)
 	h := o.signIn("phone", "ada@example.com")
 	for name, value := range map[string]string{"access handle": h.Access, "refresh handle": h.Refresh, "public name": h.Session.ID} {

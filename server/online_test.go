@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -128,8 +129,6 @@ const (
 )
 
 // A configuration that fits is told so, app by app, and the probes leave nothing behind at the provider.
-//
-// shows FAQ F1 of what people ask: the redirect URI is compared letter by letter
 func TestCheckOnlineOfAGoodConfiguration(t *testing.T) {
 	c := newChecked(t)
 	code, out := c.check(t)
@@ -155,6 +154,8 @@ func TestCheckOnlineOfAGoodConfiguration(t *testing.T) {
 }
 
 // Each thing that people get wrong is told in one line that says what it is, where it stands, and what to do.
+//
+// shows SCALEKIT-F1, SCALEKIT-F2
 func TestCheckOnlineTellsWhatIsWrong(t *testing.T) {
 	always := func(status int, fields http.Header, body string) provider.Fault {
 		return provider.Fault{Times: provider.Always, Status: status, Header: fields, Body: body}
@@ -276,6 +277,13 @@ func TestCheckOnlineTellsWhatIsWrong(t *testing.T) {
 				}
 			})
 		}, want: []string{"app web: client: webc_1 and its secret are accepted"}, not: "back-channel logout (backchannel"},
+		"a loopback address at Scalekit": {bend: func(c *checked) {
+			c.provider = fmt.Sprintf("{preset: scalekit, issuer: %q}", c.op.Issuer())
+			c.more = "  local: {kind: spa, origin: \"http://localhost:5000\", provider: main, client_id: webc_3, client_secret: secret-of-local-at-the-provider}\n"
+			c.op.Register(provider.Client{ID: "webc_3", Secret: "secret-of-local-at-the-provider", RedirectURIs: []string{"http://localhost:5000/bff/callback"}})
+		}, want: []string{
+			"note: app local: http://localhost:5000/bff/callback is for a development environment: Scalekit's production environments take https alone, and no localhost",
+		}},
 		"no end_session endpoint": {bend: func(c *checked) {
 			c.op.Set(func(b *provider.Behaviour) {
 				b.EditDiscovery = func(d map[string]any) { delete(d, "end_session_endpoint") }
@@ -382,4 +390,45 @@ func (c *checked) published(t *testing.T) []byte {
 		t.Fatalf("keys: status %d", w.Code)
 	}
 	return w.Body.Bytes()
+}
+
+// Apps that cannot share a sign-in are named at the start too, both of them with their providers: a warning of the log.
+//
+// shows SCALEKIT-F2
+func TestAppsApartAreToldAtTheStart(t *testing.T) {
+	cfg, err := config.Parse(filepath.Join(keyed(t), "cloakroom.yaml"), []byte(`
+public: {url: "http://127.0.0.1:8080", listen: "127.0.0.1:0"}
+ops: {listen: "127.0.0.1:0"}
+redis: {addrs: ["127.0.0.1:1"]}
+sealing_keys: [{id: k1, file: k1}]
+index_keys: [{id: i1, file: i1}]
+providers: {live: {issuer: "http://127.0.0.1:1"}, trial: {issuer: "http://localhost:1"}}
+apps:
+  web: {kind: spa, origin: "http://web.localhost", provider: live, client_id: c, client_secret: secret-of-web-at-the-provider}
+  docs: {kind: spa, origin: "http://docs.localhost", provider: trial, client_id: d, client_secret: secret-of-docs-at-the-provider}
+`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := new(lines)
+	s, err := server.New(cfg, server.Options{Log: slog.New(slog.NewJSONHandler(log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	over := make(chan error, 1)
+	go func() { over <- s.Run(ctx) }()
+	const want = `"level":"WARN","msg":"app web of provider live (http://127.0.0.1:1) and app docs of provider trial (http://localhost:1) share no session: `
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(log.String(), want); {
+		if time.Now().After(deadline) {
+			t.Errorf("never told:\n%s", log)
+			break
+		}
+		time.Sleep(5 * time.Millisecond) // between two looks
+	}
+	stop()
+	if err := <-over; err != nil {
+		t.Error(err)
+	}
+	_ = s.Close()
 }

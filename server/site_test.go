@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -104,7 +105,11 @@ func TestADocumentationSite(t *testing.T) {
 //
 // shows ERR-NAV, CSRF-1, PRX-AUTHZ (server-rendered apps)
 func TestASiteWithoutASession(t *testing.T) {
-	f := documented(t, echoing(t))
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "cookie %q authorization %q", r.Header["Cookie"], r.Header["Authorization"])
+	}))
+	t.Cleanup(upstream.Close)
+	f := documented(t, upstream.URL)
 	form := func(site string) string {
 		return strings.Replace(visiting, "Sec-Fetch-Site: none", "Sec-Fetch-Site: "+site, 1) + "\nContent-Type: application/x-www-form-urlencoded\nContent-Length: 3\nCookie: theme=dark\nAuthorization: Basic eA==\n\na=1"
 	}
@@ -118,10 +123,10 @@ func TestASiteWithoutASession(t *testing.T) {
 		{"a forged form", "POST /app/x" + form("cross-site"), 403, "csrf_failed"},
 		{"a fetch", "GET /app/x HTTP/1.1\nHost: docs.example.com\nSec-Fetch-Site: same-origin\nSec-Fetch-Mode: cors\nSec-Fetch-Dest: empty", 401, `"login_url":"/bff/login"`},
 		{"a method that is not let through", "DELETE /app/x HTTP/1.1\nHost: docs.example.com", 405, ""},
-		{"a visit of a page for everybody", "GET /news/x" + visiting, 200, ""},
-		{"a form for everybody", "POST /news/x" + form("same-origin"), 200, ""},
-		{"a forged form for everybody", "POST /news/x" + form("cross-site"), 200, ""},
-		{"a form that nobody guards", "POST /open/x" + form("cross-site"), 200, ""},
+		{"a visit of a page for everybody", "GET /news/x" + visiting, 200, "cookie [] authorization []"},
+		{"a form for everybody", "POST /news/x" + form("same-origin"), 200, `cookie ["theme=dark"] authorization []`},
+		{"a forged form for everybody", "POST /news/x" + form("cross-site"), 200, "cookie [] authorization []"},
+		{"a form that nobody guards", "POST /open/x" + form("cross-site"), 200, `cookie ["theme=dark"] authorization []`},
 	} {
 		res, body := f.ask(row.head)
 		if res.StatusCode != row.status || !strings.Contains(body, row.holds) || res.Header.Get("Www-Authenticate") != "" {

@@ -296,6 +296,22 @@ func TestFormsThatCannotBeKept(t *testing.T) {
 	}
 }
 
+// A form that does not say how long it is, is counted.
+func TestALongFormOfNoLength(t *testing.T) {
+	w := rendered(newWorld(t))
+	for bytes, kept := range map[int]bool{256 << 10: true, 256<<10 + 1: false} {
+		r := httptest.NewRequest("POST", "/notes", io.MultiReader(strings.NewReader("text="), strings.NewReader(strings.Repeat("a", bytes-5))))
+		for i, f := 0, nav("same-origin"); i < len(f); i += 2 {
+			r.Header.Set(f[i], f[i+1])
+		}
+		r.Header.Set("Content-Type", urlencoded)
+		rec := httptest.NewRecorder()
+		if _, err := w.surface.AdmitPage(rec, r); err != nil || rec.Code != 401 || strings.Contains(rec.Body.String(), "<form") != kept {
+			t.Errorf("%d bytes: %v %d %.300s", bytes, err, rec.Code, rec.Body)
+		}
+	}
+}
+
 // A form without a session is not read before its guard has passed, nor is one of a fetch.
 func TestWhatIsNotReadOfAForm(t *testing.T) {
 	w := rendered(newWorld(t))

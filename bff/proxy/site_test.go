@@ -189,6 +189,8 @@ func TestWhereASiteLeads(t *testing.T) {
 		{"javascript:alert(1)", ""},
 		{"data:text/html,x", ""},
 		{"com.example.app:/signed-in", ""},
+		{"com.example.app://signed-in/x", ""},
+		{"ftp://files.example/x", ""},
 		{"/a/../../bff/logout", "/bff/logout"}, // resolved before anybody is told
 		{"/%2e%2e/x", ""},
 		{"/a%2fb", ""},

@@ -265,7 +265,9 @@ func TestNewTableRefusesOwnTokenRoutes(t *testing.T) {
 		{"a word that the path does not have", func(r *proxy.Route) { r.Upstream += "/{path:other}" }, "unknown"},
 		{"a token as a parameter", func(r *proxy.Route) { r.Query = []string{"access_token"} }, "cannot be let through"},
 		{"words, for the user's token", func(r *proxy.Route) { r.Token = proxy.TokenUser }, "not a plain path"},
-		{"parameters, for the user's token", func(r *proxy.Route) { *r = proxy.Route{Path: "/x", Methods: r.Methods, Upstream: "https://a", Query: []string{"q"}} }, "list of parameters"},
+		{"parameters, for the user's token", func(r *proxy.Route) {
+			*r = proxy.Route{Path: "/x", Methods: r.Methods, Upstream: "https://a", Query: []string{"q"}}
+		}, "list of parameters"},
 	} {
 		t.Run("a route with "+c.with, func(t *testing.T) {
 			r := proxy.Route{
@@ -314,5 +316,35 @@ func TestTemplatesThatCross(t *testing.T) {
 				t.Errorf("the other way round: %v", turned)
 			}
 		})
+	}
+}
+
+// Also where the route asks nothing of the user, there has to be one.
+//
+// shows PRX-AUTHZ
+func TestOwnTokenNeedsASession(t *testing.T) {
+	a := newAPI(t, nil)
+	var asked []string
+	g := newGateway(t, setting{call: func(r *http.Request) proxy.Call {
+		c := anonymous()
+		c.Own = own(&asked, "cc-1")(r).Own
+		return c
+	}}, ownRoute(a, "/mgmt/plans", "/api/v1/plans"))
+	if got := g.do(t, "GET", "/mgmt/plans", nil, nil); got.Status != 401 || len(a.requests())+len(asked) > 0 {
+		t.Errorf("got %d, %d requests to the API, and the token was asked for %d times", got.Status, len(a.requests()), len(asked))
+	}
+}
+
+// The upstream is one address: a redirect of it leads nowhere, not even to what looks like the route.
+//
+// shows PRX-RESP
+func TestOwnTokenIsNotRedirected(t *testing.T) {
+	for _, to := range []string{"/x", "/x/mgmt/x", "/mgmt/x", "https://elsewhere.example/"} {
+		a := answering(t, 302, http.Header{"Location": {to}}, "")
+		var asked []string
+		g := newGateway(t, setting{call: own(&asked, "cc-1")}, ownRoute(a, "/mgmt/x", "/x"))
+		if got := g.do(t, "GET", "/mgmt/x", nil, nil); got.Status != 302 || got.Header["Location"] != nil || len(a.requests()) != 1 {
+			t.Errorf("to %s: got %d, to %q, after %d requests", to, got.Status, got.Header["Location"], len(a.requests()))
+		}
 	}
 }

@@ -31,6 +31,9 @@ func TestBadRoutes(t *testing.T) {
 		{"a path of the gateway's metadata", "path: /api/orders/", "path: /.well-known/", []string{
 			"cloakroom.yaml:25: routes[0].path: belongs to the gateway; /bff, /mobile, /healthz and /.well-known cannot be forwarded",
 		}},
+		{"a WebSocket without GET", "    methods: [GET, POST]", "    methods: [POST]\n    websocket: true", []string{
+			"cloakroom.yaml:28: routes[0].websocket: a WebSocket begins with a GET (RFC 6455 section 4.1); add GET to methods",
+		}},
 		{"no upstream", "    upstream: https://orders.internal\n", "", []string{
 			"cloakroom.yaml:25: routes[0].upstream: missing; write where it is forwarded, as https://orders.internal",
 		}},

@@ -43,8 +43,9 @@ type Route struct {
 	// Guard is what a browser's request must show: header, the default, or
 	// origin, for GET and HEAD that a page cannot add a header to.
 	Guard string `yaml:"guard"`
-	// WebSocket lets handshakes of WebSockets through; a browser's must come from
-	// the app's own origin. Default false.
+	// WebSocket lets handshakes of WebSockets through, beside plain requests: GET
+	// must be among the methods, and token none, user or user-or-none. A browser's
+	// must come from the app's own origin, whatever the guard. Default false.
 	WebSocket bool `yaml:"websocket"`
 	// Require is what the session must have beside being there.
 	Require Require `yaml:"require"`

@@ -24,8 +24,8 @@ type Metrics struct {
 	eventsSent *prometheus.CounterVec
 	watchLooks *prometheus.CounterVec
 	watchTook  prometheus.Histogram
-	sockets  *prometheus.GaugeVec
-	closed   *prometheus.CounterVec
+	sockets    *prometheus.GaugeVec
+	closed     *prometheus.CounterVec
 
 	logins      *prometheus.CounterVec
 	began       *prometheus.CounterVec
@@ -35,9 +35,9 @@ type Metrics struct {
 	alarms      *prometheus.CounterVec
 
 	clientTokens *prometheus.CounterVec
-	adminActs   *prometheus.CounterVec
-	logouts     *prometheus.CounterVec
-	loggedOut   *prometheus.CounterVec
+	adminActs    *prometheus.CounterVec
+	logouts      *prometheus.CounterVec
+	loggedOut    *prometheus.CounterVec
 
 	refreshes    *prometheus.CounterVec
 	refreshTook  *prometheus.HistogramVec

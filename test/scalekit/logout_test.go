@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"cloakroom/dev/provider"
 	"cloakroom/test/world"
@@ -94,6 +95,27 @@ func TestARefusedTokenOfTheAppsOwn(t *testing.T) {
 	logout(t, b)
 	if n := w.Dev.GrantCount("client_credentials"); n != 2 || !w.Dev.Sessions()[0].Ended {
 		t.Errorf("%d tokens of the app's own, session over: %v", n, w.Dev.Sessions()[0].Ended)
+	}
+}
+
+// An API that hangs keeps nobody waiting for longer than a page may take; the work goes on, and is done when it answers.
+func TestASessionAPIThatHangs(t *testing.T) {
+	t.Parallel()
+	w := begin(t, byAPI)
+	gate := provider.NewGate()
+	w.Dev.Fault(provider.SessionAPI, provider.Fault{Gate: gate})
+	b := w.Browser()
+	w.SignIn(b, "/")
+	began := time.Now()
+	p := logout(t, b)
+	if took := time.Since(began); took > 9*time.Second || has(w, b) || !strings.Contains(p.Text(), "could not be reached") { // three, on a busy machine
+		t.Errorf("%s at %s\n%s", took, p.URL, p.Text())
+	}
+	gate.Release()
+	for deadline := time.Now().Add(10 * time.Second); !w.Dev.Sessions()[0].Ended; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the provider's session was not ended afterwards")
+		}
 	}
 }
 
