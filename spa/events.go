@@ -8,7 +8,7 @@ import (
 
 // events tells the app's pages what becomes of their session. It is no activity, however long it is open.
 func (s *Surface) events(w http.ResponseWriter, r *http.Request) error {
-	session, err := s.Admit(w, r, eventGuard(r))
+	session, err := s.admit(w, r, eventGuard(r))
 	if err != nil {
 		return err
 	}
