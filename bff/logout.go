@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"slices"
 	"time"
 )
 
@@ -100,121 +99,6 @@ func (e *Engine) endOfProvider(ctx context.Context, p *ProviderPolicy, sid, subj
 		return ended, storeError("ending sessions", err)
 	}
 	return ended, nil
-}
-
-// ending is how sessions end that are found by their indexes.
-type ending struct {
-	marker Marker
-	reason Reason
-	spare  Lookup                // the one that is left to the caller; "" = none
-	keeps  func(app string) bool // whose refresh tokens stay good at the provider; nil = nobody's
-}
-
-// endAll is endEach where nothing needs to be counted.
-func (e *Engine) endAll(ctx context.Context, targets []Target, m Marker, reason Reason, spare Lookup) error {
-	_, err := e.endEach(ctx, targets, ending{marker: m, reason: reason, spare: spare})
-	return err
-}
-
-// endEach writes the marker for all targets and for every SSO session that is tied to them, then deletes the sessions
-// indexed there that the marker applies to, and counts them. It goes on after an error and returns all of them.
-func (e *Engine) endEach(ctx context.Context, targets []Target, by ending) (ended int, err error) {
-	members, err := e.mark(ctx, targets, by.marker)
-	errs := []error{err}
-	done := map[Lookup]bool{by.spare: true}
-	// Those that tie SSO sessions together go last, the farthest first: whoever repeats this finds the rest by them.
-	ties := func(m Member) int { return min(len(m.Groups), 2) }
-	slices.Reverse(members)
-	slices.SortStableFunc(members, func(a, b Member) int { return ties(a) - ties(b) })
-	for _, member := range members {
-		if done[member.Lookup] || ties(member) > 1 && errors.Join(errs...) != nil {
-			continue
-		}
-		done[member.Lookup] = true
-		was, err := e.endMember(ctx, member, by)
-		errs = append(errs, err)
-		if was {
-			ended++
-		}
-	}
-	return ended, errors.Join(errs...)
-}
-
-// mark writes the marker for the targets, then reads who is indexed under them; and so on with the SSO sessions those
-// belong to, until there is no other. A session that stepped up belongs to two (see joinGroups), and all that is tied in
-// that way is one session at the provider. Each marker is written before its index is read: whoever is not in the index
-// then will find the marker.
-func (e *Engine) mark(ctx context.Context, targets []Target, m Marker) ([]Member, error) {
-	var members []Member
-	var errs []error
-	known := make(map[Target]bool)
-	for _, t := range targets {
-		known[t] = true
-	}
-	for len(targets) > 0 {
-		if err := e.ports.Markers.Mark(ctx, targets, m); err != nil {
-			return members, errors.Join(append(errs, err)...)
-		}
-		var tied []Target
-		for _, t := range targets {
-			found, err := e.ports.Markers.Members(ctx, t)
-			errs, members = append(errs, err), append(members, found...)
-			tied = append(tied, tiedTo(found, t.Provider, m, known)...)
-		}
-		targets = tied
-	}
-	return members, errors.Join(errs...)
-}
-
-// tiedTo returns the SSO sessions of these members that are not known yet, and notes them. Whom the marker spares leads
-// nowhere.
-func tiedTo(members []Member, provider string, m Marker, known map[Target]bool) (targets []Target) {
-	for _, member := range members {
-		for _, g := range member.Groups {
-			t := Target{ScopeSSO, provider, g}
-			if known[t] || m.Except != "" && slices.Contains(member.Groups, m.Except) {
-				continue
-			}
-			known[t] = true
-			targets = append(targets, t)
-		}
-	}
-	return targets
-}
-
-// endMember ends one session found by an index, if the marker applies to it; was tells whether it was there.
-func (e *Engine) endMember(ctx context.Context, member Member, by ending) (was bool, err error) {
-	ended, err := e.ports.Records.Delete(ctx, member.Lookup, &by.marker, by.reason)
-	if err != nil || ended == nil {
-		return false, err
-	}
-	e.trace.sessionEnded(ctx, *ended, by.reason)
-	if by.keeps == nil || !by.keeps(ended.App) {
-		e.revokeUnopened(ended)
-	}
-	return true, nil
-}
-
-// endUnopened ends one session whose root is not at hand, if the marker (nil: unconditionally) applies to it.
-func (e *Engine) endUnopened(ctx context.Context, lookup Lookup, m *Marker, reason Reason) error {
-	ended, err := e.ports.Records.Delete(ctx, lookup, m, reason)
-	if err != nil || ended == nil {
-		return err
-	}
-	e.trace.sessionEnded(ctx, *ended, reason)
-	e.revokeUnopened(ended)
-	return nil
-}
-
-// revokeUnopened revokes beside what can be read of a session that was ended without its root: nothing of its record
-// opens, but where the provider has revocable: true its refresh token is under the ring.
-func (e *Engine) revokeUnopened(ended *Ended) {
-	if ended.Refresh.IsZero() {
-		return
-	}
-	e.beside(revokeDeadline, func(ctx context.Context) {
-		e.revoke(ctx, &Session{Lookup: ended.Lookup, App: ended.App, Tokens: TokenSet{Refresh: ended.Refresh}})
-	})
 }
 
 // revoke revokes a session's tokens at the provider, best effort: nothing waits for it, and its failure is told to the

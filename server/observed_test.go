@@ -27,6 +27,7 @@ func TestSeenFromOutside(t *testing.T) {
 	o := newObserved(t)
 	o.everyday()
 	o.providerLogout()
+	o.administrator()
 	o.refreshes()
 	o.redisOutage()
 	o.refusals()
@@ -38,6 +39,7 @@ func TestSeenFromOutside(t *testing.T) {
 	o.tracesOfTheJourney()
 	o.nobodyElseIsTold()
 	o.linesOfTheJourney()
+	o.eventsOfTheJourney()
 	if diff := cmp.Diff(metrics, o.exposedMetrics()); diff != "" {
 		t.Errorf("metrics (-docs +exposed):\n%s", diff)
 	}
@@ -60,6 +62,8 @@ func (o *observed) everyday() {
 	crowd.Wait()
 	o.stream(b)
 	o.events(b)
+	o.webSocket(b)
+	o.appToken(b)
 	o.logout(b)
 	h := o.signIn("phone", "ada@example.com")
 	for name, value := range map[string]string{"access handle": h.Access, "refresh handle": h.Refresh, "public name": h.Session.ID} {
@@ -344,7 +348,7 @@ func pattern(s collector.Span) string {
 		return s.Name
 	case first == "upstream":
 		return "upstream ROUTE"
-	case first == "provider" && slices.Contains([]string{"metadata", "keys", "token", "userinfo", "revocation"}, rest):
+	case first == "provider" && slices.Contains([]string{"metadata", "keys", "token", "userinfo", "revocation", "session_api"}, rest):
 		return "provider ENDPOINT"
 	case first == "redis" && rest != "other":
 		return "redis COMMAND"

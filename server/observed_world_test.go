@@ -38,6 +38,7 @@ const webOrigin = "http://web.localhost"
 type observed struct {
 	*phones
 	ops      string
+	admin    string
 	redis    *miniredis.Miniredis
 	issuer   *provider.Provider
 	scan     *leak.Scanner
@@ -79,18 +80,21 @@ func newObserved(t *testing.T) *observed {
 	o.run(t, fmt.Sprintf(`
 public: {url: "https://gw.example.com", listen: "127.0.0.1:0"}
 ops: {listen: "127.0.0.1:0"}
+admin: {listen: "127.0.0.1:0", token: %s}
 redis: {addrs: [%q], pool_size: 1, timeouts: {pool_wait: 2s}}
 sealing_keys: [{id: k1, file: k1}]
 index_keys: [{id: i1, file: i1}]
 providers:
-  main: {preset: scalekit, issuer: %q, token_auth: client_secret_post, userinfo: true}
+  main: {preset: scalekit, issuer: %q, token_auth: client_secret_post, userinfo: true, sid: required, logout: both}
 apps:
   web: {kind: spa, origin: %q, provider: main, client_id: web, client_secret: secret-of-web-at-the-provider, claims: [sub, email]}
   phone: {kind: mobile, provider: main, client_id: phone, client_secret: secret-of-phone-at-the-provider, redirect_uris: [%q]}
 routes:
   - {path: /api/, upstream: %q, methods: [GET, POST], token: user}
+  - {path: /api/live, upstream: %q, methods: [GET], token: user, websocket: true}
+  - {path: /management/me, upstream: "%s/api/v1/users/{sub}", methods: [GET], token: client, apps: [web]}
   - {path: /dead/, upstream: "http://127.0.0.1:1", methods: [GET], token: user}
-`, o.redis.Addr(), issuer.Issuer(), webOrigin, signedIn, up.URL))
+`, adminToken, o.redis.Addr(), issuer.Issuer(), webOrigin, signedIn, up.URL, up.URL, issuer.Issuer()))
 	return o
 }
 
@@ -105,7 +109,7 @@ func (o *observed) run(t *testing.T, yaml string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, addrs := new(lines), make(chan [2]string, 2)
+	log, addrs := new(lines), make(chan [2]string, 3)
 	s, err := server.New(cfg, server.Options{
 		Log: slog.New(slog.NewJSONHandler(log, nil)), Traces: traces,
 		Limits:   bff.Limits{Suspicion: 50 * time.Millisecond},
@@ -126,14 +130,11 @@ func (o *observed) run(t *testing.T, yaml string) {
 	})
 	t.Cleanup(o.stop)
 	o.phones = &phones{front: &front{t: t, log: log}}
-	for range 2 {
+	at := map[string]*string{"public": &o.addr, "ops": &o.ops, "admin": &o.admin}
+	for range at {
 		select {
 		case a := <-addrs:
-			if a[0] == "public" {
-				o.addr = a[1]
-			} else {
-				o.ops = a[1]
-			}
+			*at[a[0]] = a[1]
 		case <-time.After(patience):
 			t.Fatal("not running")
 		}

@@ -71,6 +71,7 @@ func TestGuards(t *testing.T) {
 		{"GET", "/socket", "exact Origin", ours, 200},
 		{"GET", "/socket", "a foreign Origin", with(same, []string{"Origin", "https://evil.example"}), 403},
 		{"GET", "/socket", "no Origin", same, 403},
+		{"GET", "/socket", "exact Origin and metadata of another site", with(cross, ours), 403},
 		{"GET", "/none", "everything, at a route that names no guard", with(header, same, ours), 403},
 	} {
 		w := newWorld(t, lax) // so that the cookie comes along whatever the site

@@ -43,11 +43,12 @@ type tunnel struct {
 func newTunnel(front net.Conn, read *bufio.Reader, back io.ReadWriteCloser, stall time.Duration, active func()) *tunnel {
 	early, _ := read.Peek(read.Buffered())
 	t := &tunnel{front: front, back: back}
-	t.down = &direction{from: back, to: front, source: EndUpstream, sink: EndFrontend}
+	t.down = &direction{from: back, to: front, source: EndUpstream}
 	t.up = &direction{
 		from: io.MultiReader(bytes.NewReader(bytes.Clone(early)), front), to: &patient{back, stall},
-		source: EndFrontend, sink: "", active: active,
+		source: EndFrontend, active: active,
 	}
+	t.down.broke = func() { _ = front.SetReadDeadline(time.Now().Add(partTime)) }
 	return t
 }
 
@@ -161,8 +162,8 @@ type direction struct {
 	from   io.Reader
 	to     io.Writer
 	source string // who is gone when reading breaks off
-	sink   string // who is gone when writing does; "": the other direction will tell, and what it still has is not lost
-	active func()
+	active func() // nil: nobody asks
+	broke  func() // told when writing breaks off; nil: nobody is
 
 	mu     sync.Mutex // held for each write, so that frames are put in between two
 	came   frames     // as they were read
@@ -182,8 +183,8 @@ func (d *direction) carry() string {
 	buf := small
 	for {
 		n, err := d.from.Read(buf)
-		if n > 0 && !d.pass(buf[:n]) {
-			return d.sink
+		if n > 0 {
+			d.pass(buf[:n])
 		}
 		if err != nil || d.done() {
 			return d.source
@@ -197,23 +198,24 @@ func (d *direction) carry() string {
 	}
 }
 
-// pass writes one piece on.
-func (d *direction) pass(p []byte) bool {
+// pass writes one piece on. That it cannot be written is no end yet: whoever is gone may have said something before, which
+// the other direction still reads, and that one ends. Until then nothing passes here.
+func (d *direction) pass(p []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	message := d.came.take(p)
 	if d.broken || d.over.Load() {
-		return true
+		return
 	}
 	d.passed = d.came
 	if message && d.active != nil {
 		d.active()
 	}
 	if _, err := d.to.Write(p); err != nil {
-		d.broken = true
-		return d.sink == ""
+		if d.broken = true; d.broke != nil {
+			d.broke()
+		}
 	}
-	return true
 }
 
 // done reports whether nothing is waited for any more.

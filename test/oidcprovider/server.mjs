@@ -122,7 +122,11 @@ function configuration() {
       Interaction: 3600, RefreshToken: config.refresh_token_seconds || 86400,
     },
     fetch: loopbackFetch,
-    ...(config.consent === 'auto' && { loadExistingGrant: grantAll }),
+    // Where nobody is asked there is no prompt=consent, and so no offline_access: refresh tokens are given without.
+    ...(config.consent === 'auto' && {
+      loadExistingGrant: grantAll,
+      issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
+    }),
     features: {
       devInteractions: { enabled: false },
       resourceIndicators: resourceIndicators(),
