@@ -30,6 +30,9 @@ func (s *Server) Serve(ctx context.Context, public, ops net.Listener) error {
 	return s.serve(ctx, public, ops, nil)
 }
 
+// Serving ends when the drain begins.
+func (s *Server) Serving() <-chan struct{} { return s.serving.Done() }
+
 // FormInTime is the limit on a form's time.
 var FormInTime = formInTime
 

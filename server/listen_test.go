@@ -1,12 +1,14 @@
 package server_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"cloakroom/server"
 )
@@ -43,6 +45,41 @@ func TestAListenerThatFailsDrainsTheOther(t *testing.T) {
 	if err := <-over; err == nil {
 		t.Error("a broken listener is no error")
 	}
+}
+
+// An event stream whose head comes only after the drain began is not waited for: its frontend comes again elsewhere.
+func TestAnEventStreamThatBeginsDuringTheDrain(t *testing.T) {
+	arrived, release, gone := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-release
+		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+		_, _ = w.Write([]byte(": hello\n\n"))
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		close(gone)
+	}))
+	t.Cleanup(upstream.Close)
+	s, _ := wired(t, "/api/", upstream.URL, server.Options{})
+	public, ops := listen(t), listen(t)
+	ctx, stop := context.WithCancel(t.Context())
+	over := make(chan error, 1)
+	go func() { over <- s.Serve(ctx, public, ops) }()
+	f := &front{t: t, addr: public.Addr().String()}
+	f.open("GET /api/x HTTP/1.1\nHost: app.example.com\n\n")
+	<-arrived
+	stop()
+	<-s.Serving()
+	close(release)
+	select {
+	case err := <-over:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second): // the drain would wait for 25
+		t.Fatal("the drain waits for the stream")
+	}
+	<-gone
 }
 
 func listen(t *testing.T) net.Listener {

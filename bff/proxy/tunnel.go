@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -35,6 +36,7 @@ type tunnel struct {
 	front    net.Conn
 	back     io.ReadWriteCloser
 	down, up *direction
+	closer   atomic.Pointer[direction] // whose close frame came first; nil: none did
 }
 
 // newTunnel joins the two. read is what of the frontend's bytes was read with its request; stall is how long the upstream
@@ -43,10 +45,10 @@ type tunnel struct {
 func newTunnel(front net.Conn, read *bufio.Reader, back io.ReadWriteCloser, stall time.Duration, active func()) *tunnel {
 	early, _ := read.Peek(read.Buffered())
 	t := &tunnel{front: front, back: back}
-	t.down = &direction{from: back, to: front, source: EndUpstream}
+	t.down = &direction{from: back, to: front, source: EndUpstream, closer: &t.closer}
 	t.up = &direction{
 		from: io.MultiReader(bytes.NewReader(bytes.Clone(early)), front), to: &patient{back, stall},
-		source: EndFrontend, active: active,
+		source: EndFrontend, closer: &t.closer, active: active,
 	}
 	t.down.broke = func() { _ = front.SetReadDeadline(time.Now().Add(partTime)) }
 	return t
@@ -78,6 +80,7 @@ func (t *tunnel) run(ctx context.Context, leaving <-chan struct{}) string {
 	go func() { over <- t.down.carry() }()
 	go func() { over <- t.up.carry() }()
 	var e ending
+	var closer string
 	running := 2
 	select {
 	case <-ctx.Done():
@@ -86,7 +89,7 @@ func (t *tunnel) run(ctx context.Context, leaving <-chan struct{}) string {
 		e = ending{EndDrain, closeGoingAway, "going away"}
 	case by := <-over:
 		running--
-		e = t.left(by)
+		e, closer = t.left(by), t.closedBy()
 	}
 	late := time.AfterFunc(partTime, t.close)
 	defer late.Stop()
@@ -95,7 +98,7 @@ func (t *tunnel) run(ctx context.Context, leaving <-chan struct{}) string {
 		<-over
 	}
 	t.close()
-	return e.by
+	return cmp.Or(closer, e.by)
 }
 
 // endingOf reads why the context of a WebSocket was cancelled.
@@ -116,6 +119,15 @@ func (t *tunnel) left(by string) ending {
 		return ending{by, closeBroken, "upstream gone"}
 	}
 	return ending{by: by}
+}
+
+// closedBy tells who asked for the end by a close frame; "" where nobody did. Whose connection goes first says nothing: it is
+// the server that closes it (RFC 6455 section 7.1.1), the upstream, whoever had enough.
+func (t *tunnel) closedBy() string {
+	if d := t.closer.Load(); d != nil {
+		return d.source
+	}
+	return ""
 }
 
 // part takes leave. Nothing more passes from here on; what still comes is read, so that the last frames arrive, but not
@@ -161,9 +173,10 @@ func (t *tunnel) close() {
 type direction struct {
 	from   io.Reader
 	to     io.Writer
-	source string // who is gone when reading breaks off
-	active func() // nil: nobody asks
-	broke  func() // told when writing breaks off; nil: nobody is
+	source string                     // who is gone when reading breaks off
+	closer *atomic.Pointer[direction] // of the tunnel
+	active func()                     // nil: nobody asks
+	broke  func()                     // told when writing breaks off; nil: nobody is
 
 	mu     sync.Mutex // held for each write, so that frames are put in between two
 	came   frames     // as they were read
@@ -204,6 +217,9 @@ func (d *direction) pass(p []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	message := d.came.take(p)
+	if d.came.closed {
+		d.closer.CompareAndSwap(nil, d)
+	}
 	if d.broken || d.over.Load() {
 		return
 	}
