@@ -42,14 +42,10 @@ func (e *Engine) SessionsOf(ctx context.Context, t Target) ([]Device, error) {
 	return all, nil
 }
 
-// EndSessionsOf ends the sessions of a target of ScopeSubject or ScopeSID with all that is tied to them, as
-// EndProviderSession does, and those that are being signed in (ASVS 7.4.5). It returns how many, also beside an error.
+// EndSessionsOf ends the sessions of a target of ScopeSubject or ScopeSID with all that is tied to them, as a logout token
+// does, and those that are being signed in (ASVS 7.4.5). It returns how many, also beside an error.
 func (e *Engine) EndSessionsOf(ctx context.Context, t Target) (int, error) {
-	n, err := e.endEach(ctx, []Target{t}, e.byAdmin(""))
-	if err != nil {
-		return n, storeError("ending sessions", err)
-	}
-	return n, nil
+	return e.endTarget(ctx, t, e.byAdmin(""))
 }
 
 // SessionNamed finds a live session by its public name. Nothing is indexed by it, so that nothing is written for it at any

@@ -115,7 +115,7 @@ func (e *Engine) carryOut(ctx context.Context, p *ProviderPolicy, said *LogoutTo
 	if err := e.agree(ctx, p, said); err != nil {
 		return 0, err
 	}
-	ended, err = e.endOfProvider(ctx, p, said.SID, said.Subject, ending{marker: m, reason: ReasonProvider, keeps: p.outlastsSignOut})
+	ended, err = e.endTarget(ctx, said.target(p), ending{marker: m, reason: ReasonProvider, keeps: p.outlastsSignOut})
 	if err != nil {
 		return ended, err
 	}
@@ -126,6 +126,15 @@ func (e *Engine) carryOut(ctx context.Context, p *ProviderPolicy, said *LogoutTo
 		return ended, storeError("remembering a logout token", err)
 	}
 	return ended, nil
+}
+
+// target is what a logout token names (section 2.7): the sessions of its sid, or all of its sub where there is none; one of
+// the two is always there (section 2.4). That nothing of it is known is success (section 2.8).
+func (said *LogoutToken) target(p *ProviderPolicy) Target {
+	if said.SID == "" {
+		return Target{ScopeSubject, p.Name, said.Subject}
+	}
+	return Target{ScopeSID, p.Name, said.SID}
 }
 
 // markerOf is the id of the marker that a logout token writes: the same for each delivery of it.
@@ -186,7 +195,8 @@ func (e *Engine) FrontchannelLogout(ctx context.Context, p *ProviderPolicy, iss,
 		return false, nil
 	default:
 		keeps := func(string) bool { return true }
-		event.Ended, err = e.endOfProvider(ctx, p, sid, "", ending{marker: Marker{ID: newID(), At: e.now()}, reason: ReasonProvider, keeps: keeps})
+		m := Marker{ID: newID(), At: e.now()}
+		event.Ended, err = e.endTarget(ctx, Target{ScopeSID, p.Name, sid}, ending{marker: m, reason: ReasonProvider, keeps: keeps})
 	}
 	event.Result, event.Rule, event.Err = resultOf(err)
 	call(ctx, e.trace.LogoutToken, event)

@@ -16,6 +16,9 @@
 //   - A Handle is what a native app presents instead of a cookie: the root and a Turn, which moves at each rotation. An
 //     exchange code is what it gets its first handles for; until then its login is Pending.
 //   - A Device is a session as its user sees it, in the list of all of theirs.
+//   - A watch is what a stream hangs on: its context ends with the session, and EndOf says why.
+//   - A purge ends all sessions of an app, or all there are, step by step, by a Marker and a scan of the store.
+//   - A client token is an app's own, without a user (client credentials).
 //
 // The journey of a request: a surface turns its credential into a Root; Engine.Session reads and judges the record;
 // Engine.FreshTokens returns tokens that are good for a call, after one refresh over all instances where needed; package
@@ -23,4 +26,8 @@
 // where a user finds and ends the sessions of other browsers and devices. A native app goes from
 // Engine.CompleteNativeLogin (and Engine.ConfirmNativeLogin, where a person is asked) over Engine.Redeem to
 // Engine.HandleSession, and comes back to Engine.RotateHandles every few minutes.
+//
+// Sessions end from elsewhere by Engine.BackchannelLogout and Engine.FrontchannelLogout, where the provider says so, and by
+// Engine.EndSessionsOf, Engine.EndSessionNamed and Engine.BeginPurge, where an administrator does. Whatever ends one,
+// Engine.Watch and Engine.Listen tell it to all that hangs on it, at every instance.
 package bff

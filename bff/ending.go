@@ -21,6 +21,14 @@ func (e *Engine) endAll(ctx context.Context, targets []Target, m Marker, reason 
 	return err
 }
 
+// endTarget is endEach for one target. A session that is not there is success; an error means that it must be asked again.
+func (e *Engine) endTarget(ctx context.Context, t Target, by ending) (ended int, err error) {
+	if ended, err = e.endEach(ctx, []Target{t}, by); err != nil {
+		return ended, storeError("ending sessions", err)
+	}
+	return ended, nil
+}
+
 // endEach writes the marker for all targets and for every SSO session that is tied to them, then deletes the sessions
 // indexed there that the marker applies to, and counts them. It goes on after an error and returns all of them.
 func (e *Engine) endEach(ctx context.Context, targets []Target, by ending) (ended int, err error) {

@@ -220,7 +220,7 @@ func (e *Engine) establish(
 	// A new root at every login, never one that a client offered (session fixation).
 	s := e.newSession(app, NewRoot(), e.pending(app, tx, g))
 	s.Device = device
-	old, err := e.replaced(ctx, app, tx)
+	old, err := e.replaced(ctx, app, tx, s)
 	if err == nil {
 		e.joinGroups(app, s, old)
 		err = e.admit(ctx, s)
@@ -310,7 +310,7 @@ func (e *Engine) newSession(app *App, root Root, p *Pending) *Session {
 // replaced returns the session the browser carried when the login began; nil if there is none (any more). It is not
 // judged: also one whose idle end has just passed holds tokens to be revoked. One that cannot be read fails the login:
 // it may be another user's, who would stay signed in behind this one, or tie this session to its SSO session.
-func (e *Engine) replaced(ctx context.Context, app *App, tx *transaction) (*Session, error) {
+func (e *Engine) replaced(ctx context.Context, app *App, tx *transaction, s *Session) (*Session, error) {
 	if tx.replaces.IsZero() {
 		return nil, nil
 	}
@@ -320,12 +320,23 @@ func (e *Engine) replaced(ctx context.Context, app *App, tx *transaction) (*Sess
 	case errors.Is(err, ErrStore):
 		return nil, storeError("reading the replaced session", err)
 	case gone && app.Provider.SSOBy == SSOByAuthAt && overtook(ended, tx):
-		return nil, errSignedOut(unknownMarker)
+		return nil, e.signOutOf(ctx, app, s)
 	case err != nil || old.App != app.ID:
 		return nil, nil
 	default:
 		return old, nil
 	}
+}
+
+// signOutOf is the answer to a login whose old session was signed out. Where the provider kept its own session, the moment of
+// authentication is the old one too, and so the sign-out's marker is found: named in the notice, it does not catch the next
+// login as well.
+func (e *Engine) signOutOf(ctx context.Context, app *App, s *Session) error {
+	e.joinGroups(app, s, nil)
+	if err := e.overtaken(ctx, s); err != nil {
+		return err
+	}
+	return errSignedOut(unknownMarker)
 }
 
 // overtook reports whether the session that a login replaces was signed out since the login began. Where the moment of

@@ -282,16 +282,16 @@ func TestEndByTheProviderTakesTheWholeSSOSession(t *testing.T) {
 	w.idp.set(func(p *fakeProvider) { p.sid, p.authTime = "ses_3", p.authTime.Add(time.Hour) })
 	other := w.login(a)
 	w.clock.move(3 * time.Second)
-	if err := a.EndProviderSession(context.Background(), w.app.Provider, "ses_1", "", bff.ReasonSignedOut); err != nil {
+	if _, err := a.EndSessionsOf(context.Background(), bff.Target{Scope: bff.ScopeSID, Provider: w.app.Provider.Name, Value: "ses_1"}); err != nil {
 		t.Fatal(err)
 	}
 	w.dead(a, one)
 	w.dead(a, two)
 	w.session(a, other)
-	if err := a.EndProviderSession(context.Background(), w.app.Provider, "ses_unknown", "", bff.ReasonSignedOut); err != nil {
+	if _, err := a.EndSessionsOf(context.Background(), bff.Target{Scope: bff.ScopeSID, Provider: w.app.Provider.Name, Value: "ses_unknown"}); err != nil {
 		t.Errorf("ending what is not there: %v", err)
 	}
-	if err := a.EndProviderSession(context.Background(), w.app.Provider, "", "usr_1", bff.ReasonSignedOut); err != nil {
+	if _, err := a.EndSessionsOf(context.Background(), bff.Target{Scope: bff.ScopeSubject, Provider: w.app.Provider.Name, Value: "usr_1"}); err != nil {
 		t.Fatal(err)
 	}
 	w.dead(a, other)
@@ -327,7 +327,7 @@ func TestWatchEndsWithItsSession(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.instance(), w.instance()
 	root := w.login(a)
-	ctx, stop := a.Watch(context.Background(), w.app, w.session(a, root))
+	ctx, stop := a.Watch(context.Background(), w.session(a, root))
 	defer stop()
 	if _, err := b.SignOut(context.Background(), w.app, w.session(b, root)); err != nil {
 		t.Fatal(err)

@@ -80,27 +80,6 @@ func (e *Engine) newest(ctx context.Context, s *Session) *Session {
 	return now
 }
 
-// EndProviderSession ends what a provider says is over: by its sid, by its subject, or by both. Each found session takes
-// its whole SSO session with it. A session that is not there is success; an error means that it must be asked again.
-// (Back-Channel Logout 1.0 section 2.7: sessions of that sid, or all of that sub where there is none; section 2.8: what is
-// over already is success.)
-func (e *Engine) EndProviderSession(ctx context.Context, p *ProviderPolicy, sid, subject string, reason Reason) error {
-	_, err := e.endOfProvider(ctx, p, sid, subject, ending{marker: Marker{ID: newID(), At: e.now()}, reason: reason})
-	return err
-}
-
-// endOfProvider is EndProviderSession by a marker that is made, and counts the sessions that it ended.
-func (e *Engine) endOfProvider(ctx context.Context, p *ProviderPolicy, sid, subject string, by ending) (ended int, err error) {
-	first := Target{ScopeSID, p.Name, sid}
-	if sid == "" {
-		first = Target{ScopeSubject, p.Name, subject} // section 2.4: one of the two is always there
-	}
-	if ended, err = e.endEach(ctx, []Target{first}, by); err != nil {
-		return ended, storeError("ending sessions", err)
-	}
-	return ended, nil
-}
-
 // revoke revokes a session's tokens at the provider, best effort: nothing waits for it, and its failure is told to the
 // trace. RFC 7009 section 2.1: with the refresh token go the access tokens of the same grant, at some providers the whole
 // grant; so whoever calls this has made sure that no session lives on it.

@@ -20,8 +20,9 @@ func TestSignOutFollowsASessionIntoEachGroupItTies(t *testing.T) {
 			_, err := in.SignOut(context.Background(), w.app, w.session(in, root))
 			return err
 		},
-		"a logout token": func(in *instance, w *world, _ bff.Root) error {
-			return in.EndProviderSession(context.Background(), w.app.Provider, "ses_first", "", bff.ReasonSignedOut)
+		"an end by the sid": func(in *instance, w *world, _ bff.Root) error {
+			_, err := in.EndSessionsOf(context.Background(), bff.Target{Scope: bff.ScopeSID, Provider: w.app.Provider.Name, Value: "ses_first"})
+			return err
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

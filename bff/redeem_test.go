@@ -34,7 +34,7 @@ func TestACodeBecomesASessionOfHandles(t *testing.T) {
 	}
 	b.seen.until(t, "the beginning", func(x *seen) bool { return len(x.began) == 1 && x.began[0].SessionID == s.ID() })
 	// A sign-out in another app finds it like any other.
-	if err := a.EndProviderSession(context.Background(), w.app.Provider, "ses_1", "", bff.ReasonSignedOut); err != nil {
+	if _, err := a.EndSessionsOf(context.Background(), bff.Target{Scope: bff.ScopeSID, Provider: w.app.Provider.Name, Value: "ses_1"}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = w.call(b, p.access)

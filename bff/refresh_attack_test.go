@@ -337,7 +337,7 @@ func TestEndByTheProviderDuringARefreshStays(t *testing.T) {
 			w.expire()
 			answered := w.need(root, 1, a)
 			tc.there(w.idp)
-			if err := b.EndProviderSession(context.Background(), w.app.Provider, "ses_1", "", bff.ReasonSignedOut); err != nil {
+			if _, err := b.EndSessionsOf(context.Background(), bff.Target{Scope: bff.ScopeSID, Provider: w.app.Provider.Name, Value: "ses_1"}); err != nil {
 				t.Fatal(err)
 			}
 			close(gate)

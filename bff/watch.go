@@ -34,7 +34,7 @@ const (
 // Watch returns a context that is cancelled, with a *SessionEndedCause, when the session ends: at once on an event,
 // within Limits.Recheck whatever was lost, and by that also at its own ends. Every stream hangs on one. Call stop when
 // the stream is over.
-func (e *Engine) Watch(ctx context.Context, _ *App, s *Session) (watched context.Context, stop func()) {
+func (e *Engine) Watch(ctx context.Context, s *Session) (watched context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	f := &follower{end: cancel}
 	e.watches.add(s, f, watchAfter)

@@ -21,13 +21,13 @@ func BenchmarkWatchOfAShortRequest(b *testing.B) {
 				}
 			}
 			for i := range streams {
-				_, stop := e.Watch(b.Context(), nil, session(i%1000))
+				_, stop := e.Watch(b.Context(), session(i%1000))
 				defer stop()
 			}
 			s := session(5000)
 			b.ReportAllocs()
 			for b.Loop() {
-				_, stop := e.Watch(b.Context(), nil, s)
+				_, stop := e.Watch(b.Context(), s)
 				stop()
 			}
 		})

@@ -206,7 +206,7 @@ func TestAWatchEndsWithItsSession(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			watching(t, func(t *testing.T, e *bff.Engine, s *shelf) {
-				ctx, stop := e.Watch(t.Context(), nil, s.put("a"))
+				ctx, stop := e.Watch(t.Context(), s.put("a"))
 				defer stop()
 				time.Sleep(5 * time.Second) // it is no longer new
 				c.happens(e, s)
@@ -224,7 +224,7 @@ func TestAWatchThatBeginsTooLateLearnsItWithinASecond(t *testing.T) {
 		a := s.put("a")
 		s.set(func(s *shelf) { s.states["a"] = bff.State{Gone: true, Reason: bff.ReasonSignedOut} })
 		s.deliver(bff.Event{Kind: bff.EventEnded, Lookup: "a", Reason: bff.ReasonSignedOut})
-		ctx, stop := e.Watch(t.Context(), nil, a)
+		ctx, stop := e.Watch(t.Context(), a)
 		defer stop()
 		endIn(t, ctx, bff.ReasonSignedOut, 0, time.Second)
 	})
@@ -249,7 +249,7 @@ func TestAHintDuringALookIsLookedAtAgain(t *testing.T) {
 	watching(t, func(t *testing.T, e *bff.Engine, s *shelf) {
 		hold := make(chan struct{})
 		s.set(func(s *shelf) { s.hold = hold })
-		ctx, stop := e.Watch(t.Context(), nil, s.put("a"))
+		ctx, stop := e.Watch(t.Context(), s.put("a"))
 		defer stop()
 		time.Sleep(time.Second) // the first look is under way
 		if looks, _ := s.looked(); looks != 1 {
@@ -268,9 +268,9 @@ func TestAHintDuringALookIsLookedAtAgain(t *testing.T) {
 func TestASessionThatLapsesUnderAWatchIsEnded(t *testing.T) {
 	watching(t, func(t *testing.T, e *bff.Engine, s *shelf) {
 		a, b := s.put("a"), s.put("b")
-		first, stopFirst := e.Watch(t.Context(), nil, a)
+		first, stopFirst := e.Watch(t.Context(), a)
 		defer stopFirst()
-		second, stopSecond := e.Watch(t.Context(), nil, b)
+		second, stopSecond := e.Watch(t.Context(), b)
 		defer stopSecond()
 		s.set(func(s *shelf) { s.states["b"] = bff.State{Gone: true, Reason: bff.ReasonLimit} })
 		endIn(t, second, bff.ReasonLimit, 0, recheck)
@@ -288,7 +288,7 @@ func TestASessionThatLapsesUnderAWatchIsEnded(t *testing.T) {
 func TestAUseInTheLastMomentKeepsTheSession(t *testing.T) {
 	watching(t, func(t *testing.T, e *bff.Engine, s *shelf) {
 		a := s.put("a")
-		ctx, stop := e.Watch(t.Context(), nil, a)
+		ctx, stop := e.Watch(t.Context(), a)
 		defer stop()
 		time.Sleep(time.Until(a.IdleEnd()) + 300*time.Millisecond)
 		s.set(func(s *shelf) { s.states["a"] = bff.State{LastActive: a.IdleEnd().Add(-time.Millisecond)} })
@@ -307,7 +307,7 @@ func TestManyWatchesCostFewLooks(t *testing.T) {
 		for i := range sessions {
 			n := s.put(strconv.Itoa(i))
 			for range streams {
-				_, stop := e.Watch(t.Context(), nil, n)
+				_, stop := e.Watch(t.Context(), n)
 				defer stop()
 			}
 		}
@@ -356,7 +356,7 @@ func TestAShortRequestCostsNoLook(t *testing.T) {
 	watching(t, func(t *testing.T, e *bff.Engine, s *shelf) {
 		a := s.put("a")
 		for range 100 {
-			ctx, stop := e.Watch(t.Context(), nil, a)
+			ctx, stop := e.Watch(t.Context(), a)
 			time.Sleep(500 * time.Millisecond)
 			stop()
 			if _, ended := bff.EndOf(ctx); ended {
@@ -376,11 +376,11 @@ func TestALookThatHangsKeepsNoOtherWaiting(t *testing.T) {
 		hold := make(chan struct{})
 		defer close(hold)
 		s.set(func(s *shelf) { s.hold = hold })
-		_, stop := e.Watch(t.Context(), nil, s.put("slow"))
+		_, stop := e.Watch(t.Context(), s.put("slow"))
 		defer stop()
 		time.Sleep(time.Second)
 		s.set(func(s *shelf) { s.hold = nil })
-		ctx, stopFast := e.Watch(t.Context(), nil, s.put("fast"))
+		ctx, stopFast := e.Watch(t.Context(), s.put("fast"))
 		defer stopFast()
 		s.set(func(s *shelf) { s.states["fast"] = bff.State{Gone: true, Reason: bff.ReasonAdmin} })
 		endIn(t, ctx, bff.ReasonAdmin, 0, time.Second)
@@ -390,7 +390,7 @@ func TestALookThatHangsKeepsNoOtherWaiting(t *testing.T) {
 func TestALookThatPanicsLosesNoWatch(t *testing.T) {
 	watching(t, func(t *testing.T, e *bff.Engine, s *shelf) {
 		s.set(func(s *shelf) { s.panics = true })
-		ctx, stop := e.Watch(t.Context(), nil, s.put("a"))
+		ctx, stop := e.Watch(t.Context(), s.put("a"))
 		defer stop()
 		time.Sleep(time.Minute)
 		s.set(func(s *shelf) { s.panics = false; s.states["a"] = bff.State{Gone: true, Reason: bff.ReasonAdmin} })
@@ -406,7 +406,7 @@ func TestAListenerHasTheLatestEnds(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.Close()
-		_, stop := e.Watch(t.Context(), nil, a) // who does not want to know is not told
+		_, stop := e.Watch(t.Context(), a) // who does not want to know is not told
 		defer stop()
 		for range 3 {
 			time.Sleep(time.Minute)
@@ -464,7 +464,7 @@ func TestASessionHasAtMostTwentyListeners(t *testing.T) {
 		if told, ok := errors.AsType[*bff.Error](err); !ok || told.Code != bff.CodeRateLimited || told.RetryAfter <= 0 {
 			t.Fatalf("one more: %v", err)
 		}
-		_, stop := e.Watch(t.Context(), nil, a) // other streams have their own bounds
+		_, stop := e.Watch(t.Context(), a) // other streams have their own bounds
 		stop()
 		all[7].Close()
 		all[7].Close() // twice is once
@@ -496,7 +496,7 @@ func TestWatchesOfManyAtOnce(t *testing.T) {
 		n := s.put(fmt.Sprint(i % 4))
 		streams.Go(func() {
 			for j := range 300 {
-				_, stop := e.Watch(ctx, nil, n)
+				_, stop := e.Watch(ctx, n)
 				if _, l, err := e.Listen(ctx, n); err == nil {
 					defer l.Close()
 				}
@@ -547,7 +547,7 @@ func TestEveryReasonIsTold(t *testing.T) {
 func toldAs(t *testing.T, reason bff.Reason) {
 	t.Helper()
 	watching(t, func(t *testing.T, e *bff.Engine, s *shelf) {
-		ctx, stop := e.Watch(t.Context(), nil, s.put("a"))
+		ctx, stop := e.Watch(t.Context(), s.put("a"))
 		defer stop()
 		s.deliver(bff.Event{Kind: bff.EventEnded, Lookup: "a", Reason: reason})
 		endIn(t, ctx, reason, 0, 0)

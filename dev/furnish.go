@@ -45,6 +45,20 @@ apps:
     client_id: demo
     client_secret_file: {{file "demo.secret"}}
     static: {dir: {{file "demo"}}}
+    login: {initiate: true}
+  board:
+    kind: spa
+    origin: http://board.localhost:{{.Ports.Gateway}}
+    provider: dev
+    client_id: board
+    client_secret_file: {{file "board.secret"}}
+    static: {dir: {{file "board"}}}
+  notes:
+    kind: web
+    origin: http://notes.localhost:{{.Ports.Gateway}}
+    provider: dev
+    client_id: notes
+    client_secret_file: {{file "notes.secret"}}
   docs:
     kind: web
     origin: http://docs.localhost:{{.Ports.Gateway}}
@@ -60,12 +74,23 @@ apps:
     client_secret_file: {{file "cli.secret"}}
     redirect_uris: ["http://127.0.0.1/callback"]
 routes:
-  - {path: /api/, upstream: "{{.API}}", methods: [GET, POST], apps: [demo, docs, cli]}
-  - {path: /api/public, upstream: "{{.API}}", methods: [GET], token: none, apps: [demo, docs, cli]}
+  - {path: /api/, upstream: "{{.API}}", methods: [GET, POST], apps: [demo, board, docs, cli]}
+  - {path: /api/public, upstream: "{{.API}}", methods: [GET], token: none, apps: [demo, board, docs, cli]}
   # EventSource cannot send a header, so this route asks for the page's own origin instead. It streams until the session ends.
-  - {path: /api/stream, upstream: "{{.API}}", methods: [GET], guard: origin, timeout: 5s, apps: [demo, docs, cli]}
+  - {path: /api/stream, upstream: "{{.API}}", methods: [GET], guard: origin, timeout: 5s, apps: [demo, board, docs, cli]}
+  # A WebSocket: a browser's is taken from the app's own page alone, and closed when the session ends.
+  - {path: /api/live, upstream: "{{.API}}", methods: [GET], websocket: true, apps: [demo, board, docs, cli]}
   # GET /api/slow?ms= waits up to ten minutes before it answers.
-  - {path: /api/slow, upstream: "{{.API}}", methods: [GET], timeout: 11m, apps: [demo, docs, cli]}
+  - {path: /api/slow, upstream: "{{.API}}", methods: [GET], timeout: 11m, apps: [demo, board, docs, cli]}
+  # With the app's own token, at the provider's Management API: the session says whose profile it is, and no request can.
+  - {path: /api/profile, upstream: "{{.Issuer}}/api/v1/users/{sub}", methods: [GET], token: client, apps: [demo]}
+  # A site whose pages are made on a server. Who asks it reads from these fields.
+  - path: /
+    kind: site
+    upstream: "{{.API}}"
+    methods: [GET, HEAD, POST]
+    apps: [notes]
+    identity_headers: {X-Forwarded-Name: name, X-Forwarded-Email: email}
 `
 
 // decidedHere is what a world does not leave to the user's file: it would not be on this machine alone, or would need what
@@ -92,13 +117,13 @@ func (w *world) furnish(context.Context) error {
 	}
 	for name, content := range map[string]string{
 		"cloakroom.yaml": text, "k1": newSecret(), "i1": newSecret(), "redis.secret": w.redis.Password,
-		"demo.secret": newSecret(), "docs.secret": newSecret(), "cli.secret": newSecret(),
+		"demo.secret": newSecret(), "board.secret": newSecret(), "notes.secret": newSecret(), "docs.secret": newSecret(), "cli.secret": newSecret(),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			return fmt.Errorf("writing the configuration: %w", err)
 		}
 	}
-	for name, files := range map[string]fs.FS{"demo": demoFiles(), "handbook": handbookFiles()} {
+	for name, files := range map[string]fs.FS{"demo": demoFiles(), "board": boardFiles(), "handbook": handbookFiles()} {
 		if err := w.copyFiles(filepath.Join(dir, name), files); err != nil {
 			return fmt.Errorf("writing the files of %s: %w", name, err)
 		}

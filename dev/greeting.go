@@ -55,7 +55,7 @@ func columns(b *strings.Builder, lines [][2]string) {
 // places are what listens where.
 func (w *world) places() (lines [][2]string) {
 	kinds := map[string]string{
-		"spa": "a single-page app", "web": "a site behind sign-in", "mobile": "a mobile app", "desktop": "a desktop app",
+		"spa": "a single-page app", "web": "pages behind sign-in", "mobile": "a mobile app", "desktop": "a desktop app",
 	}
 	for _, id := range appIDs(w.cfg) {
 		app := w.cfg.Apps[id]
@@ -69,7 +69,7 @@ func (w *world) places() (lines [][2]string) {
 		lines = append(lines, [2]string{"the provider", w.issuer()})
 	}
 	return append(lines,
-		[2]string{"the demo API", "http://" + at(w.Ports.API)},
+		[2]string{"the demo API and the server of the notes", "http://" + at(w.Ports.API)},
 		[2]string{"metrics and probes", "http://" + at(w.Ports.Ops) + "/metrics"})
 }
 
@@ -78,18 +78,20 @@ func (w *world) hasDevApp() bool { return clientsOf(w.cfg, w.issuer()) != nil }
 
 // steps are what to try in the demo.
 func (w *world) steps() []string {
-	demo, docs := w.cfg.Apps["demo"].Origin, w.cfg.Apps["docs"].Origin
+	app := func(id string) string { return w.cfg.Apps[id].Origin }
 	gateway := ""
 	if w.Ports.Gateway != 8080 { // the example's default
 		gateway = " --gateway " + w.cfg.Public.URL
 	}
 	return []string{
-		"Open " + demo + " (Chrome, Edge or Firefox: Safari refuses Secure cookies on http) and sign in as Ada.",
+		"Open " + app("demo") + " (Chrome, Edge or Firefox: Safari refuses Secure cookies on http) and sign in as Ada.",
 		"Watch her access token: it lives for " + strconv.Itoa(int(w.TokenLife.Seconds())) + " seconds and is renewed behind the counter, never in the browser.",
-		"Open " + docs + ": it lets you in without asking, for the provider knows you.",
-		"Sign out in one of the two, and go on in the other: it has signed you out as well.",
-		"Look at what the browser holds in its developer tools: one cookie that no script can read, and no token.",
-		"A desktop app at the same gateway: go run ./mobile-api/examples/desktop" + gateway,
+		"Open " + app("board") + ", " + app("notes") + " and " + app("docs") + ": none asks, for the provider knows you.",
+		"A desktop app of the same sign-in, with one click: go run ./mobile-api/examples/desktop" + gateway + " login, then the same with watch.",
+		"Sign out in one, and watch the others without touching them: each says at once that it is signed out, and why.",
+		"The same by the provider's own end: sign in again, and open " + w.issuer() + "/end_session in a tab.",
+		"A sign-in that begins elsewhere, as a portal's tile does: " + app("demo") + "/bff/initiate?iss=" + url.QueryEscape(w.issuer()) + "&login_hint=grace@example.com",
+		"Look at what the browser holds in its developer tools: a cookie for each app that no script can read, and no token.",
 		"What the gateway counts: curl -s http://" + at(w.Ports.Ops) + "/metrics | grep '^bff_.*_total'",
 	}
 }

@@ -7,14 +7,20 @@ import (
 	"cloakroom/spa/demo"
 )
 
-// handbook is the second web app: three pages behind sign-in, without a script.
+// sites are the apps that are served as they are written: the handbook, pages behind sign-in without a script, and the
+// board, a single-page app of one script that no tool has touched.
 //
-//go:embed handbook
-var handbook embed.FS
+//go:embed handbook board
+var sites embed.FS
 
 // handbookFiles is the handbook as it is served.
-func handbookFiles() fs.FS {
-	files, err := fs.Sub(handbook, "handbook")
+func handbookFiles() fs.FS { return site("handbook") }
+
+// boardFiles is the second single-page app.
+func boardFiles() fs.FS { return site("board") }
+
+func site(name string) fs.FS {
+	files, err := fs.Sub(sites, name)
 	if err != nil {
 		panic(err) // a name that is a constant
 	}

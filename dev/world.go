@@ -91,14 +91,20 @@ func (w *world) startProvider(context.Context) error {
 	return stillFree(p.Start(at(w.Ports.Provider)), BusyPort{w.Ports.Provider, "--provider-port"})
 }
 
+// startAPI starts what is behind the gateway: the demo API, and the site of the notes.
 func (w *world) startAPI(context.Context) error {
-	api, err := NewAPI(APIConfig{
+	c := APIConfig{
 		Issuer: w.issuer(), JWKSURL: w.issuer() + "/keys", Audiences: audiencesOf(clientsOf(w.cfg, w.issuer())), Samples: true,
-	})
-	if err != nil {
+	}
+	api, errAPI := NewAPI(c)
+	notes, errNotes := NewNotes(c)
+	if err := errors.Join(errAPI, errNotes); err != nil {
 		return err
 	}
-	stop, err := listenAndServe(at(w.Ports.API), api)
+	all := http.NewServeMux() // one listener: they have no path in common
+	all.Handle("/api/", api)
+	all.Handle("/", notes)
+	stop, err := listenAndServe(at(w.Ports.API), all)
 	if err != nil {
 		return stillFree(err, BusyPort{w.Ports.API, "--api-port"})
 	}

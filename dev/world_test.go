@@ -549,7 +549,7 @@ func TestWhatAKilledWorldLeaves(t *testing.T) {
 	for i := range left {
 		left[i] = filepath.Base(left[i])
 	}
-	if diff := cmp.Diff([]string{"demo", "handbook"}, left); diff != "" {
+	if diff := cmp.Diff([]string{"board", "demo", "handbook"}, left); diff != "" {
 		t.Errorf("left in the folder (-want +got):\n%s", diff)
 	}
 	if !w.signIn(w.browser(), w.demo()) { // all of it was read

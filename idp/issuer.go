@@ -2,7 +2,8 @@
 // bff.LogoutProvider, so that package bff need not know OAuth, JOSE or HTTP.
 //
 // What it knows: discovery, signing keys, the rules for ID tokens, access tokens that are JWTs and UserInfo, the token
-// endpoint and what each of its answers means, revocation, the end of the provider's session. What it does not know:
+// endpoint and what each of its answers means, revocation, the end of the provider's session by the browser or by its
+// session API, and what a provider says unasked: logout tokens, and words on a sign-in that begins there. What it does not know:
 // sessions of frontends, Redis, cookies, and the configuration file. It keeps nothing but caches and counters.
 //
 // The words used here:
@@ -17,7 +18,10 @@
 // the iss that came back; Client.Exchange passes gate and breaker (breaker.go), proves the app by its secret or by an
 // assertion (assertion.go), sends the code once (endpoint.go), judges the answer (classify.go), verifies what came
 // (verify.go) and returns a grant. A refresh takes the same way with other judgements (refresh.go): a refresh token that
-// was used cannot be asked for again, so each failure is told apart by what is known of the token afterwards.
+// was used cannot be asked for again, so each failure is told apart by what is known of the token afterwards. An app's own
+// token goes it too (clienttoken.go). What comes by itself is read strictly (strictjson.go) and verified with the same keys
+// (logouttoken.go, initiate.go). What may be asked of a provider before anybody signs in there is in probe.go and
+// probeclient.go.
 package idp
 
 import (

@@ -49,7 +49,7 @@ func asking(ctx context.Context, endpoint string) context.Context {
 }
 
 // EndpointOf names the endpoint that a call seen by Settings.Through asks, by the context of its request: metadata, keys,
-// token, userinfo or revocation. Its URL may hold what nobody should read, and differs from provider to provider.
+// token, userinfo, revocation or session_api. Its URL may hold what nobody should read, and differs from provider to provider.
 func EndpointOf(ctx context.Context) string {
 	name, _ := ctx.Value(endpointKey{}).(string)
 	return name

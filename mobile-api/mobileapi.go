@@ -13,9 +13,10 @@
 // At /mobile/token the app trades code and verifier for an access handle and a refresh handle, and later each refresh
 // handle for the next two (token.go, client.go). Each call then carries the access handle in its Authorization header,
 // which Admit judges (admit.go). /mobile/events tells what becomes of its session (events.go), /mobile/sessions where else
-// its user is signed in, and ends what they name (devices.go). Last the sign-out: /mobile/revoke ends one session, /mobile/logout the SSO session, and hands out a
-// one-time address for the system's browser, which ends the provider's own (logout.go). Where it is the provider that ends
-// its session, it says so at /mobile/backchannel-logout, for all native apps.
+// its user is signed in, and ends what they name (devices.go). Last the sign-out: /mobile/revoke ends one session,
+// /mobile/logout the SSO session, and hands out a one-time address for the system's browser, which ends the provider's own
+// (logout.go). Where it is the provider that ends its session, it says so at /mobile/backchannel-logout, for all native
+// apps, or has a browser open /mobile/frontchannel-logout.
 //
 // No endpoint here takes a password or a code of the provider from an app (RFC 8252 section 8.12), and no cookie but those
 // of a sign-in or sign-out on its way is looked at. No handler writes an error: the server's one error writer tells it by

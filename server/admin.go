@@ -72,9 +72,6 @@ func (s *Server) adminServer() *http.Server {
 	}
 }
 
-// errStopping is the cause by which acts of administrators end with the process: a purge is resumed at another instance.
-var errStopping = &bff.Error{Code: bff.CodeDraining, Message: "This instance is shutting down.", RetryAfter: time.Second}
-
 // adminHandler is the admin listener: each request gets an id, and ends when the drain begins.
 func (s *Server) adminHandler() http.Handler {
 	o := ops.AdminOptions{
@@ -88,7 +85,7 @@ func (s *Server) adminHandler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithCancelCause(r.Context())
 		defer cancel(nil)
-		defer context.AfterFunc(s.serving, func() { cancel(errStopping) })()
+		defer context.AfterFunc(s.serving, func() { cancel(errDraining) })()
 		a := &telemetry.Access{ID: rand.Text(), Began: s.options.Now(), Method: r.Method, ClientIP: clientOf(r)}
 		w.Header().Set(headerRequestID, a.ID)
 		defer s.rescueAdmin()

@@ -2,10 +2,7 @@ package server
 
 import (
 	"context"
-	"mime"
-	"net/http"
 	"strings"
-	"sync/atomic"
 
 	"github.com/labstack/echo/v4"
 
@@ -58,41 +55,20 @@ func (s *Server) api(c echo.Context, st *site, m *proxy.Match) error {
 // stream forwards on a context that ends with the session, and, once an answer is on its way, with this instance.
 func (s *Server) stream(c echo.Context, m *proxy.Match, call proxy.Call) error {
 	r := c.Request()
-	ctx, stop := s.engine.Watch(r.Context(), call.App, call.Session)
+	ctx, stop := s.engine.Watch(r.Context(), call.Session)
 	defer stop()
 	ctx, drained := s.untilDrain(ctx, c)
 	defer drained()
 	return s.routes.Forward(c.Response(), r.WithContext(ctx), m, call)
 }
 
-// untilDrain returns a context that ends when the instance drains while an answer is being streamed: its frontend comes
-// back to another instance. A request whose answer has not begun goes on, but for one that turns out to be answered by an
-// event stream, which would never be over.
-func (s *Server) untilDrain(ctx context.Context, c echo.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	var answering atomic.Bool
-	c.Response().Before(func() {
-		answering.Store(true)
-		if s.serving.Err() != nil && isEventStream(c.Response().Header()) {
-			cancel(errDraining)
-		}
-	})
-	unhook := context.AfterFunc(s.serving, func() {
-		if answering.Load() {
-			cancel(errDraining)
-		}
-	})
-	return ctx, func() { unhook(); cancel(context.Canceled) }
+// ownToken is how a route with the app's own token gets it. The user's token is neither sent nor renewed for such a route:
+// the session has only to be there.
+func (s *Server) ownToken(app *bff.App) func(context.Context, bff.Secret) (bff.TokenSet, error) {
+	return func(ctx context.Context, refused bff.Secret) (bff.TokenSet, error) {
+		return s.engine.ClientToken(ctx, app, refused)
+	}
 }
-
-// isEventStream reports whether an answer is one that goes on until somebody ends it (HTML standard, server-sent events).
-func isEventStream(h http.Header) bool {
-	media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
-	return media == "text/event-stream"
-}
-
-// errDraining is why a stream ended that its session did not end.
-var errDraining = &bff.Error{Code: bff.CodeDraining, Message: "This instance is shutting down. Try again."}
 
 func schemeOf(origin string) string {
 	scheme, _, _ := strings.Cut(origin, "://")

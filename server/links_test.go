@@ -16,11 +16,15 @@ var (
 
 // Every link of the README and the docs to a file of this repository, or to a heading in one, leads somewhere.
 func TestLinksOfTheDocsLeadSomewhere(t *testing.T) {
-	docs, err := filepath.Glob("../docs/*.md")
-	if err != nil || len(docs) < 8 { // architecture, configuration, endpoints, operations, security, sessions, sign-out, …
-		t.Fatalf("%d docs, %v", len(docs), err)
+	var docs []string
+	for _, pattern := range []string{"../README.md", "../docs/*.md", "../docs/*/*.md", "../deploy/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("%s: %d pages, %v", pattern, len(found), err)
+		}
+		docs = append(docs, found...)
 	}
-	for _, name := range append(docs, "../README.md") {
+	for _, name := range docs {
 		for _, m := range docLink.FindAllStringSubmatch(textOf(t, name), -1) {
 			path, anchor, _ := strings.Cut(m[1], "#")
 			at := name
@@ -34,6 +38,22 @@ func TestLinksOfTheDocsLeadSomewhere(t *testing.T) {
 				t.Errorf("%s: %s: %v", name, m[1], err)
 			} else if anchor != "" && !anchors(textOf(t, at))[anchor] {
 				t.Errorf("%s: %s: no such heading", name, m[1])
+			}
+		}
+	}
+}
+
+// The README leads to every page of the docs, but for measurements, to which it leads as a folder.
+func TestREADMELinksEveryPage(t *testing.T) {
+	readme := textOf(t, "../README.md")
+	for _, pattern := range []string{"../docs/*.md", "../docs/clients/*.md"} {
+		pages, err := filepath.Glob(pattern)
+		if err != nil || len(pages) == 0 {
+			t.Fatalf("%s: %d pages, %v", pattern, len(pages), err)
+		}
+		for _, page := range pages {
+			if name := strings.TrimPrefix(page, "../"); !strings.Contains(readme, "]("+name) {
+				t.Errorf("README.md has no link to %s", name)
 			}
 		}
 	}

@@ -77,7 +77,9 @@ func (s *Server) own(ep surface.Endpoint) echo.HandlerFunc {
 			r.SetPathValue(name, value)
 		}
 		if ep.Stream {
-			return s.untilStopped(c, handle)(c.Response(), r)
+			ctx, drained := s.untilDrain(r.Context(), c)
+			defer drained()
+			return handle(c.Response(), r.WithContext(ctx))
 		}
 		return handle(c.Response(), r)
 	})

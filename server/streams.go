@@ -2,26 +2,42 @@ package server
 
 import (
 	"context"
+	"mime"
 	"net/http"
+	"sync/atomic"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
-	"cloakroom/surface"
+	"cloakroom/bff"
 )
 
-// untilStopped has an endpoint's stream end when the instance drains: its frontend comes back to another one. An answer that
-// only begins then is one too, and ends with what is said first; until it begins nothing is broken off.
-func (s *Server) untilStopped(c echo.Context, stream surface.Handler) surface.Handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		ctx, cancel := context.WithCancelCause(r.Context())
-		defer cancel(context.Canceled)
-		unhook := func() bool { return true }
-		c.Response().Before(func() {
-			if ctx.Err() == nil { // an error that is written afterwards is no stream
-				unhook = context.AfterFunc(s.serving, func() { cancel(errDraining) })
-			}
-		})
-		defer func() { unhook() }()
-		return stream(w, r.WithContext(ctx))
-	}
+// untilDrain returns a context that ends when the instance drains while an answer is being streamed: its frontend comes
+// back to another instance. A request whose answer has not begun goes on, but for one that turns out to be answered by an
+// event stream, which would never be over.
+func (s *Server) untilDrain(ctx context.Context, c echo.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var answering atomic.Bool
+	c.Response().Before(func() {
+		answering.Store(true)
+		if s.serving.Err() != nil && isEventStream(c.Response().Header()) {
+			cancel(errDraining)
+		}
+	})
+	unhook := context.AfterFunc(s.serving, func() {
+		if answering.Load() {
+			cancel(errDraining)
+		}
+	})
+	return ctx, func() { unhook(); cancel(context.Canceled) }
 }
+
+// isEventStream reports whether an answer is one that goes on until somebody ends it (HTML standard, server-sent events).
+func isEventStream(h http.Header) bool {
+	media, _, _ := mime.ParseMediaType(h.Get("Content-Type"))
+	return media == "text/event-stream"
+}
+
+// errDraining is why a stream ended, or an administrator's act, that its session or client did not end: it is taken up at
+// another instance.
+var errDraining = &bff.Error{Code: bff.CodeDraining, Message: "This instance is shutting down. Try again.", RetryAfter: time.Second}

@@ -69,7 +69,7 @@ func (s *Surface) visitor(w http.ResponseWriter, r *http.Request) (*bff.Session,
 // show answers for as long as the session lives: a long download, an event stream or a WebSocket of a development server
 // ends with it (ASVS 7.4.1). A download is broken off, not ended, so that a part does not pass for the whole.
 func (s *Surface) show(w http.ResponseWriter, r *http.Request, session *bff.Session, h surface.Handler) error {
-	ctx, stop := s.engine.Watch(r.Context(), s.app, session)
+	ctx, stop := s.engine.Watch(r.Context(), session)
 	defer stop()
 	shown := &shown{ResponseWriter: w, over: ctx.Err}
 	err := h(shown, r.WithContext(ctx))

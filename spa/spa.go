@@ -3,20 +3,20 @@
 // HTTP, browsers and package bff. It does not know the store, the provider, other apps or how requests are routed.
 //
 // The journey through it, first a login: /bff/login judges who sends the browser there (guard.go), takes the few
-// parameters the app allows and leaves a transaction cookie of ten minutes (login.go); where the provider asks for one, /bff/initiate does
-// the same in two steps (initiate.go). /bff/callback finds the transaction by
-// the state, has the engine redeem the answer and sets the session cookie (callback.go, cookies.go). That cookie is
+// parameters the app allows and leaves a transaction cookie of ten minutes (login.go); where the provider asks for one,
+// /bff/initiate does the same in two steps (initiate.go). /bff/callback finds the transaction by the state, has the engine
+// redeem the answer and sets the session cookie (callback.go, cookies.go). That cookie is
 // SameSite=Strict, so the page moves on by itself to /bff/landed, same-origin, which sends on to where the user wanted to go
 // (landed.go).
 //
 // Then a request: Admit guards it, reads the cookie byte by byte and asks the engine for the session. /bff/session tells
-// who is signed in (session.go), /bff/events what becomes of that while a page is open (events.go), and /bff/sessions where else
-// its user is, and ends what they name (devices.go). Pages
-// that only who is signed in may see are put behind Protect, which starts a sign-in by itself and never goes in circles
-// (protect.go); those of a server-rendered app behind AdmitPage, which also keeps a form whose session has ended
-// (resubmit.go). Last the sign-out: /bff/logout ends the SSO session here and hands out a one-time URL that ends the
-// provider's own, whence the browser comes back to /bff/logged-out (logout.go). Where it is the provider
-// that ends its session, it says so at /bff/backchannel-logout itself, or has a browser open /bff/frontchannel-logout.
+// who is signed in (session.go), /bff/events what becomes of that while a page is open (events.go), and /bff/sessions where
+// else its user is, and ends what they name (devices.go). Pages that only who is signed in may see are put behind Protect,
+// which starts a sign-in by itself and never goes in circles (protect.go); those of a server-rendered app behind AdmitPage,
+// which also keeps a form whose session has ended (resubmit.go). Last the sign-out: /bff/logout ends the SSO session here
+// and hands out a one-time URL that ends the provider's own, whence the browser comes back to /bff/logged-out (logout.go).
+// Where it is the provider that ends its session, it says so at /bff/backchannel-logout itself, or has a browser open
+// /bff/frontchannel-logout.
 //
 // No handler here writes an error: it returns one, and the server's one error writer tells it by surface.WriteError.
 package spa

@@ -27,7 +27,7 @@ func (s *Store) CheckServer(ctx context.Context) ([]string, error) {
 		found = append(found, evictingServer(ctx, c)...)
 		return nil
 	})
-	return found, unavailable("checking the server", err)
+	return append(found, s.unheard()...), unavailable("checking the server", err)
 }
 
 // exposed tells what of the way to Redis anybody could use. On one machine there is none: whoever is there to listen is

@@ -1,5 +1,5 @@
 // Package store keeps what must outlive a request, in Redis: it implements the ports Records, Leases, Markers,
-// OneTime, Events, Turns, Codes, Devices and States of package bff, and rate limits.
+// OneTime, Replays, Events, Turns, Codes, Devices, States, Scanner and ClientTokens of package bff, and rate limits.
 //
 // It knows Redis (a single primary, one behind Sentinel, or a Cluster), the layout of its keys, and how a record is
 // sealed field by field. It does not know what a session is allowed to do, when one has ended, or whom to ask about it:
@@ -8,7 +8,8 @@
 // The journey of a session: Create writes its index entries, then its record. Each request Reads it: one command to the
 // primary. Touch moves its idle end; Claim, MarkSent, Save and Release carry a refresh. Mark, Members and Delete end it,
 // and what is left is the reason, for a while. That of a native app begins as a login that waits under a code (Keep), once
-// redeemed (Redeem), and its handles move by Rotate. Devices and LineUp tell a user's sessions apart and in order.
+// redeemed (Redeem), and its handles move by Rotate. Devices and LineUp tell a user's sessions apart and in order. States
+// looks at many records at once for whoever watches them, and Scan goes over all that there are, primary by primary.
 //
 // The rules that everything here holds:
 //
@@ -113,7 +114,9 @@ type Store struct {
 	waitTimeout  time.Duration
 	revocable    func(provider string) bool
 	readRetries  int
-	exposed      []string // what CheckServer knows without asking
+	readTimeout  time.Duration
+	exposed      []string              // what CheckServer knows without asking
+	deaf         atomic.Pointer[error] // why events are not heard; nil: they are, or nobody listens
 }
 
 // processor carries out one command.
@@ -145,7 +148,7 @@ func New(o Options) (*Store, error) {
 		resample: make(chan struct{}, 1),
 		prefix:   o.KeyPrefix, channel: o.KeyPrefix + "events", instance: o.Instance,
 		markerLife: o.MarkerLife, waitReplicas: o.WaitReplicas, waitTimeout: o.WaitTimeout, revocable: o.Revocable,
-		readRetries: o.ReadRetries, exposed: o.exposed(),
+		readRetries: o.ReadRetries, readTimeout: o.ReadTimeout, exposed: o.exposed(),
 	}
 	s.hot = s.rdb
 	reloading(s.rdb)

@@ -1,7 +1,8 @@
 // Package surface is what the browser surface and the native surface answer with: problems and pages for errors, the
 // session answer, the list of a user's devices, the small pages of sign-in and sign-out, and what both do with a sign-in on
 // its way: how its start and the provider's answer are read, and how the browser is given its half of the state in a
-// cookie. It knows package bff and HTTP. It does not know session cookies, handles, which guard a request must pass, the
+// cookie. So is what knows neither credential: the stream of events about a session (events.go), and a provider's word that
+// one is over (backchannel.go, frontchannel.go). It knows package bff and HTTP. It does not know session cookies, handles, which guard a request must pass, the
 // store or any provider.
 //
 // The journey through it: a handler of a surface answers by WriteJSON, Redirect or WritePage, or returns an error. The

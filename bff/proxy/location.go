@@ -56,13 +56,18 @@ func (x *exchange) here(reference string, asked *url.URL) (string, bool) {
 	if err != nil || !x.leadsBack(clean) {
 		return "", false
 	}
+	return withRest(clean, u), true
+}
+
+// withRest adds the query and the fragment of u to its cleaned path.
+func withRest(clean string, u *url.URL) string {
 	if u.RawQuery != "" {
 		clean += "?" + u.RawQuery
 	}
 	if u.Fragment != "" {
 		clean += "#" + u.EscapedFragment()
 	}
-	return clean, true
+	return clean
 }
 
 // leadsBack reports whether the gateway would forward a path to the same place: by this route, or by another with the

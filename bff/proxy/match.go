@@ -40,7 +40,8 @@ func (e *MethodError) Error() string { return e.Err.Error() }
 func (e *MethodError) Unwrap() error { return e.Err }
 
 // Match finds the route that one of the apps may take, for a path that CleanPath returned. The longest path decides, then
-// the app, then the method: a shorter route is never a way around a longer one. Errors are *bff.Error with CodeNotFound,
+// the app, then the method: a shorter route is never a way around a longer one. The site of another app is not there: it
+// lives at that app's origin, and this one may have files at the same path. Errors are *bff.Error with CodeNotFound,
 // CodeAppNotAllowed or CodeBadRequest, or a *MethodError.
 func (t *Table) Match(method, cleanPath string, apps ...string) (*Match, error) {
 	plain, err := decode(cleanPath)
@@ -65,6 +66,9 @@ func (t *Table) Match(method, cleanPath string, apps ...string) (*Match, error) 
 			m.route = c
 		}
 		m.allow = append(m.allow, c.Methods...)
+	}
+	if !open && !slices.ContainsFunc(found, func(c *compiled) bool { return c.Kind != KindSite }) {
+		return nil, notFound("a site of another app's origin") // which has files of its own, perhaps, at the same path
 	}
 	if !open {
 		return nil, &bff.Error{Code: bff.CodeAppNotAllowed, Message: "This app may not use this address."}

@@ -24,6 +24,9 @@ func TestMatch(t *testing.T) {
 		{Name: "maps", Path: "/maps/", Upstream: up, Methods: get, StaticSuffixes: []string{".png"}},
 		{Name: "pictures", Path: "/pictures/", Upstream: up, Methods: get, Guard: proxy.GuardOrigin},
 		{Name: "accents", Path: "/only", Upstream: up, Methods: get},
+		{Name: "notes", Path: "/notes/", Upstream: up, Methods: get, Kind: proxy.KindSite, Apps: []string{"notes"}},
+		{Name: "shared", Path: "/shared/", Upstream: up, Methods: get, Kind: proxy.KindSite, Apps: []string{"notes"}},
+		{Name: "shared api", Path: "/shared/", Upstream: up, Methods: get, Apps: []string{"back"}},
 	}, proxy.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -45,6 +48,9 @@ func TestMatch(t *testing.T) {
 		{with: "the longest path escaped", app: "back", path: "/api/%61dmin/x", want: "admin"},
 		{with: "a longest path for another app", path: "/api/admin/x", want: "app_not_allowed"},
 		{with: "a longest path for another app, escaped", path: "/%61pi/adm%69n/x", want: "app_not_allowed"},
+		{with: "a path of its own site", app: "notes", path: "/notes/new", want: "notes"},
+		{with: "a path of another app's site", path: "/notes/new", want: "not_found"},
+		{with: "a path of another app's site and a third one's API", path: "/shared/x", want: "app_not_allowed"},
 		{with: "a longest path hidden behind a parameter", path: "/api/admin;a/x", want: "bad_request"},
 		{with: "a longest path hidden behind an escaped parameter", path: "/api/admin%3Ba/x", want: "bad_request"},
 		{with: "a harmless parameter", path: "/api/a;b=1", want: "api"},

@@ -201,11 +201,5 @@ func (x *exchange) siteLocation(reference string, asked *url.URL) (string, bool)
 	if err != nil {
 		return "", false
 	}
-	if u.RawQuery != "" {
-		clean += "?" + u.RawQuery
-	}
-	if u.Fragment != "" {
-		clean += "#" + u.EscapedFragment()
-	}
-	return clean, true
+	return withRest(clean, u), true
 }

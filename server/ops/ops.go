@@ -1,5 +1,12 @@
-// Package ops is the operator's listener: is the process alive, may it get traffic, and what do its counters say. It is
-// bound to loopback or an internal address, never to the public one.
+// Package ops is what those see who run the gateway, on two listeners that are never the public one.
+//
+// The operator's (ops.go): is the process alive, may it get traffic, and what do its counters say. It has no credential, and
+// stays on loopback or an internal address.
+//
+// The administrator's, absent unless configured: Admin stands before all of it, and lets a program with the one credential
+// pass (admin.go). What a request is about is read from its parameters, and must be certain (selection.go); then the engine
+// is asked to find or end sessions (sessions.go). Profiles of the process are there for the same credential (profile.go). It
+// knows package bff and HTTP, and neither how a session is kept nor what one holds: no token, subject or claim is shown.
 package ops
 
 import (

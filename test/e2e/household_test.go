@@ -108,6 +108,7 @@ type household struct {
 	relay    *world.Relay
 	wire     *wire.Proxy            // between all instances and Redis
 	npm      *oidcprovider.Provider // nil at the stand-in
+	yaml     string                 // of the stand-in, instead of the preset; "%s" is its issuer
 	settings string                 // of the provider, further ones
 	behave   func(*provider.Behaviour)
 	asked    int // how often the provider asked who it is
@@ -177,6 +178,9 @@ func (h *household) standIn(t *testing.T, w *world.World, o world.Options) {
 			BackchannelLogoutURI:   h.relay.URL(k.origin, k.prefix()+"/backchannel-logout"),
 		})
 	}
+	if h.yaml != "" {
+		w.OP.YAML = "{" + fmt.Sprintf(h.yaml, w.OP.Issuer) + "}"
+	}
 	w.OP.YAML = strings.TrimSuffix(w.OP.YAML, "}") + h.settings + "}"
 }
 
@@ -217,8 +221,23 @@ func (h *household) certified(t *testing.T, w *world.World, _ world.Options) {
 // Browser is a person's, which sends nothing to what only apps of a device answer.
 func (h *household) Browser() *browser.Browser {
 	b := h.World.Browser()
-	b.HoldAt(func(u *url.URL) bool { return u.Host == "app.example.com" || u.Host == "127.0.0.1:9" })
+	b.HoldAt(ofDevice)
 	return b
+}
+
+// ofDevice are the addresses that only apps of a device answer.
+func ofDevice(u *url.URL) bool { return u.Host == "app.example.com" || u.Host == "127.0.0.1:9" }
+
+// heldAt is what a navigation comes to if it stops before a path of the gateway.
+func (h *household) heldAt(b *browser.Browser, prefix string, goes func() (*browser.Page, error)) *browser.Page {
+	h.t.Helper()
+	b.HoldAt(func(u *url.URL) bool { return strings.HasPrefix(u.Path, prefix) })
+	defer b.HoldAt(ofDevice)
+	p, err := goes()
+	if err != nil || !p.Unsent {
+		h.t.Fatalf("on the way to %s: %+v %v", prefix, p, err)
+	}
+	return p
 }
 
 // who says who it is where the provider asks.
@@ -400,7 +419,7 @@ func (h *household) alive(what string, desks ...*desk) {
 // over fails unless every instance says of all of them that the session has ended, and why.
 func (h *household) over(what, reason string, desks ...*desk) {
 	h.t.Helper()
-	for _, i := range []int{1, 0} { // whatever ended them was asked of the first, or of another one
+	for i := len(h.All) - 1; i >= 0; i-- { // mostly it was the first that was asked to end them
 		for _, d := range desks {
 			status, body := h.do(h.All[i], d.call)
 			var p struct{ Code, Reason string }
@@ -466,6 +485,9 @@ func (h *household) revocations() (n int) {
 	asked := h.Dev.RequestsTo(provider.Revoke)
 	return len(slices.DeleteFunc(asked, func(r provider.Request) bool { return !refresh[r.Form.Get("token")] }))
 }
+
+// soak tells the full run from the short one.
+func soak() bool { return os.Getenv("SOAK") == "1" }
 
 // await waits until a condition holds.
 func (h *household) await(what string, holds func() bool) {

@@ -338,7 +338,7 @@ func (u *underWay) finish(t *testing.T, at int, what string) {
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
-	if err := d.EndProviderSession(t.Context(), d.web.Provider, s.SID, "", bff.ReasonSignedOut); err != nil {
+	if _, err := d.EndSessionsOf(t.Context(), bff.Target{Scope: bff.ScopeSID, Provider: d.web.Provider.Name, Value: s.SID}); err != nil {
 		t.Errorf("%s: an end by the provider: %v", what, err)
 	}
 	for other := range r.clients {

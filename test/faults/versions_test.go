@@ -246,13 +246,15 @@ var readings = []struct {
 		}
 	}},
 	{"an end by the provider's session id", func(t *testing.T, r *reading) {
-		want(t, "ending", r.EndProviderSession(t.Context(), r.web.Provider, "ses_ada", "", bff.ReasonSignedOut), "")
-		r.endedAs(r.have["cookie"], bff.ReasonSignedOut)
+		_, err := r.EndSessionsOf(t.Context(), bff.Target{Scope: bff.ScopeSID, Provider: r.web.Provider.Name, Value: "ses_ada"})
+		want(t, "ending", err, "")
+		r.endedAs(r.have["cookie"], bff.ReasonAdmin)
 		r.session(r.have["marked"])
 	}},
 	{"an end by the subject", func(t *testing.T, r *reading) {
-		want(t, "ending", r.EndProviderSession(t.Context(), r.web.Provider, "", "usr_bob", bff.ReasonSignedOut), "")
-		r.endedAs(r.have["marked"], bff.ReasonSignedOut)
+		_, err := r.EndSessionsOf(t.Context(), bff.Target{Scope: bff.ScopeSubject, Provider: r.web.Provider.Name, Value: "usr_bob"})
+		want(t, "ending", err, "")
+		r.endedAs(r.have["marked"], bff.ReasonAdmin)
 		r.session(r.have["cookie"])
 	}},
 	{"a session that had ended", func(_ *testing.T, r *reading) { r.endedAs(r.have["signed-out"], bff.ReasonSignedOut) }},

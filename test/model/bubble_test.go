@@ -38,7 +38,8 @@ type world struct {
 	names    map[bff.Lookup]string
 	sessions []*session // that were handed out
 	endings  []*ending
-	deedsOn  []*deed // in flight
+	tokens   []*logoutToken // that the provider has made
+	deedsOn  []*deed        // in flight
 	seen     map[bff.Lookup]*standing
 	told     map[string][]int64 // generations that were told as refreshed, by session
 	saves    []save
@@ -59,6 +60,7 @@ type browser struct {
 type notice struct {
 	value string
 	of    *ending
+	by    *instance // that sealed it
 	until time.Time
 }
 
@@ -67,7 +69,7 @@ func newWorld(t *rapid.T, k keeper) *world {
 		t: t, keeper: k, began: time.Now(), names: map[bff.Lookup]string{},
 		seen: map[bff.Lookup]*standing{}, told: map[string][]int64{}, lost: map[string]bool{},
 	}
-	w.provider = &provider{w: w, ssos: map[string]*sso{}, codes: map[string]*sso{}}
+	w.provider = &provider{w: w, ssos: map[string]*sso{}, codes: map[string]*sso{}, tokens: map[string]*logoutToken{}}
 	w.policy = &bff.ProviderPolicy{
 		Name: "main", Issuer: "https://op.example.com", SSOBy: bff.SSOBySID, RevocationSparesGrant: true,
 	}

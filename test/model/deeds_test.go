@@ -49,6 +49,7 @@ type ending struct {
 	may    func(*session) bool // it may end
 	must   func(*session) bool // it has ended once acked
 	acked  int                 // step; 0: not
+	token  *logoutToken        // whose delivery it is; nil: of none
 }
 
 // slack is how much later than a sign-out a session may have begun and still be ended by it.
@@ -97,12 +98,12 @@ func (w *world) deed(t *rapid.T) {
 	}
 	kinds := []string{
 		"request", "request", "request", "renewal", "rotation", "sign-out", "sign-in", "sign-in again", "extension", "revocation",
-		"end by the provider", "old handle", "replay", "hang-up",
+		"end by the provider", "logout token again", "old handle", "replay", "hang-up",
 	}
 	kind := rapid.SampledFrom(kinds).Draw(t, "deed")
 	s := w.drawSession(kind)
 	switch {
-	case kind == "sign-in" || s == nil && kind != "end by the provider" && kind != "hang-up":
+	case kind == "sign-in" || s == nil && !slices.Contains([]string{"end by the provider", "logout token again", "hang-up"}, kind):
 		w.drawSignIn(in, false)
 	case kind == "sign-in again":
 		w.drawSignIn(in, true)
@@ -124,6 +125,8 @@ func (w *world) deed(t *rapid.T) {
 		w.signOut(s, in, rapid.Bool().Draw(t, "at the provider too"))
 	case kind == "hang-up":
 		w.hangUp(t)
+	case kind == "logout token again":
+		w.logoutTokenAgain(in)
 	default:
 		w.endByProvider(in)
 	}
@@ -170,7 +173,10 @@ func (w *world) signIn(app *bff.App, b *browser, in, back *instance, replaces *s
 	r := bff.LoginRequest{}
 	var seen *ending
 	if n, ok := b.notices[app.ID]; ok && time.Now().Before(n.until) {
-		r.SignedOut, seen = n.value, n.of
+		r.SignedOut = n.value
+		if in.opens(n.by) {
+			seen = n.of
+		}
 	}
 	what := fmt.Sprintf("%s signs in at %s", b.name, app.ID)
 	if replaces != nil {
@@ -182,15 +188,16 @@ func (w *world) signIn(app *bff.App, b *browser, in, back *instance, replaces *s
 		r.Native = &bff.NativeRequest{RedirectURI: claimed, Challenge: base64.RawURLEncoding.EncodeToString(sum[:])}
 	}
 	w.do(in, what, func(ctx context.Context, d *deed) func() {
-		began := time.Now()
+		ghost := &session{app: app, browser: b, began: time.Now(), seen: seen}
 		start, err := in.BeginLogin(ctx, app, r)
 		if err != nil {
-			return func() { w.refusedLogin(d, b, began, seen, nil, err) }
+			return func() { w.refusedLogin(d, ghost, err) }
 		}
 		if w.gate.park(ctx, &call{what: fmt.Sprintf("%s signs in for %s at the provider", b.name, app.ID), kind: byBrowser}) != passes {
 			return func() {}
 		}
 		at := w.ssoOf(b)
+		ghost.fam = &family{sso: at}
 		to, _ := url.Parse(start.RedirectTo)
 		cb := bff.Callback{
 			State: to.Query().Get("state"), Code: bff.NewSecret(w.provider.authorize(at)), Sealed: start.Sealed,
@@ -203,9 +210,14 @@ func (w *world) signIn(app *bff.App, b *browser, in, back *instance, replaces *s
 		}
 		s, err := w.complete(ctx, app, back, cb, twice)
 		if err != nil {
-			return func() { w.refusedLogin(d, b, began, seen, at, err) }
+			return func() {
+				w.refusedLogin(d, ghost, err)
+				if replaces == nil { // else it may be told of an end by the session that is gone, and of no marker
+					w.keepNotice(d.in, ghost, err)
+				}
+			}
 		}
-		s.began, s.seen, s.browser = began, seen, b
+		s.began, s.seen, s.browser = ghost.began, seen, b
 		return func() { w.handOut(d, s) }
 	})
 }
@@ -455,7 +467,7 @@ func (w *world) signOut(s *session, in *instance, there bool) {
 				return
 			}
 			w.acknowledged(e)
-			s.browser.notices[s.app.ID] = notice{out.Notice, e, time.Now().Add(bff.NoticeLife)}
+			s.browser.notices[s.app.ID] = notice{out.Notice, e, in, time.Now().Add(bff.NoticeLife)}
 			if there && s.browser.at == s.fam.sso {
 				s.browser.at = nil
 				s.fam.sso.over = true
@@ -482,55 +494,6 @@ func (w *world) tied(a, b *session) bool {
 		return a.fam.sso.subject == b.fam.sso.subject
 	}
 	return a.fam.sso == b.fam.sso
-}
-
-// endByProvider ends a session at the provider, which tells an instance, perhaps twice, perhaps two of them.
-func (w *world) endByProvider(in *instance) {
-	b := rapid.SampledFrom(w.browsers).Draw(w.t, "browser")
-	if b.at == nil {
-		return
-	}
-	at := b.at
-	bySubject := rapid.Bool().Draw(w.t, "by subject")
-	w.mu.Lock()
-	b.at = nil
-	at.over = rapid.Bool().Draw(w.t, "refresh tokens end too")
-	if bySubject {
-		for _, o := range w.browsers {
-			if o.subject == b.subject && o.at != nil {
-				o.at.over = at.over
-				o.at = nil
-			}
-		}
-	}
-	w.mu.Unlock()
-	other := in
-	if rapid.Bool().Draw(w.t, "told twice") {
-		other = w.anyone("then at")
-		w.logoutToken(in, at, bySubject)
-	}
-	w.logoutToken(other, at, bySubject)
-}
-
-func (w *world) logoutToken(in *instance, at *sso, bySubject bool) {
-	what, sid := "the provider says that "+at.sid+" is over", at.sid
-	if bySubject {
-		what, sid = "the provider says that all of "+at.subject+" is over", ""
-	}
-	w.do(in, what, func(ctx context.Context, d *deed) func() {
-		now := time.Now()
-		hit := func(o *session) bool { return o.fam.sso == at || bySubject && o.fam.sso.subject == at.subject }
-		e := w.ends(what, bff.ReasonSignedOut, func(o *session) bool {
-			far := w.policy.SSOBy == bff.SSOBySubject && o.fam.sso.subject == at.subject
-			return (hit(o) || far) && o.began.Before(now.Add(slack))
-		}, func(o *session) bool { return hit(o) && o.began.Before(now) })
-		err := in.EndProviderSession(ctx, w.policy, sid, at.subject, bff.ReasonSignedOut)
-		return func() {
-			if err == nil {
-				w.acknowledged(e)
-			}
-		}
-	})
 }
 
 // hangUp has a client go away in the middle.

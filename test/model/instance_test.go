@@ -67,6 +67,9 @@ func ring(stage int) *bff.Keyring {
 	return r
 }
 
+// opens reports whether it knows the key by which another one seals: one that was started two stages ago does not.
+func (in *instance) opens(sealed *instance) bool { return in.stage > 0 || sealed.stage < lastStage }
+
 // lastStage is that of a rotation that is done.
 const lastStage = 2
 
@@ -85,7 +88,7 @@ func (w *world) launch(name string, stage int) *instance {
 	}
 	in.store = st
 	in.Engine = bff.NewEngine(bff.Ports{
-		Records: st, Leases: st, Markers: st, OneTime: st, Turns: st, Codes: st, Events: in, Replays: st, States: st,
+		Records: st, Leases: st, Markers: st, OneTime: st, Turns: st, Codes: st, Events: in, Replays: st, States: st, Devices: st,
 		Providers: func(string) bff.Provider { return client{w.provider, in} },
 	}, keys, time.Now, w.trace(in), bff.Limits{})
 	ctx, cancel := context.WithCancel(context.Background())

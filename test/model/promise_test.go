@@ -440,6 +440,7 @@ func (w *world) causes(s *session) map[bff.Reason]bool {
 	for _, e := range w.endings {
 		if e.may(s) {
 			all[e.reason] = true
+			all[bff.ReasonSignedOut] = true // so says a refresh that finds a marker: whose it is stands in none
 		}
 	}
 	if w.overdue(s) {

@@ -26,7 +26,8 @@ type provider struct {
 	ssos     map[string]*sso // by sid
 	families []*family
 	codes    map[string]*sso
-	trouble  time.Time // when a call last fared badly
+	tokens   map[string]*logoutToken // by jti, which is their whole text
+	trouble  time.Time               // when a call last fared badly
 }
 
 // sso is one session of a person at the provider.

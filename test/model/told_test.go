@@ -25,23 +25,19 @@ func (w *world) handOut(d *deed, s *session) {
 	s.browser.sessions[s.app.ID] = s
 }
 
-// refusedLogin judges the refusal of a login.
-func (w *world) refusedLogin(d *deed, b *browser, began time.Time, seen *ending, at *sso, err error) {
+// refusedLogin judges the refusal of a login. ghost is the session that it would have given.
+func (w *world) refusedLogin(d *deed, ghost *session, err error) {
 	code := bff.CodeOf(err)
-	w.sayLocked("%s: %s is not signed in: %s", d.in.name, b.name, code)
+	w.sayLocked("%s: %s is not signed in: %s", d.in.name, ghost.browser.name, code)
 	switch code {
 	case bff.CodeInternal:
 		w.brokenLocked("a sign-in broke: %v", err)
 	case bff.CodeStoreUnavailable:
 		w.excused(d, err)
 	case bff.CodeLoginSignedOut:
-		ghost := &session{fam: &family{sso: at}, began: began, seen: seen}
-		for _, e := range w.endings {
-			if e.may(ghost) {
-				return
-			}
+		if !slices.ContainsFunc(w.endings, func(e *ending) bool { return e.may(ghost) }) {
+			w.brokenLocked("a sign-in was refused as signed out, and nobody had signed out")
 		}
-		w.brokenLocked("a sign-in was refused as signed out, and nobody had signed out")
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -172,5 +173,111 @@ func TestHandlesOfAnotherGateway(t *testing.T) {
 	}
 	if n := e.asked.Load(); n != 0 {
 		t.Errorf("%d renewals", n)
+	}
+}
+
+// What the gateway says in a stream, as the program takes it.
+func TestEventsOfAStreamWith(t *testing.T) {
+	over := errors.New("over")
+	for name, tt := range map[string]struct {
+		text, want string
+		err        error
+	}{
+		"all there is":         {"retry: 1500\n\nevent: session\ndata: {\"a\":1}\n\n:\n\nevent: session-extended\ndata: {}\n\n", `retry 1500|session {"a":1}|session-extended {}|`, nil},
+		"an end":               {"event: session-ended\ndata: {\"reason\":\"admin\"}\n\nevent: session\ndata: 1\n\n", `session-ended {"reason":"admin"}|`, over},
+		"an event cut off":     {"event: session-ended\ndata: {\"rea", "", nil},
+		"no space":             {"event:session\ndata:1\n\n", "session 1|", nil},
+		"a field nobody knows": {"id: 7\nnonsense\nevent: x\n\n", "x |", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, alive := "", 0
+			err := events(strings.NewReader(tt.text), func() { alive++ }, func(name, data string) error {
+				got += name + " " + data + "|"
+				if name == "session-ended" {
+					return over
+				}
+				return nil
+			})
+			if got != tt.want || !errors.Is(err, tt.err) || alive == 0 {
+				t.Errorf("heard %q, %v, alive %d", got, err, alive)
+			}
+		})
+	}
+}
+
+// gatewayOf answers for a gateway: the stream is the test's, the token endpoint says that all is over.
+func gatewayOf(t *testing.T, stream http.HandlerFunc) (*app, *strings.Builder) {
+	t.Helper()
+	t.Setenv("XDG_CONFIG_HOME", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /mobile/events", stream)
+	mux.HandleFunc("POST /mobile/token", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"error":"invalid_grant"}`) // a client that has gone is the test's own
+	})
+	s := httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	var out strings.Builder
+	a, err := newApp(s.URL, "cli", &out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.handles.keep(&oauth2.Token{AccessToken: "clk_1", RefreshToken: "clr_1", Expiry: time.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	return a, &out
+}
+
+func TestASignOutElsewhereIsToldAtOnce(t *testing.T) {
+	a, out := gatewayOf(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer clk_1" {
+			t.Errorf("the stream is opened with %q", r.Header.Get("Authorization"))
+		}
+		_, _ = io.WriteString(w, "event: session\ndata: {}\n\nevent: session-ended\ndata: {\"reason\":\"provider_logout\"}\n\n") // as above
+	})
+	if err := a.follow(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(out.String(), "Signed out: your session at the sign-in service has ended.\n") {
+		t.Errorf("said %q", out)
+	}
+	if _, err := a.handles.load(); !errors.Is(err, errSignedOut) {
+		t.Errorf("the handles are kept: %v", err)
+	}
+}
+
+// A gateway that cannot say is asked again; one that refuses the handle is asked at the token endpoint, whose word counts.
+func TestABrokenStreamIsOpenedAgain(t *testing.T) {
+	var asked atomic.Int32
+	a, out := gatewayOf(t, func(w http.ResponseWriter, _ *http.Request) {
+		switch asked.Add(1) {
+		case 1:
+			_, _ = io.WriteString(w, "retry: 1\n\nevent: session\ndata: {}\n\n") // as above; and breaks off
+		case 2:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		default:
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	})
+	if err := a.follow(t.Context()); !errors.Is(err, errSignedOut) || asked.Load() != 3 {
+		t.Errorf("%v after %d streams", err, asked.Load())
+	}
+	if n := strings.Count(out.String(), "Following"); n != 1 {
+		t.Errorf("said %d times that it follows: %q", n, out)
+	}
+}
+
+func TestWatchingEndsWithTheProgram(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	a, _ := gatewayOf(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "event: session\ndata: {}\n\n") // as above
+		_ = http.NewResponseController(w).Flush()
+		cancel()
+		<-r.Context().Done()
+	})
+	if err := a.watch(ctx); err != nil {
+		t.Error(err)
 	}
 }

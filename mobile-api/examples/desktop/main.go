@@ -6,7 +6,8 @@
 // handles of the gateway, which open nothing anywhere else.
 //
 // The journey: login.go sends the system browser to the gateway and waits on a loopback port for the answer; handles.go
-// keeps the two handles and renews them; api.go calls the API with one of them; tour.go walks through it all.
+// keeps the two handles and renews them; api.go calls the API with one of them; events.go hears of a sign-out elsewhere;
+// tour.go walks through it all.
 package main
 
 import (
@@ -22,6 +23,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -36,6 +38,7 @@ const usage = `A desktop app of a Cloakroom gateway.
   orders            list orders
   order ITEM QTY    place one
   whoami            what the gateway says of this session
+  watch             follow the session, and say when and why it ends
   rotate            trade both handles for their successors
   logout            sign out, here and at the provider
 
@@ -48,7 +51,9 @@ type app struct {
 	handles *handles
 	client  *http.Client
 	browse  func(ctx context.Context, address string) error // shows an address to the person
-	out     io.Writer
+
+	mu  sync.Mutex // what is said in the background is said in whole lines
+	out io.Writer
 }
 
 func main() {
@@ -147,7 +152,7 @@ func (a *app) command(ctx context.Context, args []string) error {
 		return a.order(ctx, rest[0], quantity)
 	}
 	do, known := map[string]func(context.Context) error{
-		"tour": a.tour, "login": a.login, "orders": a.orders, "whoami": a.whoami, "rotate": a.rotate, "logout": a.logout,
+		"tour": a.tour, "login": a.login, "orders": a.orders, "whoami": a.whoami, "watch": a.watch, "rotate": a.rotate, "logout": a.logout,
 	}[name]
 	if !known || len(rest) > 0 {
 		return &usageError{fmt.Errorf("no such command: %s", strings.Join(args, " "))}
@@ -156,4 +161,8 @@ func (a *app) command(ctx context.Context, args []string) error {
 }
 
 // say writes a line for the person.
-func (a *app) say(format string, args ...any) { fmt.Fprintf(a.out, format+"\n", args...) }
+func (a *app) say(format string, args ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	fmt.Fprintf(a.out, format+"\n", args...)
+}

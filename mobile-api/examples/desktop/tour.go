@@ -6,17 +6,28 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"golang.org/x/oauth2"
 )
 
 // tour does everything once, and says what it does.
 func (a *app) tour(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	followed := make(chan error, 1)
+	followed <- nil
+	defer func() { stop(); <-followed }() // nothing goes on in the background
+	follow := func(context.Context) error {
+		<-followed
+		go func() { followed <- a.follow(ctx) }()
+		return nil
+	}
 	steps := []struct {
 		about string
 		do    func(context.Context) error
 	}{
 		{"Sign in. The browser asks who you are and whether this program may come in; the program sees no password.", a.login},
+		{"In the background, follow what the gateway says of this session.", follow},
 		{"What this program holds: two handles of the gateway. The provider's tokens stay there.", a.holdings},
 		{"The session, as the gateway tells it.", a.whoami},
 		{"Call the API. The gateway takes the handle off and puts an access token on.", a.orders},
@@ -25,6 +36,7 @@ func (a *app) tour(ctx context.Context) error {
 		{"Trade both handles for their successors, as happens every quarter of an hour by itself.", a.rotate},
 		{"The new ones are good.", a.orders},
 		{"Sign out: here, in every app of the same sign-in, and in the browser at the provider.", a.logout},
+		{"Whoever follows the session has been told.", func(ctx context.Context) error { return toldIn(ctx, followed) }},
 	}
 	for i, step := range steps {
 		a.say("\n%d. %s", i+1, step.about)
@@ -34,6 +46,22 @@ func (a *app) tour(ctx context.Context) error {
 	}
 	a.say("\nThat was all.")
 	return nil
+}
+
+// toldIn waits for who follows the session, who has nothing to follow any more.
+func toldIn(ctx context.Context, followed chan error) error {
+	select {
+	case err := <-followed:
+		followed <- err
+		if errors.Is(err, errSignedOut) {
+			return nil // the stream was on its way, and there is no handle left to open it with
+		}
+		return err
+	case <-time.After(10 * time.Second): // it takes milliseconds
+		return errors.New("the stream of a session that is over goes on")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // holdings shows what is kept, but for the part that is worth something.

@@ -7,10 +7,11 @@ import { Header } from "./Header.tsx";
 import { Notice } from "./Notice.tsx";
 import { OrderPage, OrdersPage } from "./OrdersPage.tsx";
 import { Outage } from "./Outage.tsx";
+import { Over } from "./Over.tsx";
 import { Overview } from "./Overview.tsx";
 import { Unknown } from "./Unknown.tsx";
 import { Welcome } from "./Welcome.tsx";
-import { callFailed, loginFailed, sessionOver } from "./words.ts";
+import { callFailed, loginFailed } from "./words.ts";
 
 const loginError = takeLoginError(); // once, before anything is drawn: a reload must not tell it again
 
@@ -24,7 +25,7 @@ export function App() {
   const had = useHadSession(state);
   const known = state.status === "signed-in" || (state.status === "unavailable" && state.user !== undefined);
   useFocusOnMove(main, `${known ? path : state.status === "signed-out"}`, state.status !== "loading");
-  useTitle(known ? path : null);
+  useTitle(known ? path : null, had && state.status === "signed-out");
   return (
     <Announcer>
       <a className="skip" href="#main" onClick={(e) => (e.preventDefault(), main.current?.focus())}>
@@ -43,9 +44,7 @@ export function App() {
           </Notice>
         )}
         {state.status === "signed-out" && !out.leaving && (had || state.reason !== undefined) && (
-          <Notice tone="warn" title={sessionOver(state.reason).title}>
-            {sessionOver(state.reason).text}
-          </Notice>
+          <Over reason={state.reason} />
         )}
         {state.status === "unavailable" && <Outage error={state.error} retryAt={state.retryAt} signedIn={known} />}
         {out.leaving && state.status === "signed-out" ? <p className="waiting">Signing you out…</p> : <View state={state} path={path} />}
@@ -106,13 +105,13 @@ function useHadSession(state: State): boolean {
   return had;
 }
 
-/** Names the window after what it shows; null is a visitor's view. */
-function useTitle(path: string | null): void {
+/** Names the window after what it shows; null is a visitor's view. A tab that nobody looks at tells by its name that it is over. */
+function useTitle(path: string | null, over: boolean): void {
   useEffect(() => {
     const place = path === null ? null : placeOf(path);
-    const title = place?.page === "orders" ? "Orders" : place?.page === "order" ? `Order ${place.id}` : place?.page === "unknown" ? "Nothing here" : null;
+    const title = over ? "Signed out" : place?.page === "orders" ? "Orders" : place?.page === "order" ? `Order ${place.id}` : place?.page === "unknown" ? "Nothing here" : null;
     document.title = title === null ? "Cloakroom demo" : `${title} · Cloakroom demo`;
-  }, [path]);
+  }, [path, over]);
 }
 
 /** Moves the focus to the heading when another view takes the page, so that keyboard and screen reader start there. */

@@ -1,5 +1,5 @@
 import type { State } from "../../client/src/index.ts";
-import { handbookURL, Link } from "./address.tsx";
+import { Link, neighbours } from "./address.tsx";
 import { initials } from "./words.ts";
 
 interface Props {
@@ -12,7 +12,6 @@ interface Props {
 /** Brand, places, and the way out. */
 export function Header({ state, path, leaving, onLeave }: Props) {
   const user = state.status === "signed-in" || state.status === "unavailable" ? state.user : undefined;
-  const handbook = handbookURL();
   const here = (at: boolean): "page" | undefined => (at ? "page" : undefined);
   return (
     <header className="top">
@@ -33,7 +32,11 @@ export function Header({ state, path, leaving, onLeave }: Props) {
           <Link href="/orders" aria-current={here(path.startsWith("/orders"))}>
             Orders
           </Link>
-          {handbook !== null && <a href={handbook}>Handbook</a>}
+          {neighbours().map(({ name, url }) => (
+            <a key={name} href={url}>
+              {name}
+            </a>
+          ))}
         </nav>
       )}
       {user !== undefined && (

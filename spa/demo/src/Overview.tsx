@@ -1,7 +1,9 @@
 import type { User } from "../../client/src/index.ts";
 import { CallCard } from "./CallCard.tsx";
+import { DevicesCard } from "./DevicesCard.tsx";
 import { HoldsCard } from "./HoldsCard.tsx";
 import { OrdersCard } from "./OrdersPage.tsx";
+import { ProfileCard } from "./ProfileCard.tsx";
 import { SessionCard } from "./SessionCard.tsx";
 import { TokenCard } from "./TokenCard.tsx";
 import { useWhoami } from "./whoami.ts";
@@ -31,7 +33,9 @@ export function Overview({ user }: { user: User }) {
         <SessionCard />
         <TokenCard whoami={whoami} />
         <HoldsCard />
+        <DevicesCard />
         <OrdersCard />
+        <ProfileCard />
         <CallCard whoami={whoami} />
       </div>
     </>

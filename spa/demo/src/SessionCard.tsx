@@ -1,8 +1,8 @@
 import { useEffect, useRef, useState } from "react";
 import { CloakroomError } from "../../client/src/index.ts";
 import { useAnnounce } from "./Announcer.tsx";
-import { client, useRemaining } from "./gateway.ts";
-import { callFailed, span } from "./words.ts";
+import { client, useHearing, useRemaining } from "./gateway.ts";
+import { callFailed, hearingOf, span } from "./words.ts";
 
 /** Seconds before the idle end when the page warns. */
 const warnAt = 60;
@@ -24,6 +24,7 @@ export function SessionCard() {
       <p>
         However much it is used, it ends in <span className="digits">{span(left.session)}</span>.
       </p>
+      <p className="fine">{hearingOf(useHearing())}</p>
       <StaySignedIn primary={soon} />
     </section>
   );

@@ -73,7 +73,13 @@ export function takeLoginError(): string | null {
   return code;
 }
 
-/** The handbook: another app of the same sign-in, beside this one; null where this world has none. */
-export function handbookURL(): string | null {
-  return location.hostname === "localhost" ? `http://docs.localhost:${location.port || "80"}/` : null;
+/** The other apps of the same sign-in, beside this one; none where this world has none. */
+export function neighbours(): { name: string; url: string }[] {
+  const at = (app: string): string => `http://${app}.localhost:${location.port || "80"}/`;
+  const all = [
+    { name: "Board", url: at("board") },
+    { name: "Notes", url: at("notes") },
+    { name: "Handbook", url: at("docs") },
+  ];
+  return location.hostname === "localhost" ? all : [];
 }

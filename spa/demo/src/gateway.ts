@@ -1,12 +1,21 @@
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { createClient, type Remaining, type State } from "../../client/src/index.ts";
+import { follow, type Hearing } from "./live.ts";
 
 /** The one client of this page. */
 export const client = createClient();
 
+/** What the gateway says of the session unasked. */
+const live = follow(client);
+
 /** Who is signed in. */
 export function useSession(): State {
-  return useSyncExternalStore(client.subscribe, client.getState);
+  return useSyncExternalStore(live.subscribe, live.getState);
+}
+
+/** How soon this page hears that the session is over. */
+export function useHearing(): Hearing {
+  return useSyncExternalStore(live.subscribe, live.hearing);
 }
 
 /** The monotonic clock in milliseconds, once a second while somebody looks. */

@@ -1,4 +1,5 @@
 import type { CloakroomError } from "../../client/src/index.ts";
+import type { Hearing } from "./live.ts";
 
 /** What to tell a person: what happened, and what that means to them. */
 export interface Words {
@@ -16,6 +17,9 @@ const ended = table<Words>({
     title: "You have signed out",
     text: "It happened in another app or on another page of the same sign-in, so this page is signed out as well.",
   },
+  provider_logout: { title: "Your session at the sign-in service has ended", text: "It has told every app of the same sign-in, so this page is signed out as well." },
+  admin: { title: "An administrator has signed you out", text: "Nothing of yours is lost. You may sign in again, unless you are told otherwise." },
+  limit: { title: "You have signed in elsewhere", text: "There are as many of your sessions as this app allows, and this one was the oldest." },
   replaced: { title: "Somebody signed in anew", text: "A new sign-in in this browser took the place of this one." },
   idle: { title: "You were away for a while", text: "Nobody used this session for so long that it ended. Nothing of yours is lost." },
   absolute: { title: "Your session is over", text: "It has reached its longest life, however much it is used. Sign in to go on." },
@@ -63,6 +67,8 @@ const failures = table<Words>({
   upstream_unavailable: { title: "The API does not answer", text: "You are still signed in. It is the service behind the gateway that cannot be reached." },
   upstream_timeout: { title: "The API took too long", text: "You are still signed in. It is the service behind the gateway that was too slow." },
   upstream_unauthorized: { title: "The API refuses the token", text: "The gateway renewed it, and the API still says no. Your session lives on." },
+  recent_sign_in_required: { title: "Is it still you?", text: "Other sign-ins are ended only shortly after signing in. Sign in again, then repeat it." },
+  management_api_disabled: { title: "Not allowed", text: "The sign-in service does not let this app use its Management API." },
   app_not_allowed: { title: "Not open to this app", text: "The gateway's configuration gives this route to other apps." },
 });
 
@@ -85,6 +91,34 @@ export function span(seconds: number): string {
     return `${Math.floor(s / 3600)}\u00a0h\u00a0${Math.floor((s % 3600) / 60)}\u00a0min`;
   }
   return `${Math.floor(s / 60)}:${String(s % 60).padStart(2, "0")}`;
+}
+
+const hearings: Record<Hearing, string> = {
+  "at-once": "Live: should you sign out elsewhere, this page knows within a second.",
+  connecting: "Connecting to the gateway’s events…",
+  "when-looked-at": "Not live: this page asks again when it is looked at.",
+};
+
+/** How soon the page learns of a sign-out elsewhere. */
+export function hearingOf(hearing: Hearing): string {
+  return hearings[hearing];
+}
+
+const kinds = table<string>({ spa: "single-page app", web: "website", mobile: "mobile app", desktop: "desktop app" });
+
+/** What kind of app it is; "" for one that nobody knows. */
+export function kindOf(kind: string): string {
+  return kinds.get(kind) ?? "";
+}
+
+/** How long ago something was, for a glance. The clocks of browser and gateway differ, so that the last minute is "just now". */
+export function ago(when: string, now: number): string {
+  const minutes = Math.floor((now - Date.parse(when)) / 60_000);
+  if (!(minutes >= 1)) {
+    return "just now";
+  }
+  const [n, unit] = minutes < 60 ? [minutes, "minute"] : minutes < 24 * 60 ? [Math.floor(minutes / 60), "hour"] : [Math.floor(minutes / 60 / 24), "day"];
+  return `${n} ${unit}${n === 1 ? "" : "s"} ago`;
 }
 
 /** The letters of an avatar: of the first and the last name, else of what there is. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { CloakroomError } from "../../client/src/index.ts";
 import { placeOf } from "../src/address.tsx";
 import { mistakesIn } from "../src/orders.ts";
-import { callFailed, initials, loginFailed, orderFailed, outage, sessionOver, span } from "../src/words.ts";
+import { ago, callFailed, initials, kindOf, loginFailed, orderFailed, outage, sessionOver, span } from "../src/words.ts";
 
 test.each([
   ["/", { page: "overview" }],
@@ -56,13 +56,34 @@ test.each([
   expect(initials(name)).toBe(letters);
 });
 
+test.each([
+  ["2026-01-02T12:00:00Z", "just now"],
+  ["2026-01-02T12:00:30Z", "just now"], // the gateway's clock is ahead
+  ["2026-01-02T11:59:00Z", "1 minute ago"],
+  ["2026-01-02T11:00:30Z", "59 minutes ago"],
+  ["2026-01-02T11:00:00Z", "1 hour ago"],
+  ["2026-01-01T12:00:01Z", "23 hours ago"],
+  ["2025-12-30T12:00:00Z", "3 days ago"],
+  ["nonsense", "just now"],
+])("%s is %s", (when, words) => {
+  expect(ago(when, Date.parse("2026-01-02T12:00:00Z"))).toBe(words);
+});
+
+test.each([
+  ["spa", "single-page app"],
+  ["", ""],
+  ["constructor", ""],
+])("an app of kind %s is %s", (kind, words) => {
+  expect(kindOf(kind)).toBe(words);
+});
+
 // The address is anybody's to write: what it says is told in words of ours or not at all.
 test.each(["<b>call 555-0100</b>", "constructor", "__proto__", ""])("a sign-in error that nobody knows, %s, has words of ours", (code) => {
   expect(loginFailed(code).title).toBe("The sign-in did not work");
 });
 
 test("each end of a session, and each failure of a call, has words", () => {
-  for (const reason of [undefined, "signed_out", "idle", "absolute", "never heard of", "toString"]) {
+  for (const reason of [undefined, "signed_out", "provider_logout", "admin", "limit", "idle", "absolute", "never heard of", "toString"]) {
     expect(sessionOver(reason).title).toMatch(/\w/);
   }
   const failed = (code: string): CloakroomError => new CloakroomError({ code, title: "Title", status: 502, detail: "Detail" });

@@ -1,0 +1,67 @@
+import { useState } from "react";
+import type { CloakroomError } from "../../client/src/index.ts";
+import { client } from "./gateway.ts";
+import { asError } from "./orders.ts";
+import { callFailed } from "./words.ts";
+
+/** What the provider's Management API says of a user, as far as it is shown. */
+interface Profile {
+  email?: string;
+  user_profile?: { name?: string };
+  memberships?: { organization_id: string; roles?: { name: string }[] }[];
+}
+
+/** A call with the app's own token, which the session steers: whose profile it is, no request can say. */
+export function ProfileCard() {
+  const [profile, setProfile] = useState<Profile | null>(null);
+  const [error, setError] = useState<CloakroomError | null>(null);
+  const ask = async (): Promise<void> => {
+    setError(null);
+    try {
+      const answer = await client.fetch("/api/profile");
+      if (!answer.ok) {
+        throw new Error(`It answers ${answer.status}.`);
+      }
+      setProfile(((await answer.json()) as { user: Profile }).user);
+    } catch (cause) {
+      setError(asError(cause));
+    }
+  };
+  return (
+    <section className="card wide" aria-labelledby="profile">
+      <h2 id="profile">Your profile at the sign-in service</h2>
+      <p>
+        From its Management API, which takes the app’s own token and knows no user. The gateway puts the session’s subject into the
+        address, so nobody can ask for somebody else.
+      </p>
+      {profile !== null && <Facts profile={profile} />}
+      {error !== null && (
+        <p className="bad" role="alert">
+          <strong>{callFailed(error).title}.</strong> {callFailed(error).text}
+        </p>
+      )}
+      <p className="row">
+        <button onClick={() => void ask()}>{profile === null ? "Show my profile" : "Ask again"}</button>
+      </p>
+    </section>
+  );
+}
+
+function Facts({ profile }: { profile: Profile }) {
+  const places = (profile.memberships ?? []).map((m) => `${m.organization_id} (${(m.roles ?? []).map((role) => role.name).join(", ") || "no role"})`);
+  const rows = [
+    ["Name", profile.user_profile?.name ?? "–"],
+    ["Email", profile.email ?? "–"],
+    ["Organizations", places.join(", ") || "none"],
+  ];
+  return (
+    <dl className="details">
+      {rows.map(([name, value]) => (
+        <div key={name}>
+          <dt>{name}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
