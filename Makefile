@@ -54,7 +54,7 @@ tier2: tools
 
 # Slow on purpose: what make test shows with small numbers and short outages is run with the full ones.
 soak: tools
-	SOAK=1 go test -race -tags integration -timeout 60m -count 1 -p 1 ./bff/... ./store/... ./test/model/... ./test/faults/...
+	SOAK=1 go test -race -tags integration -timeout 60m -count 1 -p 1 ./bff/... ./store/... ./test/model/... ./test/faults/... ./test/chromium
 	SOAK=1 go test -tags bench -run TestSessions -timeout 60m -count 1 -v ./test/bench
 
 bench: tools
@@ -75,7 +75,7 @@ demo: tools
 	cd spa/demo && npm run build
 
 screenshots: tools
-	go test -tags integration -run TestScreenshots -count 1 ./test/chromium -screenshots
+	go test -tags integration -run 'TestScreenshots|TestOneSignIn|TestDevices$$' -count 1 ./test/chromium -screenshots
 
 gofmt:
 	@files="$$(gofmt -l $(GO_FILES))"; [ -z "$$files" ] || { printf 'not formatted (make fmt):\n%s\n' "$$files"; exit 1; }

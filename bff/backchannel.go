@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -65,7 +66,7 @@ func (e *Engine) BackchannelLogout(ctx context.Context, apps []*App, token Secre
 		event.App, event.Provider = app.ID, app.Provider.Name
 	}
 	if err == nil {
-		event.Ended, err = e.carryOut(ctx, app.Provider, said)
+		event.Ended, err = e.carryOut(ctx, app, said)
 	}
 	event.Result, event.Rule, event.Err = resultOf(err)
 	call(ctx, e.trace.LogoutToken, event)
@@ -103,8 +104,11 @@ func refusedToken(err error) error {
 // all is done: a provider's second try after a failure goes through, a replay after a success changes nothing (section 2.6,
 // item 8). Of two deliveries at the same moment both may get as far as ending: they write the same marker, whose time was
 // taken before either jti was remembered, so that neither ends what began after the first was answered.
-func (e *Engine) carryOut(ctx context.Context, p *ProviderPolicy, said *LogoutToken) (ended int, err error) {
-	name := p.Name + " " + said.ID // a jti is unique at its issuer (RFC 7519 section 4.1.7)
+func (e *Engine) carryOut(ctx context.Context, app *App, said *LogoutToken) (ended int, err error) {
+	// A jti is unique at its issuer (RFC 7519 section 4.1.7), but a provider that gives all tokens of one sign-out the same
+	// must still reach each client: what one has taken is no replay to another, whose sid may differ.
+	p := app.Provider
+	name := strings.Join([]string{p.Name, app.ClientID, said.ID}, "\x00") // no name in the configuration holds a NUL
 	m := Marker{ID: markerOf(name), At: e.now()}
 	switch used, err := e.ports.Replays.Used(ctx, "jti", name); {
 	case err != nil: // not skipped: a token that ends all of a user must not come again and again

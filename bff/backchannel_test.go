@@ -186,6 +186,13 @@ func TestALogoutTokenIsCarriedOutOnce(t *testing.T) {
 	}
 	b.seen.is(t, bff.LogoutEvent{Channel: bff.ChannelBack, App: "web", Provider: "main", Result: bff.LogoutReplayed, Rule: "jti"})
 	w.session(a, fresh)
+	// A provider that gives the tokens of all its clients one jti reaches each of them.
+	client := w.app.ClientID
+	w.app.ClientID += "_2"
+	if err := w.logout(b, "token"); err != nil {
+		t.Errorf("the same jti for another client: %v", err)
+	}
+	w.app.ClientID = client
 	// Another provider's token may well have the same jti.
 	w.app.Provider.Name = "other"
 	if err := w.logout(b, "token"); err != nil {

@@ -40,25 +40,6 @@ type ClientTokens interface {
 	ReleaseClientToken(ctx context.Context, key ClientTokenKey) error
 }
 
-// ClientTokenEvent is what came of an app's wanting a token of its own.
-type ClientTokenEvent struct {
-	App, Provider, ClientID string
-	Result                  ClientTokenResult
-	Took                    time.Duration
-	Err                     error
-}
-
-// ClientTokenResult names what came of it.
-type ClientTokenResult string
-
-// The results of wanting an app's own token.
-const (
-	ClientTokenFetched     ClientTokenResult = "fetched"     // the provider gave one
-	ClientTokenAdopted     ClientTokenResult = "adopted"     // another instance had asked, and its token is used
-	ClientTokenRefused     ClientTokenResult = "refused"     // the provider refuses the client, the grant or the scopes
-	ClientTokenUnavailable ClientTokenResult = "unavailable" // the provider cannot be asked
-)
-
 const (
 	clientTokenDeadline = time.Minute      // for one fetch, waits for another instance's included: twice a lease, and the longest call
 	refusalRest         = 10 * time.Second // how long a provider's refusal is the answer: it takes a person to mend it

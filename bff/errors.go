@@ -32,7 +32,7 @@ const (
 	CodeUpstreamUnavailable Code = "upstream_unavailable"  // 502
 	CodeUpstreamTimeout     Code = "upstream_timeout"      // 504
 	CodeUpstreamRefused     Code = "upstream_unauthorized" // 401: the API refused a fresh token; the session lives
-	CodeLoopDetected        Code = "loop_detected"         // 508: the request came through this gateway before
+	CodeLoopDetected        Code = "loop_detected"         // 508: the request came through this gateway before, or a sign-in came back to where it began
 	CodeDraining            Code = "draining"              // 503: this instance is shutting down
 	CodeClientGone          Code = "client_gone"           // 499, for the log: nobody is left to read it
 	CodeInternal            Code = "internal"              // 500: everything untyped

@@ -149,6 +149,25 @@ type AdminEvent struct {
 	Err       error // for the log
 }
 
+// ClientTokenEvent is what came of an app's wanting a token of its own.
+type ClientTokenEvent struct {
+	App, Provider, ClientID string
+	Result                  ClientTokenResult
+	Took                    time.Duration
+	Err                     error
+}
+
+// ClientTokenResult names what came of it.
+type ClientTokenResult string
+
+// The results of wanting an app's own token.
+const (
+	ClientTokenFetched     ClientTokenResult = "fetched"     // the provider gave one
+	ClientTokenAdopted     ClientTokenResult = "adopted"     // another instance had asked, and its token is used
+	ClientTokenRefused     ClientTokenResult = "refused"     // the provider refuses the client, the grant or the scopes
+	ClientTokenUnavailable ClientTokenResult = "unavailable" // the provider cannot be asked
+)
+
 // AlarmEvent is something an operator should look at.
 type AlarmEvent struct {
 	What string // a fixed text

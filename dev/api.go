@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// ErrNoIssuer is returned by NewAPI for a configuration without an issuer or a key set address.
+// ErrNoIssuer is returned by NewAPI and NewNotes for a configuration without an issuer or a key set address.
 var ErrNoIssuer = errors.New("demo API needs an issuer and the address of its keys")
 
 // APIConfig is what the demo API is made from.
@@ -34,16 +34,24 @@ type API struct {
 	echo      bool
 }
 
-// NewAPI makes the demo API. It asks the provider for nothing yet, so the provider may start later.
-func NewAPI(cfg APIConfig) (*API, error) {
+// complete sets what was left out, or says that it cannot be.
+func (cfg *APIConfig) complete() error {
 	if cfg.Issuer == "" || cfg.JWKSURL == "" {
-		return nil, ErrNoIssuer
+		return ErrNoIssuer
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	if cfg.HTTP == nil {
 		cfg.HTTP = &http.Client{Timeout: 10 * time.Second} // a key set is small and near
+	}
+	return nil
+}
+
+// NewAPI makes the demo API. It asks the provider for nothing yet, so the provider may start later.
+func NewAPI(cfg APIConfig) (*API, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
 	}
 	a := &API{mux: http.NewServeMux(), bearer: newBearer(cfg), now: cfg.Now, echo: cfg.EchoTokens}
 	a.orders = newOrderBook(cfg.Samples)

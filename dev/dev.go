@@ -1,9 +1,10 @@
 // Package dev is the one-command development world: the gateway as it is, and all that it needs around it, in one process on one
 // machine.
 //
-// It knows a demo API that believes access tokens and shows what reached it, and how a world is put together: a Redis inside, the
-// provider of dev/provider, the demo's files, a configuration of all that, and the gateway as `cloakroom serve` runs it. It does not
-// know cookies, sessions or handles: those are the gateway's, and the point of the demo is that an API behind it needs none of them.
+// It knows a demo API that believes access tokens and shows what reached it, a server-rendered app, and how a world is put together: a
+// Redis inside, the provider of dev/provider, the files of two single-page apps and a handbook, a configuration of all that, and the
+// gateway as `cloakroom serve` runs it. It does not know the gateway's cookies, sessions or handles: the point of the demo is that
+// what is behind the gateway needs none of them.
 // Nothing here is part of the production binary.
 //
 // The journey of a start: Command reads the command line (command.go), Run looks at the ports (ports.go), starts Redis (redis.go),

@@ -176,7 +176,10 @@ func (w *world) configText() (string, error) {
 	return b.String(), err
 }
 
-// copyFiles writes files to a new folder. Pages name the demo at its usual port; here it may have another.
+// beside is what the demo's page says of the apps that are there besides it: where it is served alone, the handbook.
+const beside = `<meta name="apps" content="docs">`
+
+// copyFiles writes files to a new folder. Pages name the apps at their usual port; here it may be another.
 func (w *world) copyFiles(to string, files fs.FS) error {
 	return fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		target := filepath.Join(to, filepath.FromSlash(name))
@@ -192,6 +195,7 @@ func (w *world) copyFiles(to string, files fs.FS) error {
 		}
 		if strings.HasSuffix(name, ".html") {
 			data = bytes.ReplaceAll(data, []byte("localhost:8080"), fmt.Appendf(nil, "localhost:%d", w.Ports.Gateway))
+			data = bytes.ReplaceAll(data, []byte(beside), []byte(`<meta name="apps" content="board notes docs">`))
 		}
 		return os.WriteFile(target, data, 0o600)
 	})

@@ -50,14 +50,8 @@ type Notes struct {
 // NewNotes makes the notes: the configuration is the demo API's, of which Samples and EchoTokens mean nothing here. The
 // error is ErrNoIssuer.
 func NewNotes(cfg APIConfig) (*Notes, error) {
-	if cfg.Issuer == "" || cfg.JWKSURL == "" {
-		return nil, ErrNoIssuer
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	if cfg.HTTP == nil {
-		cfg.HTTP = &http.Client{Timeout: 10 * time.Second} // a key set is small and near
+	if err := cfg.complete(); err != nil {
+		return nil, err
 	}
 	n := &Notes{
 		mux: http.NewServeMux(), bearer: newBearer(cfg), now: cfg.Now,

@@ -17,6 +17,9 @@ var _ bff.SessionProvider = (*Client)(nil)
 // errNoSessionAPI says that the settings name no session API.
 var errNoSessionAPI = errors.New("the provider has no session API")
 
+// errSIDNoSegment says that a sid cannot stand in an address.
+var errSIDNoSegment = errors.New("a sid that is a dot segment")
+
 // notFound is gRPC's code for what is not there: Scalekit's API answers with it beside the status.
 const notFound = 5
 
@@ -28,7 +31,11 @@ func (c *Client) RevokeSession(ctx context.Context, sid string, token bff.Secret
 	if c.is.set.SessionAPI == "" {
 		return errNoSessionAPI
 	}
-	// Escaped as one segment: a sid is the provider's own text, and still no path.
+	// Escaped as one segment: a sid is the provider's own text, and still no path. Dots are not escaped by that, and would be
+	// a way up for whoever follows RFC 3986 section 5.2.4 with the app's own token.
+	if sid == "." || sid == ".." {
+		return errSIDNoSegment
+	}
 	at := c.is.set.SessionAPI + "/sessions/" + url.PathEscape(sid) + "/revoke"
 	return insist(ctx, func() (bool, time.Duration, error) { return c.revokeSessionOnce(ctx, at, token) })
 }

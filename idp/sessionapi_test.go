@@ -78,6 +78,14 @@ func TestASIDIsOneSegment(t *testing.T) {
 	if n := p.count("/api/v1/sessions/../users/usr_1?x=#/revoke"); n != 1 {
 		t.Errorf("%d requests to the one path", n)
 	}
+	for _, sid := range []string{".", ".."} {
+		if err := c.RevokeSession(t.Context(), sid, bff.NewSecret("cc-secret")); err == nil {
+			t.Errorf("the sid %q was taken", sid)
+		}
+	}
+	if n := p.count("/api/v1/sessions/../revoke") + p.count("/api/v1/sessions/./revoke") + p.count("/api/v1/revoke"); n != 0 {
+		t.Errorf("%d requests to another path", n)
+	}
 	if err := p.client(nil).RevokeSession(t.Context(), "ses_1", bff.NewSecret("cc-secret")); err == nil {
 		t.Error("a provider without the API ended a session")
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -45,22 +44,6 @@ func (s *Server) listenAdmin() (net.Listener, error) {
 	// Whoever stops reading a purge's progress stops the purge, and holds nothing.
 	l = impatient{l, cmp.Or(s.options.Stall, stall)}
 	return s.encrypted(l, a.TLS, "http/1.1")
-}
-
-// encrypted is l with TLS, where a certificate is configured.
-func (s *Server) encrypted(l net.Listener, set config.ServerTLS, protocols ...string) (net.Listener, error) {
-	if set.CertFile == "" {
-		return l, nil
-	}
-	cert := &certificate{certFile: set.CertFile, keyFile: set.KeyFile, log: s.log}
-	if err := cert.load(); err != nil {
-		_ = l.Close()
-		return nil, err
-	}
-	return tls.NewListener(l, &tls.Config{
-		MinVersion: tls.VersionTLS12, // ASVS 12.1.1
-		NextProtos: protocols, GetCertificate: cert.get,
-	}), nil
 }
 
 // adminServer serves the admin listener. It has no time for a whole answer: a purge takes minutes.

@@ -28,7 +28,7 @@ type administered struct {
 	redis *miniredis.Miniredis
 }
 
-func newAdministered(t *testing.T) *administered {
+func newAdministered(t *testing.T, set ...func(*server.Options)) *administered {
 	t.Helper()
 	a := &administered{t: t, at: make(map[string]string), log: new(lines), redis: miniredis.RunT(t)}
 	cfg, err := config.Parse(filepath.Join(keyed(t), "cloakroom.yaml"), []byte(fmt.Sprintf(`
@@ -48,7 +48,7 @@ apps:
 	}
 	listening := make(chan struct{}, 3)
 	var mu sync.Mutex
-	s, err := server.New(cfg, server.Options{
+	options := server.Options{
 		Log: slog.New(slog.NewJSONHandler(a.log, nil)),
 		OnListen: func(name string, addr net.Addr) {
 			mu.Lock()
@@ -56,7 +56,11 @@ apps:
 			a.at[name] = addr.String()
 			listening <- struct{}{}
 		},
-	})
+	}
+	for _, change := range set {
+		change(&options)
+	}
+	s, err := server.New(cfg, options)
 	if err != nil {
 		t.Fatal(err)
 	}

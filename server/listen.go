@@ -3,16 +3,13 @@ package server
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,9 +17,6 @@ import (
 
 	"cloakroom/server/ops"
 )
-
-// certRecheck is how often a certificate file is looked at for a change: far more often than one is renewed.
-const certRecheck = 10 * time.Second
 
 // afterDrain is the time of work that outlives its request, where requests used up the drain's: with the drain's 25 s it
 // stays below the 30 s after which Kubernetes kills.
@@ -87,47 +81,6 @@ func (c *impatientConn) SetWriteDeadline(t time.Time) error {
 func (c *impatientConn) SetDeadline(t time.Time) error {
 	c.told.Store(!t.IsZero())
 	return c.Conn.SetDeadline(t)
-}
-
-// certificate is a key pair on disk that is read again when it changes.
-type certificate struct {
-	certFile, keyFile string
-	log               *slog.Logger
-
-	mu      sync.Mutex
-	pair    *tls.Certificate
-	changed time.Time // of the file that pair was read from
-	looked  time.Time
-}
-
-func (c *certificate) load() error {
-	info, err := os.Stat(c.certFile)
-	if err != nil {
-		return fmt.Errorf("certificate: %w", err)
-	}
-	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
-	if err != nil {
-		return fmt.Errorf("certificate: %w", err)
-	}
-	c.pair, c.changed = &pair, info.ModTime()
-	return nil
-}
-
-// get returns the pair. A new one that cannot be read keeps the old in use, and says so.
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if time.Since(c.looked) < certRecheck {
-		return c.pair, nil
-	}
-	c.looked = time.Now()
-	if info, err := os.Stat(c.certFile); err == nil && info.ModTime().Equal(c.changed) {
-		return c.pair, nil
-	}
-	if err := c.load(); err != nil {
-		c.log.Error("the certificate changed and cannot be read: the old one stays in use", "error", err.Error())
-	}
-	return c.pair, nil
 }
 
 // serve runs all listeners until ctx ends or one of them fails, then drains. admin may be nil.

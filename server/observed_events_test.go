@@ -5,10 +5,12 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -34,6 +36,34 @@ func (o *observed) events(b *browser.Browser) {
 	_ = res.Body.Close()
 	o.until("the event stream is counted out", func() bool { return o.now("bff_event_streams", `surface="browser"`) == 0 })
 	o.families["bff_event_streams"] = kept
+}
+
+// An instance that stops ends its event streams without a word, and does not wait for them: their frontends come back to
+// another one.
+func TestEventStreamsEndWithTheirInstance(t *testing.T) {
+	o := newObserved(t)
+	res, err := o.signInBrowser().Open(t.Context(), browser.At(webOrigin+"/"), browser.Request{
+		URL: webOrigin + "/bff/events", Header: http.Header{"X-Csrf": {"1"}},
+	})
+	if err != nil || res.StatusCode != 200 {
+		t.Fatalf("an event stream: %v %v", res, err)
+	}
+	defer res.Body.Close()
+	said := make(chan string, 1)
+	go func() {
+		text, _ := io.ReadAll(res.Body) // a connection that breaks is the end as well
+		said <- string(text)
+	}()
+	o.until("the stream is counted", func() bool { return o.now("bff_event_streams", `surface="browser"`) == 1 })
+	go o.stop()
+	select {
+	case text := <-said:
+		if strings.Contains(text, "session-ended") {
+			t.Errorf("the stream says %q", text)
+		}
+	case <-time.After(10 * time.Second): // the drain would wait for 25
+		t.Error("the drain waits for the stream")
+	}
 }
 
 func TestDocsListEveryEvent(t *testing.T) {

@@ -204,7 +204,7 @@ func TestHSTS(t *testing.T) {
 func TestARouteForEverything(t *testing.T) {
 	f := newFront(t, "/", echoing(t))
 	for _, path := range []string{
-		"/bff", "/bff/", "/bff/events", "/bff/session/", "/bff/logout/ticket/x", "/%62ff/session", "/%62ff/logout/a-ticket", "/BFF/session",
+		"/bff", "/bff/", "/bff/events/", "/bff/session/", "/bff/logout/ticket/x", "/%62ff/session", "/%62ff/logout/a-ticket", "/BFF/session",
 		"/bff;x/session", "/mobile/token", "/.well-known/oauth-authorization-server/mobile", "/healthz/", "/healthz;x",
 	} {
 		res, body := f.ask("GET " + path + " HTTP/1.1\nHost: app.example.com")

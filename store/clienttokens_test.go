@@ -83,6 +83,31 @@ func TestAnAppsOwnTokenOpensForNobodyElse(t *testing.T) {
 	})
 }
 
+// What the ring has sealed for something else does not pass for a token, whatever stands in it: whoever can write to Redis
+// puts there what the gateway once gave out sealed.
+//
+// shows SCALEKIT-M5
+func TestWhatWasSealedForSomethingElseIsNoToken(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		want(t, "saving", w.SaveClientToken(t.Context(), clientKey, w.ownToken("mine")), nil)
+		key := w.keys()[0]
+		sealed, err := w.raw.Get(t.Context(), key).Bytes()
+		want(t, "looking", err, nil)
+		of := []string{clientKey.Provider, clientKey.App, clientKey.ClientID, clientKey.Scope}
+		plain, err := w.ring.Open(bff.PurposeClientToken, sealed, of...)
+		want(t, "opening", err, nil)
+		for _, purpose := range []string{
+			bff.PurposeTransaction, bff.PurposeSignedOut, bff.PurposeTicket, bff.PurposeRevocation, bff.PurposePurge,
+		} {
+			want(t, "putting it there", w.raw.Set(t.Context(), key, w.ring.Seal(purpose, plain, of...), time.Minute).Err(), nil)
+			got, err := w.ReadClientToken(t.Context(), clientKey)
+			if want(t, "reading", err, nil); !got.Access.IsZero() {
+				t.Errorf("what was sealed as %s is a token", purpose)
+			}
+		}
+	})
+}
+
 // While keys change, an instance that cannot open a token asks for another, and nobody is stopped.
 func TestAnAppsOwnTokenWhileKeysChange(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {

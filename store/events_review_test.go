@@ -22,7 +22,7 @@ import (
 //
 // shows PRX-LIVE
 func TestForgedEventsKeepNoOther(t *testing.T) {
-	flood := 20_000
+	flood := 5_000
 	if os.Getenv("SOAK") == "1" {
 		flood = 500_000
 	}
@@ -44,7 +44,7 @@ func TestForgedEventsKeepNoOther(t *testing.T) {
 		w.subscribed(channel, 1)
 		forged := []string{
 			"", " ", "  ", "ended", "ended ", "ended x", "ended x y z", "ENDED x y", "resubscribed x y", "ended\x00 x y", "\xff\xfe \xff \xff",
-			strings.Repeat(" ", 4<<20), "ended " + strings.Repeat("x", 4<<20), strings.Repeat("refreshed ", 1<<16),
+			strings.Repeat(" ", 1<<20), "ended " + strings.Repeat("x", 1<<20), strings.Repeat("refreshed ", 1<<16),
 		}
 		for _, payload := range forged {
 			want(t, "publishing", w.raw.Publish(ctx, channel, payload).Err(), nil)

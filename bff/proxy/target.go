@@ -93,11 +93,12 @@ func (x *exchange) expandBase() error {
 		}
 		word, fromPath := strings.CutPrefix(name, "path:")
 		if fromPath {
-			word = x.words[word]
+			word = x.words[word] // which words has judged
 		} else {
-			word = x.claim(strings.TrimPrefix(name, "claim:"))
+			name = strings.TrimPrefix(name, "claim:")
+			word = x.claim(name)
 		}
-		if !fitsSegment(word) {
+		if !fitsSegment(word) || !fromPath && !x.route.claimFits(name, word) {
 			return claimRequired("no usable word for {" + name + "}")
 		}
 		b.WriteString(url.PathEscape(word))

@@ -176,6 +176,19 @@ func wordFault(word string) string {
 	return ""
 }
 
+// claimFits reports whether a word of the session's may become a segment. Of an address that the app's own token opens it
+// must be an identifier too: what a claim says, a name for example, may be its user's to choose, and no choice of it leads to
+// another address. Ids that the provider gives may hold colons, as those of federated users do at some.
+func (r Route) claimFits(name, word string) bool {
+	if !r.own() {
+		return fitsSegment(word)
+	}
+	if name == "sub" || name == "org" {
+		word = strings.ReplaceAll(word, ":", "")
+	}
+	return wordFault(word) == ""
+}
+
 // crosses reports whether two routes both take some path, and neither is the more literal one all along: which of them is
 // meant, nobody could tell.
 func (c *compiled) crosses(other *compiled) bool {

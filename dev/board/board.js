@@ -59,8 +59,7 @@ function signedIn(user) {
 
 function signedOut(why) {
   events?.close();
-  socket?.close();
-  clearTimeout(again);
+  clearTimeout(again); // the WebSocket is the gateway's to close
   const had = !$('leave').hidden;
   $('said').textContent = why;
   show('You are not signed in', 'The orders of nobody are not counted. Sign in once, and every app of this sign-in opens.');

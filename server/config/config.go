@@ -32,8 +32,8 @@ type Config struct {
 	Public Public `yaml:"public"`
 	// Ops is the listener for probes and metrics.
 	Ops Ops `yaml:"ops"`
-	// Admin is the listener for support staff; absent unless both its fields
-	// are set.
+	// Admin is the listener for administrators; absent unless its listen and
+	// token are set.
 	Admin Admin `yaml:"admin"`
 	// Log is how much is logged.
 	Log Log `yaml:"log"`
@@ -114,8 +114,8 @@ type Ops struct {
 	Listen string `yaml:"listen"`
 }
 
-// Admin is the listener for support staff: other people's sessions, profiles.
-// It exists only if address and token are set.
+// Admin is the listener for administrators: other people's sessions, profiles.
+// It exists only if listen and token are set.
 type Admin struct {
 	// Listen is host:port. Keep it on loopback or an internal network.
 	Listen string `yaml:"listen"`

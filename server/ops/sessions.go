@@ -138,7 +138,7 @@ func (a *admin) endMany(j *job) error {
 	return nil
 }
 
-// endTime bounds the ending of one user's sessions: thousands, one after the other.
+// endTime bounds the ending of one user's sessions: thousands, some of them at a time.
 const endTime = time.Minute
 
 // progress is one line of a purge's answer.

@@ -41,14 +41,13 @@ func TestSigningInAgainAtOnce(t *testing.T) {
 			t.Parallel()
 			h := newHousehold(t, row.provided, row.change)
 			h.silently()
-			for i, k := range family()[:4] {
-				if soak() || i%2 == 0 {
-					h.again(k, "through the provider", row.ends, h.leave)
-				}
-				if soak() || i%2 == 1 || i == 0 {
-					h.again(k, "here alone", false, func(b *browser.Browser, k kin) { h.leaveHere(b, k) })
-				}
-			}
+			here := func(b *browser.Browser, k kin) { h.leaveHere(b, k) } // nobody goes on to the provider
+			web, mail, pages, docs := family()[0], family()[1], family()[2], family()[3]
+			h.again(web, "through the provider", row.ends, h.leave)
+			h.again(pages, "through the provider", row.ends, h.leave)
+			h.again(web, "here alone", false, here)
+			h.again(mail, "here alone", false, here)
+			h.again(docs, "here alone", false, here)
 			h.overtaken()
 			h.householdLeaks()
 		})
@@ -131,11 +130,7 @@ func (h *household) told(b *browser.Browser, k kin, p *browser.Page, user string
 // overtaken: the provider has answered a sign-in, and before its answer arrives the user signs out in another app.
 func (h *household) overtaken() {
 	h.t.Helper()
-	late := family()[1:4]
-	if !soak() {
-		late = late[1:2]
-	}
-	for _, k := range late {
+	for _, k := range family()[1:3] {
 		nextSecond()
 		b, web := h.Browser(), family()[0]
 		first := h.enter(b, web, "ada")

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cloakroom/test/browser"
+	"cloakroom/test/wire"
 )
 
 // way is a way in which somebody ends an SSO session.
@@ -138,6 +139,11 @@ func (h *household) everywhere(w way, turn int, laptop, grace *desk) {
 	slowest := h.hears(w.name, w.reason, since, streams...)
 	h.alive(w.name+", who has nothing to do with it", laptop, grace)
 	h.t.Logf("%s: the last stream at the other instance knew after %v; Redis: %d round trips, %v", w.name, slowest.Round(time.Millisecond), cost.Flights, cost.Commands)
+	// Each session costs one script and an entry in each of three indexes; two more for marker and ticket, and as many for
+	// what comes by chance.
+	if wrote := writes(cost); !w.gone && wrote > 4*len(r.desks)+4 {
+		h.t.Errorf("%s: %d writes to Redis for %d sessions: %v", w.name, wrote, len(r.desks), cost.Commands)
+	}
 	if !w.gone || h.npm == nil { // what npm's own end took along cannot be revoked any more
 		h.await(fmt.Sprintf("%s: all %d refresh tokens are revoked", w.name, len(r.desks)), func() bool { return h.revocations() >= revoked+len(r.desks) })
 	}
@@ -146,6 +152,14 @@ func (h *household) everywhere(w way, turn int, laptop, grace *desk) {
 			h.spent(w.name, d)
 		}
 	}
+}
+
+// writes is how often Redis was told something; what open streams look at meanwhile is no part of a sign-out.
+func writes(c wire.Counts) (n int) {
+	for _, name := range []string{"EVAL", "EVALSHA", "HDEL", "SET", "DEL"} {
+		n += c.Commands[name]
+	}
+	return n
 }
 
 // spent fails unless a refresh handle opens nothing any more.

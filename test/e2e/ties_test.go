@@ -57,29 +57,33 @@ func TestASteppedUpSessionStaysWithTheOthers(t *testing.T) {
 				{"a sign-out in the app that stepped up", "signed_out", func(b *browser.Browser) { h.Want(h.script(b, family()[0], "POST", "/bff/logout"), 200) }},
 				{"the provider's own end", "provider_logout", func(b *browser.Browser) { h.endThere(b, 3) }},
 			} {
-				nextSecond()
-				b := h.Browser()
-				web, mail := h.enter(b, family()[0], "ada"), h.enter(b, family()[1], "ada")
-				nextSecond() // the step up is another moment
-				asked := h.asked
-				up := family()[0]
-				up.start += "&max_age=0"
-				p, err := b.Click(browser.At(up.origin+"/"), up.origin+up.start)
-				if err != nil {
-					t.Fatal(err)
-				}
-				stepped := h.arrived(b, family()[0], h.who(b, p, "ada"))
-				if h.asked != asked+1 {
-					t.Errorf("%s: stepping up asked %d times", row.name, h.asked-asked)
-				}
-				h.over("what was replaced", "replaced", web)
-				cli := h.enter(b, family()[5], "ada") // of the new moment alone
-				h.alive(row.name, stepped, mail, cli, laptop)
-				row.end(b)
-				h.over(row.name, row.reason, stepped, mail, cli)
-				h.alive(row.name+", elsewhere", laptop)
+				h.steppedUp(row.name, row.reason, laptop, row.end)
 			}
 			h.householdLeaks()
 		})
 	}
+}
+
+// steppedUp signs in at two apps, steps up in the first, enters a third, and ends all of that.
+func (h *household) steppedUp(what, reason string, laptop *desk, end func(*browser.Browser)) {
+	h.t.Helper()
+	nextSecond()
+	b := h.Browser()
+	web, mail := h.enter(b, family()[0], "ada"), h.enter(b, family()[1], "ada")
+	nextSecond() // the step up is another moment
+	asked, up := h.asked, family()[0]
+	p, err := b.Click(browser.At(up.origin+"/"), up.origin+up.start+"&max_age=0")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	stepped := h.arrived(b, up, h.who(b, p, "ada"))
+	if h.asked != asked+1 {
+		h.t.Errorf("%s: stepping up asked %d times", what, h.asked-asked)
+	}
+	h.over("what was replaced", "replaced", web)
+	cli := h.enter(b, family()[5], "ada") // of the new moment alone
+	h.alive(what, stepped, mail, cli, laptop)
+	end(b)
+	h.over(what, reason, stepped, mail, cli)
+	h.alive(what+", elsewhere", laptop)
 }

@@ -67,7 +67,7 @@ func TestALogoutTokenThatNamesAnotherDuringEverything(t *testing.T) {
 			t.Parallel()
 			n := newNativeAt(t, perClient, world.Options{})
 			n.rehearse(t)
-			for _, during := range []func(*testing.T, *nativeWorld, aside){duringTrade, duringCreate, duringRedeem, duringRotation, duringRefresh} {
+			for _, during := range []func(*testing.T, *nativeWorld, aside){duringTrade, duringCreate, duringRedeem, duringRotation, duringRefresh, duringSave} {
 				<-time.After(a.rest + 100*time.Millisecond)
 				during(t, n, a)
 			}
@@ -152,24 +152,41 @@ func duringRotation(t *testing.T, n *nativeWorld, a aside) {
 }
 
 func duringRefresh(t *testing.T, n *nativeWorld, a aside) {
+	gate := provider.NewGate()
+	caughtRefreshing(t, n, a, "a refresh that the provider has answered", func() (<-chan struct{}, func()) {
+		refreshFault(n.World, provider.Fault{Gate: gate, AfterWork: true})
+		return gate.Arrived(), gate.Release
+	})
+}
+
+// duringSave comes after duringRefresh: Redis knows the script by its hash only when it has run.
+func duringSave(t *testing.T, n *nativeWorld, a aside) {
+	caughtRefreshing(t, n, a, "a refresh that is saved", func() (<-chan struct{}, func()) {
+		return n.wires[0].HoldReply(script(t, "save"))
+	})
+}
+
+// caughtRefreshing ends the session of the browser app while a refresh of the native one is held. That sign-out cannot see
+// the new refresh token, so the one who refreshed has to give it back.
+func caughtRefreshing(t *testing.T, n *nativeWorld, a aside, what string, hold func() (<-chan struct{}, func())) {
+	t.Helper()
 	n.Dev.Set(func(b *provider.Behaviour) { b.AccessLife = accessLife })
 	b, page := siblingPage(t, n)
 	h := n.signIn(t, b)
-	gate := provider.NewGate()
-	refreshFault(n.World, provider.Fault{Gate: gate, AfterWork: true})
 	ended(n.World)
+	held, release := hold()
 	answered := make(chan int, 1)
 	go func() {
 		status, _ := n.call(0, "GET", "/api/orders", h.Access)
 		answered <- status
 	}()
-	met(t, gate.Arrived())
+	met(t, held)
 	a.end(t, n, "webc_1")
-	gate.Release()
+	release()
 	if got := <-answered; got != 401 {
-		t.Errorf("the request that refreshed: %d, want 401", got)
+		t.Errorf("%s: the request that refreshed: %d, want 401", what, got)
 	}
 	n.out(t, 0, page)
-	n.gone(t, "a refresh", h)
-	n.revoked(t, "a refresh, whose new token nobody has")
+	n.gone(t, what, h)
+	n.revoked(t, what)
 }

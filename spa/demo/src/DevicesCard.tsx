@@ -34,7 +34,7 @@ export function DevicesCard() {
       )}
       <p className="row">
         <button onClick={() => void end()} aria-disabled={devices.busy}>
-          Sign out everywhere else
+          End all others
         </button>
         <span className="fine">All of yours but this sign-in and its apps.</span>
       </p>

@@ -73,13 +73,15 @@ export function takeLoginError(): string | null {
   return code;
 }
 
-/** The other apps of the same sign-in, beside this one; none where this world has none. */
+const names = new Map([
+  ["board", "Board"],
+  ["notes", "Notes"],
+  ["docs", "Handbook"],
+]);
+
+/** The other apps of the same sign-in, beside this one, as the page was served with them; none where this world has none. */
 export function neighbours(): { name: string; url: string }[] {
-  const at = (app: string): string => `http://${app}.localhost:${location.port || "80"}/`;
-  const all = [
-    { name: "Board", url: at("board") },
-    { name: "Notes", url: at("notes") },
-    { name: "Handbook", url: at("docs") },
-  ];
-  return location.hostname === "localhost" ? all : [];
+  const apps = document.querySelector<HTMLMetaElement>("meta[name=apps]")?.content.split(" ") ?? [];
+  const found = apps.map((app) => ({ name: names.get(app) ?? "", url: `http://${app}.localhost:${location.port || "80"}/` }));
+  return location.hostname === "localhost" ? found.filter(({ name }) => name !== "") : [];
 }
