@@ -159,7 +159,7 @@ func TestAWebSocketOverHTTP2(t *testing.T) {
 
 // An answer to a body takes its time by the app's own token as by a user's: the limit on bodies that nobody reads is none on it.
 //
-// shows PRX-STREAM
+// shows PRX-LIMIT
 func TestAnAnswerToABodyTakesItsTime(t *testing.T) {
 	o := newObserved(t)
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -185,7 +185,7 @@ providers:
 apps:
   web: {kind: spa, origin: %q, provider: main, client_id: web, client_secret: secret-of-web-at-the-provider}
 routes:
-  - {path: /management/notes, upstream: "%[5]s/notes/{sub}", methods: [POST], token: client, apps: [web]}
+  - {path: /management/notes, upstream: "%[5]s/notes/{sub}", methods: [POST], token: client, apps: [web], require: {claims: {email: ["ada@example.com"]}}}
   - {path: /api/notes, upstream: %[5]q, methods: [POST], token: user}
 `, adminToken, o.redis.Addr(), o.issuer.Issuer(), webOrigin, api.URL))
 	b := o.signInBrowser()

@@ -67,7 +67,7 @@ func (a *app) follow(ctx context.Context) error {
 			})
 		}
 		if refused, ok := errors.AsType[*apiError](err); ok && refused.Status == http.StatusUnauthorized {
-			return err // the handle may only have been replaced
+			_, err = a.handles.renew(ctx, token) // the handle may only have been replaced
 		}
 		switch {
 		case err == nil: // renewed, or the stream broke off: again

@@ -141,6 +141,7 @@ describe("a session that is said to be over", () => {
     p.learn(signedIn("b"));
     p.streams[0]!.say("session-ended", '{"reason":"replaced"}');
     expect(p.live.getState()).toEqual(signedIn("b"));
+    expect(p.streams[1]!.readyState).toBe(0); // and ends nothing of the page's own
   });
 });
 
