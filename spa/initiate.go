@@ -30,6 +30,7 @@ type initiation struct {
 	shown   url.Values // what passed, as a query
 	signed  bool       // the provider has signed whom to sign in
 	stepped bool       // it comes from the page in between
+	meant   bool       // and the person has said there that it is meant
 	plain   bool       // it asks for a sign-in, and for nothing about it
 }
 
@@ -82,6 +83,10 @@ func (s *Surface) initiateHere(w http.ResponseWriter, r *http.Request, j surface
 		s.clearBounces(w, j)
 		surface.Redirect(w, s.safeReturn(in.req.ReturnTo))
 		return nil
+	case in.signed && !in.meant && s.isSignedIn(r):
+		// Anybody in the same environment can have such a word signed, an administrator of another customer too, and send it
+		// on to a victim, who would go on working in the sender's account (login CSRF, RFC 9700 section 4.7).
+		return surface.WritePage(w, r, surface.SignInAnewPage(withStep(again, stepMeant), s.app.DefaultReturn))
 	case bounces >= maxBounces:
 		s.clearBounces(w, j)
 		return &surface.Offer{
@@ -104,7 +109,8 @@ func (s *Surface) readInitiation(r *http.Request) (*initiation, error) {
 	if query.Has("iss") && !s.app.Provider.IsIssuer(query.Get("iss")) {
 		return nil, surface.BadParameter("iss", errors.New("another issuer"))
 	}
-	in := &initiation{stepped: query.Get(stepParam) == stepAgain}
+	step := query.Get(stepParam)
+	in := &initiation{stepped: step == stepAgain || step == stepMeant, meant: step == stepMeant}
 	if raw := query.Get("idp_initiated_login"); raw != "" {
 		in.takeSigned(s.engine.OpenInitiation(r.Context(), s.app, bff.NewSecret(raw)), raw)
 	}

@@ -244,7 +244,14 @@ func TestInitiateFindsTheSession(t *testing.T) {
 	w.asked(b.initiate("?prompt=login", nav("cross-site")...))
 	old := b.value(sessionCookie)
 	w.provider.signsIn("bob", "sid-2")
-	state := w.param(b.initiate(signedLink, nav("cross-site")...).location(), "state")
+	// A word that the provider has signed may be anybody's: who is signed in is asked first.
+	page := b.initiate(signedLink, nav("cross-site")...).is(t, "a signed word where somebody is signed in", http.StatusOK)
+	if page.movesByItself() || b.value(sessionCookie) != old || !strings.Contains(page.body, "You are signed in already") {
+		t.Errorf("%.300s", page.body)
+	}
+	meant := page.next(t)
+	b.open(meant, "cross-site").is(t, "the click, made by another site", http.StatusOK) // begins with the page in between again
+	state := w.param(b.open(meant, "same-origin").location(), "state")
 	b.come("code=c1&state="+state).is(t, "the other user's callback", http.StatusOK)
 	if now := b.value(sessionCookie); now == old || now == "" || w.store.count() != 1 {
 		t.Errorf("the session was not replaced: %d sessions", w.store.count())

@@ -17,6 +17,7 @@ const (
 	stepParam  = "bff_step"
 	stepAgain  = "again"  // one of our pages has asked anew, from this origin
 	stepLanded = "landed" // a sign-in was to come back here
+	stepMeant  = "meant"  // the person said, on a page of ours, that it is meant
 )
 
 // Protect puts pages behind a sign-in: h answers only those who have a live session, as GuardSite guards it. The visit of

@@ -31,6 +31,18 @@ func ConfirmLoginPage(start, home string) Page {
 	}
 }
 
+// SignInAnewPage stands between a sign-in that the provider began and a session that lives: the new one takes its place,
+// and may be somebody else's. start is as of ConfirmLoginPage.
+func SignInAnewPage(start, home string) Page {
+	return Page{
+		Title: "Sign in anew?",
+		Text: []string{
+			"You are signed in already. Another site sent you here to sign in anew, perhaps to another account. Continue only if you meant to.",
+		},
+		Actions: []Action{{"Sign in anew", start}, {"Stay signed in as now", home}},
+	}
+}
+
 // sentToSignOut is the question where another site may have sent the browser to a sign-out.
 const sentToSignOut = "Another site sent you here to sign out of the sign-in service. Continue only if you meant to."
 
