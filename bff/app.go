@@ -61,6 +61,7 @@ type ProviderPolicy struct {
 	Name        string // its name in the configuration: index names are derived from it, never from a token's iss
 	Issuer      string
 	SSOBy       SSOBy
+	Apps        int  // how many apps of this gateway sign in there
 	SIDRequired bool // a login without sid is refused, for sign-out would not reach it
 	// RevocationSparesGrant: revoking a replaced session's tokens does not end the whole grant, the new session's
 	// tokens with it. Where it would, a session replaced by the same subject is deleted without revoking.

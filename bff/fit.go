@@ -63,10 +63,11 @@ type signIn [sha256.Size]byte
 type sighted struct{ app, sid string }
 
 // tellMisfit raises an alarm where what came of a login does not fit the provider's sso_by, at most once an hour for each
-// provider and kind. It refuses nobody: the session is good, only its tie is missing.
+// provider and kind; once and for all where one app is alone there, for then there is nothing to tie yet. It refuses
+// nobody: the session is good, only its tie is missing.
 func (e *Engine) tellMisfit(ctx context.Context, app *App, id *Identity) {
 	found := e.fit.misfit(app, id)
-	if found != nil && e.fit.due(found.Provider+"\x00"+string(found.Misfit), e.now()) {
+	if found != nil && e.fit.due(found.Provider+"\x00"+string(found.Misfit), e.now(), app.Provider.Apps == 1) {
 		e.trace.alarm(ctx, "sso_by does not fit", found)
 	}
 }
@@ -117,11 +118,11 @@ func (f *fit) compare(name signIn, s sighted) (other string) {
 	return ""
 }
 
-// due reports whether something may be told again, and notes that it was.
-func (f *fit) due(what string, now time.Time) bool {
+// due reports whether something may be told, or told again, and notes that it was.
+func (f *fit) due(what string, now time.Time, once bool) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if at, ok := f.told[what]; ok && now.Sub(at) < misfitAgain {
+	if at, ok := f.told[what]; ok && (once || now.Sub(at) < misfitAgain) {
 		return false
 	}
 	if f.told == nil {

@@ -100,6 +100,10 @@ func TestAMisfitIsToldOnceAnHour(t *testing.T) {
 	tell(3) // another kind
 	w.app.Provider = &bff.ProviderPolicy{Name: "other", Issuer: "https://op.example.com", SSOBy: bff.SSOByAuthAt}
 	tell(4) // another provider
+	w.app.Provider = &bff.ProviderPolicy{Name: "lone", Issuer: "https://op.example.com", SSOBy: bff.SSOByAuthAt, Apps: 1}
+	tell(5) // whose only app this is: nothing is open elsewhere
+	w.clock.move(2 * time.Hour)
+	tell(5)
 }
 
 // forgetful keeps nothing: sign-ins fail behind what is tested here, and cost no round trip.

@@ -162,8 +162,19 @@ func (s *Server) providerPolicy(name string, p *config.Provider) *bff.ProviderPo
 	return &bff.ProviderPolicy{
 		Name: name, Issuer: p.Issuer, Issuers: p.Issuers, SSOBy: bff.SSOBy(p.SSOBy), SIDRequired: p.SID == "required",
 		RevocationSparesGrant: p.Revocation == "token", Revocable: p.Revocable, Logout: bff.LogoutWay(p.Logout),
+		Apps:         appsAt(s.cfg.Apps, name),
 		Frontchannel: p.FrontchannelLogout, Outlasting: outlasting(s.cfg.Apps, name, p.LogoutTokenRevokes),
 	}
+}
+
+// appsAt is how many apps sign in at a provider.
+func appsAt(apps map[string]*config.App, provider string) (n int) {
+	for _, a := range apps {
+		if a.Provider == provider {
+			n++
+		}
+	}
+	return n
 }
 
 // outlasting are the apps of a provider whose refresh tokens a logout token leaves good there.
