@@ -38,7 +38,7 @@ var parts = []struct{ name, focus string }{
 	{"  of it deriving keys", `bff\.\(\*Keyring\)\.Record`},
 	{"  of it decoding", `store\.decode`},
 	{"header rules, both ways", `proxy\.rewrite|proxy\.cleanResponse`},
-	{"admission, matching, guard, log", `server\.\(\*Server\)\.admit\.func1$|spa\.\(\*Surface\)|telemetry\.`},
+	{"admission, matching, guard, log", `spa\.\(\*Surface\)\.check|spa\.\(\*Surface\)\.root|surface\.ReadJar|proxy\.\(\*Table\)\.Match|proxy\.CleanPath|proxy\.CheckFraming|slog\.`},
 	{"garbage collection", `runtime\.gcBgMarkWorker|runtime\.gcAssistAlloc`},
 	{"the scheduler", `runtime\.schedule$|runtime\.findRunnable`},
 }
