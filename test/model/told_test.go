@@ -259,7 +259,8 @@ func (w *world) leftovers() {
 func (w *world) ownSaves() {
 	for i, sv := range w.saves {
 		overtaken := slices.ContainsFunc(w.saves[i+1:], func(next save) bool {
-			return next.lookup == sv.lookup && next.at.Sub(sv.at) < 10*time.Second // before its sender could ask again
+			// Before its sender could ask again: an outage may have kept it from that for any time.
+			return next.lookup == sv.lookup && (next.at.Sub(sv.at) < 10*time.Second || sv.by.troubledSince(sv.at.Add(time.Millisecond)))
 		})
 		if overtaken || sv.by.crashed || len(w.keeper.hash(recordKey(sv.lookup))) == 0 {
 			continue
