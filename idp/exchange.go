@@ -89,8 +89,10 @@ func (c *Client) exchangeError(ctx context.Context, r *refusal) error {
 	case bff.OutcomeSpent:
 		// Providers say invalid_grant to a code that is used or too old, and to a redirect_uri that is not the sign-in's (RFC 6749
 		// section 5.2): what was sent stands beside it, for only the operator can tell.
-		return &bff.Error{Code: CodeCodeRejected, Message: "This sign-in could not be completed. Start again.",
-			Err: fmt.Errorf("client %s, redirect_uri %s: %w", c.set.ClientID, c.set.RedirectURI, r.err)}
+		return &bff.Error{
+			Code: CodeCodeRejected, Message: "This sign-in could not be completed. Start again.",
+			Err: fmt.Errorf("client %s, redirect_uri %s: %w", c.set.ClientID, c.set.RedirectURI, r.err),
+		}
 	case bff.OutcomeClient:
 		c.is.alarm(ctx, "provider refuses the client", r.err)
 		return &bff.Error{Code: CodeMisconfigured, Message: "Sign-in is not set up correctly here.", Err: r.err}

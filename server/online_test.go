@@ -292,17 +292,21 @@ func TestCheckOnlineTellsWhatIsWrong(t *testing.T) {
 			"note: provider main: it has no end_session_endpoint: signing out ends the sessions of its apps here, and the provider may sign the user in again without asking",
 		}},
 		"a provider without silent sign-in": {bend: func(c *checked) {
-			c.op.Fault(provider.Authorize, provider.Fault{Times: provider.Always, Status: 400, Body: "prompt?",
-				Match: func(r *http.Request, _ url.Values) bool { return r.URL.Query().Get("prompt") == "none" }})
+			c.op.Fault(provider.Authorize, provider.Fault{
+				Times: provider.Always, Status: 400, Body: "prompt?",
+				Match: func(r *http.Request, _ url.Values) bool { return r.URL.Query().Get("prompt") == "none" },
+			})
 		}, want: []string{"app web: redirect URI: " + webBack + " seems registered: the provider shows its own sign-in, and refuses another address"}},
 		"a page whatever the address": {bend: func(c *checked) { c.op.Fault(provider.Authorize, html) }, want: []string{
 			"note: app web: redirect URI: could not tell whether " + webBack + " is registered: the provider shows a page of its own (status 200) whatever the address; sign in once to see",
 		}},
 		"a login page of its own, elsewhere": {bend: func(c *checked) {
-			c.op.Fault(provider.Authorize, provider.Fault{Times: provider.Always, Status: 302, Header: http.Header{"Location": {"/login?flow=1"}},
+			c.op.Fault(provider.Authorize, provider.Fault{
+				Times: provider.Always, Status: 302, Header: http.Header{"Location": {"/login?flow=1"}},
 				Match: func(r *http.Request, _ url.Values) bool {
 					return !strings.HasSuffix(r.URL.Query().Get("redirect_uri"), "/not-registered")
-				}})
+				},
+			})
 		}, want: []string{"app web: redirect URI: " + webBack + " seems registered: the provider shows its own sign-in, and refuses another address"}},
 		"an error page of its own, elsewhere": {bend: func(c *checked) {
 			c.op.Fault(provider.Authorize, always(302, http.Header{"Location": {"/oauth/error?id=1"}}, ""))

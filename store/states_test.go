@@ -26,8 +26,13 @@ func TestStatesAreWhatTheRecordsSay(t *testing.T) {
 			fresh.Lookup, used.Lookup, ended.Lookup, "never-was", foreign.Lookup, garbled.Lookup, fresh.Lookup,
 		})
 		states := []bff.State{
-			{LastActive: began}, {LastActive: began.Add(time.Minute)}, {Gone: true, Reason: bff.ReasonAdmin}, {Gone: true},
-			{Gone: true}, {Gone: true}, {LastActive: began},
+			{LastActive: began},
+			{LastActive: began.Add(time.Minute)},
+			{Gone: true, Reason: bff.ReasonAdmin},
+			{Gone: true},
+			{Gone: true},
+			{Gone: true},
+			{LastActive: began},
 		}
 		if diff := cmp.Diff(states, got); diff != "" {
 			t.Errorf("states (-want +got):\n%s", diff)

@@ -202,8 +202,11 @@ func TestAStreamTellsWhatBecomesOfItsSession(t *testing.T) {
 		{"a new sign-in of the browser", func(s *stage, _ context.CancelCauseFunc) {
 			s.deliver(bff.Event{Kind: bff.EventReplaced, Lookup: "lookup"})
 		}, []string{event("session-replaced", `{"reason":"replaced"}`)}, false},
-		{"its idle end", func(*stage, context.CancelCauseFunc) { time.Sleep(11 * time.Minute) },
-			[]string{event("session-ended", `{"reason":"idle"}`)}, false},
+		{
+			"its idle end", func(*stage, context.CancelCauseFunc) { time.Sleep(11 * time.Minute) },
+			[]string{event("session-ended", `{"reason":"idle"}`)},
+			false,
+		},
 		{"a stop of the instance", func(_ *stage, cancel context.CancelCauseFunc) {
 			cancel(errors.New("draining"))
 		}, nil, false},

@@ -20,14 +20,22 @@ func TestWebSocketIsEndedByWhoSaysGoodbye(t *testing.T) {
 		frontend func(*websocket.Conn)
 		want     string
 	}{
-		{"a goodbye of the frontend, answered", func(c *websocket.Conn) { _, _, _ = c.Read(); c.Send(websocket.Close, goodbye) },
-			func(c *websocket.Conn) { c.Send(websocket.Close, goodbye) }, proxy.EndFrontend},
-		{"a goodbye of the frontend, not answered", func(c *websocket.Conn) { _, _, _ = c.Read() },
-			func(c *websocket.Conn) { c.Send(websocket.Close, goodbye) }, proxy.EndFrontend},
-		{"a goodbye of the upstream, answered", func(c *websocket.Conn) { c.Send(websocket.Close, goodbye); _, _, _ = c.Read() },
-			func(c *websocket.Conn) { _, _, _ = c.Read(); c.Send(websocket.Close, goodbye) }, proxy.EndUpstream},
-		{"a frontend that goes without a word", func(c *websocket.Conn) { _, _, _ = c.Read() },
-			func(c *websocket.Conn) { _ = c.Close() }, proxy.EndFrontend},
+		{
+			"a goodbye of the frontend, answered", func(c *websocket.Conn) { _, _, _ = c.Read(); c.Send(websocket.Close, goodbye) },
+			func(c *websocket.Conn) { c.Send(websocket.Close, goodbye) }, proxy.EndFrontend,
+		},
+		{
+			"a goodbye of the frontend, not answered", func(c *websocket.Conn) { _, _, _ = c.Read() },
+			func(c *websocket.Conn) { c.Send(websocket.Close, goodbye) }, proxy.EndFrontend,
+		},
+		{
+			"a goodbye of the upstream, answered", func(c *websocket.Conn) { c.Send(websocket.Close, goodbye); _, _, _ = c.Read() },
+			func(c *websocket.Conn) { _, _, _ = c.Read(); c.Send(websocket.Close, goodbye) }, proxy.EndUpstream,
+		},
+		{
+			"a frontend that goes without a word", func(c *websocket.Conn) { _, _, _ = c.Read() },
+			func(c *websocket.Conn) { _ = c.Close() }, proxy.EndFrontend,
+		},
 	} {
 		t.Run("a WebSocket with "+row.with, func(t *testing.T) {
 			a := socketAPI(t, func(c *websocket.Conn, r *http.Request) {

@@ -19,7 +19,6 @@ type selection struct {
 	all    bool
 	dry    bool
 	cursor string
-	sso    bool
 }
 
 func refused(format string, args ...any) error {

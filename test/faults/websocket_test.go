@@ -144,8 +144,10 @@ func TestWebSocketsThatAreRefused(t *testing.T) {
 		{"no cookie", "/live", []string{"Cookie:"}, 401},
 		{"a dead session", "/live", []string{dead}, 401},
 		{"another app's cookie", "/live", []string{"Cookie: __Host-Http-other=" + mine}, 401},
-		{"this cookie at another app", "/live", []string{"Host: other.localhost", "Origin: http://other.localhost",
-			"Cookie: __Host-Http-other=" + mine}, 401},
+		{"this cookie at another app", "/live", []string{
+			"Host: other.localhost", "Origin: http://other.localhost",
+			"Cookie: __Host-Http-other=" + mine,
+		}, 401},
 		{"a cookie and a handle", "/live", []string{"Authorization: Bearer clk_" + strings.Repeat("a", 64)}, 400},
 		{"another site's Origin, for nobody", "/hello", []string{"Origin: https://evil.example", "Cookie:"}, 403},
 		{"another site's Origin, for anybody", "/public", []string{"Origin: https://evil.example"}, 403},
