@@ -70,6 +70,11 @@ func (x *exchange) letGoOfBody() {
 
 // Read reads from the frontend, never beyond the limit.
 func (b *body) Read(p []byte) (int, error) {
+	// The transport asks once more behind the end. By then the answer may be on its way, and with its head net/http has closed
+	// the frontend's body: the error of a read would have the transport break the answer off.
+	if b.complete() {
+		return 0, io.EOF
+	}
 	if !b.begin() {
 		return 0, errLetGo
 	}

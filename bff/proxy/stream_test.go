@@ -272,3 +272,50 @@ func TestExpectContinue(t *testing.T) {
 		t.Errorf("the API got %q", got)
 	}
 }
+
+// closedAtEnd is a request's body that net/http has closed as soon as its last byte was read: it does so with the head of an
+// answer, which may come that early.
+type closedAtEnd struct {
+	io.ReadCloser
+	over, asked bool
+}
+
+func (b *closedAtEnd) Read(p []byte) (int, error) {
+	if b.over {
+		b.asked = true
+		return 0, http.ErrBodyReadAfterClose
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.over = err != nil
+	return n, err
+}
+
+// An answer that overtakes the end of the request's body is not broken off for that.
+func TestAnswerThatOvertakesTheEndOfTheBody(t *testing.T) {
+	for _, length := range []struct {
+		name string
+		body io.Reader
+	}{{"a body of known length", strings.NewReader("a note")}, {"a body of no length", io.MultiReader(strings.NewReader("a note"))}} {
+		t.Run(length.name, func(t *testing.T) {
+			up := newAPI(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "taken") })
+			var came *closedAtEnd
+			gw := newGateway(t, setting{call: func(r *http.Request) proxy.Call {
+				came = &closedAtEnd{ReadCloser: r.Body}
+				r.Body = came
+				return signedIn()
+			}}, proxy.Route{Path: "/api/", Methods: []string{"POST"}, Upstream: up.URL})
+			resp, err := http.Post(gw.URL+"/api/notes", "text/plain", length.body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			got, err := io.ReadAll(resp.Body)
+			if err != nil || resp.StatusCode != 200 || string(got) != "taken" || up.only(t).Body != "a note" {
+				t.Errorf("%d %q, %v", resp.StatusCode, got, err)
+			}
+			if came.asked {
+				t.Error("the body was read behind its end")
+			}
+		})
+	}
+}
