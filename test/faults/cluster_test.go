@@ -60,13 +60,23 @@ func TestLoadThroughAClusterThatLosesAMaster(t *testing.T) {
 	alongside(t)
 	c := redisproc.StartCluster(t, redisproc.ClusterOptions{Replicas: true})
 	l := newLoad(t, newWorld(t, loadOptions(tokenLife())), 2, append(byCluster(c), "CLOAKROOM_REDIS__WAIT_REPLICAS=1")...)
-	d, answers := l.through(func() {
+	d, answers, recovered := l.around(func() {
 		slot := aSession(t, c)
 		old := c.Master(slot)
 		old.Kill()
 		c.AwaitPromotion(old, slot)
 	})
+	// What the replica had not confirmed in time, on a busy machine, may be lost with its master, and no more than that.
+	lost := l.onlyUnconfirmedLost(d, recovered)
+	answers = without(answers, lost)
 	l.onlyOutage(answers, "store_unavailable")
-	l.nobodyLost(t, d)
-	refreshedOnce(t, l)
+	l.well(answers, recovered)
+	doubtful := len(unconfirmed(t, l.instances, recovered))
+	if twice := usedTwice(l.w); len(twice) > doubtful {
+		t.Errorf("%d refresh tokens were sent twice, and writes to %d sessions were unconfirmed", len(twice), doubtful)
+	}
+	t.Logf("%d sessions lost, of %d with unconfirmed writes", len(lost), doubtful)
+	if l.w.Dev.GrantCount("refresh_token") == 0 {
+		t.Error("nothing was refreshed")
+	}
 }
