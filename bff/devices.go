@@ -3,6 +3,7 @@ package bff
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 )
@@ -163,12 +164,11 @@ func (e *Engine) endOthers(ctx context.Context, s *Session) error {
 
 func (e *Engine) endEachOther(ctx context.Context, s *Session) error {
 	members, err := e.ports.Markers.Members(ctx, s.owner())
-	for _, m := range members {
-		if m.Lookup != s.Lookup {
-			err = cmp.Or(e.endUnopened(ctx, m.Lookup, nil, ReasonSignedOut), err)
-		}
-	}
-	return err
+	others := slices.DeleteFunc(members, func(m Member) bool { return m.Lookup == s.Lookup })
+	_, failed := together(e, others, endsAtOnce, func(m Member) (struct{}, error) {
+		return struct{}{}, e.endUnopened(ctx, m.Lookup, nil, ReasonSignedOut)
+	})
+	return errors.Join(err, failed)
 }
 
 // signedInRecently refuses what asks for a recent sign-in (ASVS 7.5.2: "having authenticated again"): who finds an open

@@ -73,28 +73,39 @@ const endsAtOnce = 16
 
 // endTogether ends sessions in no order, several at once.
 func (e *Engine) endTogether(ctx context.Context, members []Member, by ending) (ended int, err error) {
+	done, err := together(e, members, endsAtOnce, func(m Member) (bool, error) { return e.endMember(ctx, m, by) })
+	for _, was := range done {
+		if was {
+			ended++
+		}
+	}
+	return ended, err
+}
+
+// together does something for each of many, so many at once and in no order, and returns what came of it and all errors.
+// One that breaks off is an error.
+func together[T, R any](e *Engine, many []T, atOnce int, do func(T) (R, error)) (done []R, err error) {
 	var mu sync.Mutex
 	var errs []error
 	var all sync.WaitGroup
-	places := make(chan struct{}, endsAtOnce)
-	for _, member := range members {
+	places := make(chan struct{}, atOnce)
+	for _, one := range many {
 		places <- struct{}{}
 		all.Go(func() {
-			was, err := false, errBrokeOff
+			var came R
+			err := errBrokeOff
 			defer func() {
 				mu.Lock()
 				defer mu.Unlock()
-				if errs = append(errs, err); was {
-					ended++
-				}
+				done, errs = append(done, came), append(errs, err)
 				<-places
 			}()
 			defer e.survive()
-			was, err = e.endMember(ctx, member, by)
+			came, err = do(one)
 		})
 	}
 	all.Wait()
-	return ended, errors.Join(errs...)
+	return done, errors.Join(errs...)
 }
 
 // errBrokeOff is the cause of an ending that broke off by a panic: nobody is to take it for done.

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"sync"
 	"time"
 )
 
@@ -166,30 +165,16 @@ func (p *Purge) end(ctx context.Context, lookups []Lookup) error {
 		p.Ended += len(lookups)
 		return nil
 	}
-	var (
-		running sync.WaitGroup
-		mu      sync.Mutex
-		errs    []error
-		ended   []*Ended
-	)
-	places := make(chan struct{}, purgeAtOnce)
-	for _, l := range lookups {
-		places <- struct{}{}
-		running.Go(func() {
-			defer func() { <-places }()
-			was, err := p.engine.ports.Records.Delete(ctx, l, &p.marker, ReasonAdmin)
-			mu.Lock()
-			defer mu.Unlock()
-			if errs = append(errs, err); was != nil {
-				ended = append(ended, was)
-			}
-		})
-	}
-	running.Wait()
-	p.Ended += len(ended)
+	ended, err := together(p.engine, lookups, purgeAtOnce, func(l Lookup) (*Ended, error) {
+		return p.engine.ports.Records.Delete(ctx, l, &p.marker, ReasonAdmin)
+	})
 	for _, was := range ended {
+		if was == nil { // gone already, or begun after the marker
+			continue
+		}
+		p.Ended++
 		p.engine.trace.sessionEnded(ctx, *was, ReasonAdmin)
 		p.engine.revokePurged(ctx, &p.revoke, was)
 	}
-	return errors.Join(errs...)
+	return err
 }
