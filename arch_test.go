@@ -42,7 +42,8 @@ var arrows = []arrow{
 	{"spa", []string{"bff", "surface"}, "the browser surface must work over any store and any provider"},
 	{"spa/static", []string{"bff", "surface"}, "files are served by what they are, whoever looks at them"},
 	{"spa/demo", nil, "the demo is files"},
-	{"mobile-api", []string{"bff", "surface"}, "the native surface must work over any store and any provider"},
+	{"dpop", nil, "a proof is judged by what it is, whoever presents it"},
+	{"mobile-api", []string{"bff", "surface", "dpop"}, "the native surface must work over any store and any provider"},
 	{"mobile-api/examples", nil, "an example that needs a package of ours shows nothing to its reader"},
 	{"server", []string{
 		"bff", "bff/proxy", "idp", "mobile-api", "server/config", "server/ops", "server/telemetry", "spa",
@@ -69,7 +70,7 @@ var libraries = []library{
 	{"github.com/redis/go-redis", []string{"store"}, "only the store knows Redis"},
 	{"github.com/fxamacker/cbor", []string{"store"}, "only the store knows how a record is written"},
 	{"github.com/alicebob/miniredis", nil, "the embedded Redis is for development and tests"},
-	{"github.com/lestrrat-go/", []string{"idp"}, "only one room knows JOSE, so that moving to another library is cheap"},
+	{"github.com/lestrrat-go/", []string{"idp", "dpop"}, "only two rooms know JOSE, so that moving to another library is cheap"},
 	{"golang.org/x/oauth2", []string{"idp", "mobile-api/examples"}, "only idp speaks OAuth as a client"},
 	{"github.com/coreos/go-oidc", nil, "it is somebody else's judgement, for tests"},
 	{"github.com/sony/gobreaker", []string{"idp"}, "the breaker guards the provider, and whoever asks it has it"},
