@@ -48,7 +48,8 @@ type App struct {
 
 	// Of native apps alone.
 	RedirectURIs []string      // where the app is answered: exact, but for the port on loopback
-	RequireDPoP  bool          // handles must be bound to a key (RFC 9449): refused as long as that is not served
+	Binding      Binding       // whether handles are bound to a key (RFC 9449)
+	Nonces       bool          // proofs of possession must carry a nonce of ours (RFC 9449 section 8)
 	AccessLife   time.Duration // of an access handle
 	Grace        time.Duration // how long a refresh handle is still answered with its successor, once that was seen
 }

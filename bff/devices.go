@@ -15,6 +15,7 @@ const CodeRecentSignIn Code = "recent_sign_in_required"
 type Device struct {
 	Member
 	Text       string        // what it runs on, as its sign-in said: Session.Device; "" = not known
+	Platform   string        // and the system below it: Session.Platform; "" = not known
 	LastActive time.Time     // as the record says
 	Idle       time.Duration // as the record says
 }

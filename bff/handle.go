@@ -118,10 +118,11 @@ func (h Handle) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalText refuses: see ErrSecretMarshalled.
 func (h Handle) MarshalText() ([]byte, error) { return nil, ErrSecretMarshalled }
 
-// Handles are the two credentials of a native session's current turn.
+// Handles are the credentials of a native session's current turn.
 type Handles struct {
-	Access, Refresh Secret
-	ExpiresIn       time.Duration // of Access
+	Access    Secret
+	Refresh   Secret        // zero of a session that is bound to a key: its access handle lasts as long as it
+	ExpiresIn time.Duration // of Access
 }
 
 // Handles returns the handles of a session's current turn. Those of one turn are the same whenever they are made, so an
@@ -133,6 +134,9 @@ func (e *Engine) Handles(app *App, s *Session) (Handles, error) {
 	access, err := e.handle(s, HandleAccess)
 	if err != nil {
 		return Handles{}, err
+	}
+	if s.Key != "" {
+		return Handles{Access: access, ExpiresIn: max(s.AbsoluteEnd.Sub(e.now()), 0)}, nil
 	}
 	refresh, err := e.handle(s, HandleRefresh)
 	if err != nil {

@@ -26,6 +26,9 @@ const (
 	PurposeRevocation  = "revocation"
 	PurposePurge       = "purge"
 	PurposeClientToken = "client-token"
+
+	purposePushed = "pushed-request"
+	purposeNonce  = "nonce"
 )
 
 // Key is a named key of the ring.
@@ -188,6 +191,18 @@ func (r *Keyring) Open(purpose string, sealed []byte, context ...string) ([]byte
 		return nil, fmt.Errorf("%w: %s", ErrTampered, purpose)
 	}
 	return plain, nil
+}
+
+// macs authenticate text for one purpose: by each sealing key, the one in front first.
+func (r *Keyring) macs(purpose string, text []byte) [][]byte {
+	out := make([][]byte, len(r.sealing))
+	for i, k := range r.sealing {
+		mac := hmac.New(sha256.New, []byte(k.Bytes.Reveal()))
+		mac.Write([]byte(bind("mac", purpose)))
+		mac.Write(text)
+		out[i] = mac.Sum(nil)
+	}
+	return out
 }
 
 // Names returns the stored names of something: a MAC under each index key, so that a dump shows neither subject nor

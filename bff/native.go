@@ -23,6 +23,7 @@ type NativeRequest struct {
 	RedirectURI string // as the app sent it: one of App.RedirectURIs, with any port on loopback
 	Challenge   string // S256 code_challenge: 43 characters
 	State       string // the app's own; given back unchanged
+	Key         string // thumbprint of the key that the app announced (RFC 9449 section 10); "" = none
 }
 
 // ProvesReceiver reports whether the redirect reaches nobody but the app: a claimed https address, which the system hands
@@ -95,7 +96,9 @@ type Redemption struct {
 	Code        Root
 	Verifier    string
 	RedirectURI string
+	Key         string // thumbprint of the key that the app proved to hold (RFC 9449 section 5); "" = none
 	Device      string // what the app says it runs on, in a few words: Session.Device
+	Platform    string // and below it: Session.Platform
 }
 
 // CompleteNativeLogin redeems the callback of a native app's login: as CompleteLogin, but no session begins yet.

@@ -217,7 +217,7 @@ func TestWhichAccessHandlesSignOut(t *testing.T) {
 			a := w.instance()
 			s := w.nativeLogin(a)
 			handle := c.handle(w, a, w.pair(a, s))
-			app, got, err := a.LeavingSession(context.Background(), w.apps, w.parse(handle))
+			app, got, err := a.LeavingSession(context.Background(), w.apps, w.parse(handle), nil)
 			wantCode(t, "opening", err, c.want)
 			if err == nil && (app != w.app || got.Lookup != s.Lookup) {
 				t.Errorf("opened %s of %s", got.ID(), app.ID)

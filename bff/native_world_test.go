@@ -100,7 +100,7 @@ func (w *world) parse(s string) bff.Handle {
 // call presents an access handle as an API call does.
 func (w *world) call(in *instance, access string) (*bff.Session, error) {
 	w.t.Helper()
-	_, s, err := in.HandleSession(context.Background(), w.apps, w.parse(access))
+	_, s, err := in.HandleSession(context.Background(), w.apps, w.parse(access), nil)
 	return s, err
 }
 

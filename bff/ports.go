@@ -13,8 +13,9 @@ type Ports struct {
 	Markers   Markers
 	OneTime   OneTime
 	Events    Events
-	Turns     Turns // of native sessions
-	Codes     Codes // of native logins
+	Turns     Turns  // of native sessions
+	Codes     Codes  // of native logins
+	Proofs    Proofs // of handles that are bound to a key
 	Devices   Devices
 	Scan      Scanner // nil where nobody administers
 	States    States

@@ -26,7 +26,7 @@ func (e *Engine) Redeem(ctx context.Context, app *App, r Redemption) (*Session, 
 		return nil, grantRejected(nil)
 	}
 	s := e.sessionOf(app, root, p)
-	s.Device = r.Device
+	s.Key, s.Device, s.Platform = r.Key, r.Device, r.Platform
 	if err = e.admit(ctx, s); err == nil {
 		err = e.holdToMost(ctx, app, s, nil)
 	}
@@ -55,6 +55,10 @@ func (r *Redemption) breaks(app *App, p *Pending) (rule string) {
 		return "exchange code of another app"
 	case p.Request.RedirectURI != r.RedirectURI:
 		return "exchange code with another redirect URI"
+	case p.Request.Key != "" && p.Request.Key != r.Key: // RFC 9449 section 10: what was announced is not left out later
+		return "exchange code with another key"
+	case app.Binding == BindingRequired && r.Key == "", !app.Binds() && r.Key != "":
+		return "exchange code not bound as the app is to"
 	case !verifies(r.Verifier, p.Request.Challenge):
 		return "exchange code with another verifier"
 	default:

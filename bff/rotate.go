@@ -42,6 +42,13 @@ func (e *Engine) grantOf(ctx context.Context, app *App, h Handle) (*Session, err
 		e.trace.refusedCredential(ctx, app, rule)
 		return nil, grantRejected(nil)
 	}
+	if s.Key != "" { // none was given out: whoever has one has it from elsewhere
+		e.trace.refusedCredential(ctx, app, "refresh handle of a bound session")
+		return nil, grantRejected(nil)
+	}
+	if err := e.unheld(ctx, app, s, nil); err != nil {
+		return nil, err
+	}
 	if err := e.overdue(ctx, s); err != nil {
 		return nil, err
 	}

@@ -57,11 +57,14 @@ type Session struct {
 	Generation int64 // counts the refreshes of Tokens, from 1
 	Sent       *SentMark
 
-	Turn Turn // of a native session; zero for a cookie
+	Turn Turn   // of a native session; zero for a cookie
+	Key  string // thumbprint of the key that its handle is bound to, for as long as it lives (RFC 9449); "" = none
 
 	// Device is a short text of what it runs on, for the list of the user's sessions: written at the login, and not read
 	// back with the session.
 	Device string
+	// Platform is what a native app said of the system below it, "iOS 19.1", kept as Device is; "" of a browser.
+	Platform string
 }
 
 // ID is the session's public name.

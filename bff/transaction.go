@@ -106,6 +106,9 @@ func (tx *transaction) encode() []byte {
 	texts := []string{tx.seen, tx.acr, tx.returnTo}
 	if n := tx.native; n != nil {
 		texts = append(texts, n.RedirectURI, n.Challenge, n.State)
+		if n.Key != "" {
+			texts = append(texts, n.Key)
+		}
 	}
 	for _, s := range texts {
 		b = binary.AppendUvarint(b, uint64(len(s)))
@@ -119,6 +122,7 @@ const (
 	flagReplaces
 	flagMaxAge
 	flagNative // three more texts stand at the end
+	flagKey    // and one more
 )
 
 func (tx *transaction) flags() (f byte) {
@@ -133,6 +137,9 @@ func (tx *transaction) flags() (f byte) {
 	}
 	if tx.native != nil {
 		f |= flagNative
+		if tx.native.Key != "" {
+			f |= flagKey
+		}
 	}
 	return f
 }
@@ -160,6 +167,9 @@ func decodeTransaction(b []byte) (*transaction, error) {
 	tx.seen, tx.acr, tx.returnTo = r.text(), r.text(), r.text()
 	if flags[0]&flagNative != 0 {
 		tx.native = &NativeRequest{RedirectURI: r.text(), Challenge: r.text(), State: r.text()}
+		if flags[0]&flagKey != 0 {
+			tx.native.Key = r.text()
+		}
 	}
 	if r.bad || len(r.b) != 0 {
 		return nil, ErrTampered

@@ -47,13 +47,17 @@ func (e *Engine) misused(app *App, s *Session, h Handle) (rule string) {
 }
 
 // HandleSession returns the live session of an access handle, and the app that it is of. apps finds a native app by id;
-// nil for all others. An access handle of an older turn, or one that is too old, is CodeSessionRequired.
-func (e *Engine) HandleSession(ctx context.Context, apps func(id string) *App, h Handle) (*App, *Session, error) {
-	app, s, err := e.openHandle(ctx, apps, h)
+// nil for all others. p is the proof that it came with, nil for none: how it came must be how its session is bound. An access
+// handle of an older turn, or one that is too old, is CodeSessionRequired, and so is, with ErrBound, one without the proof
+// it needs. A proof that was used, or is by another key, is CodeProofRejected.
+func (e *Engine) HandleSession(
+	ctx context.Context, apps func(id string) *App, h Handle, p *Possession,
+) (*App, *Session, error) {
+	app, s, err := e.openHandle(ctx, apps, h, p)
 	if err != nil {
 		return nil, nil, err
 	}
-	if !s.Turn.admits(h.turn, app, e.now()) {
+	if !s.admits(h.turn, app, e.now()) {
 		return nil, nil, errNoSession(nil) // stale: the app fetches the next one. Nothing has ended
 	}
 	e.noteSeen(s, h)
@@ -62,8 +66,10 @@ func (e *Engine) HandleSession(ctx context.Context, apps func(id string) *App, h
 
 // LeavingSession is HandleSession for a sign-out and nothing else: the access handle's own life does not matter, for
 // whoever signs out after a pause means it. What RevokeHandle takes for worthless is CodeSessionRequired here too.
-func (e *Engine) LeavingSession(ctx context.Context, apps func(id string) *App, h Handle) (*App, *Session, error) {
-	app, s, err := e.openHandle(ctx, apps, h)
+func (e *Engine) LeavingSession(
+	ctx context.Context, apps func(id string) *App, h Handle, p *Possession,
+) (*App, *Session, error) {
+	app, s, err := e.openHandle(ctx, apps, h, p)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -74,12 +80,14 @@ func (e *Engine) LeavingSession(ctx context.Context, apps func(id string) *App, 
 }
 
 // openHandle returns the live session of an access handle, whatever its turn, and the app that it is of.
-func (e *Engine) openHandle(ctx context.Context, apps func(id string) *App, h Handle) (*App, *Session, error) {
+func (e *Engine) openHandle(
+	ctx context.Context, apps func(id string) *App, h Handle, p *Possession,
+) (*App, *Session, error) {
 	if h.kind != HandleAccess {
 		e.trace.refusedCredential(ctx, nil, "refresh handle as access handle")
 		return nil, nil, errNoSession(nil)
 	}
-	s, err := e.read(ctx, nil, h.root)
+	s, err := e.readPresented(ctx, h.root, p)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -88,13 +96,22 @@ func (e *Engine) openHandle(ctx context.Context, apps func(id string) *App, h Ha
 		e.trace.refusedCredential(ctx, app, rule)
 		return nil, nil, errNoSession(nil)
 	}
+	if err := e.unheld(ctx, app, s, p); err != nil {
+		return nil, nil, err
+	}
 	if err := e.overdue(ctx, s); err != nil {
 		return nil, nil, err
 	}
 	return app, s, nil
 }
 
-// admits reports whether an access handle of turn n is good at now: one of the current turn for its life, one of the turn
+// admits reports whether an access handle of turn n is good at now. One that is bound to a key is good for as long as the
+// session: it is worthless to whoever has it without the key, so it needs no turning (RFC 9700 section 2.2.2).
+func (s *Session) admits(n int64, app *App, now time.Time) bool {
+	return s.Key != "" && n == s.Turn.N || s.Key == "" && s.Turn.admits(n, app, now)
+}
+
+// admits reports whether an unbound access handle of turn n is good at now: one of the current turn for its life, one of the turn
 // before for the grace, in which calls that were under way arrive, and no longer than its own life.
 func (t Turn) admits(n int64, app *App, now time.Time) bool {
 	switch n {
@@ -117,7 +134,7 @@ func (t Turn) leaves(n int64, app *App, now time.Time) bool {
 // noteSeen notes, beside the request, that the app has the answer to its last rotation. A note that is lost is written by
 // the next request: until then the turn before gets the same successor a little longer.
 func (e *Engine) noteSeen(s *Session, h Handle) {
-	if h.turn != s.Turn.N || !s.Turn.Seen.IsZero() {
+	if s.Key != "" || h.turn != s.Turn.N || !s.Turn.Seen.IsZero() {
 		return
 	}
 	e.beside(5*time.Second, func(ctx context.Context) { // a store that is slower than this is down

@@ -206,7 +206,7 @@ func TestACredentialOfAnotherKindOrAppIsRefused(t *testing.T) {
 		}
 	}
 	b := w.instance()
-	_, _, err := b.HandleSession(context.Background(), func(string) *bff.App { return nil }, w.parse(p.access))
+	_, _, err := b.HandleSession(context.Background(), func(string) *bff.App { return nil }, w.parse(p.access), nil)
 	wantCode(t, "a call at a gateway that has no such native app", err, bff.CodeSessionRequired)
 	if got := b.refusals(); got != ": foreign app" {
 		t.Errorf("traced %q", got)

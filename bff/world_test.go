@@ -154,7 +154,7 @@ func (w *world) instance(wrap ...func(*bff.Ports)) *instance {
 		RefreshWaiting:    note(s, func(bff.SessionEvent) { s.waits++ }),
 	}
 	ports := bff.Ports{
-		Records: st, Leases: st, Markers: st, OneTime: st, Events: st, Turns: st, Codes: st, Devices: st, Replays: st, States: st,
+		Records: st, Leases: st, Markers: st, OneTime: st, Events: st, Turns: st, Proofs: st, Codes: st, Devices: st, Replays: st, States: st,
 		Providers: func(string) bff.Provider { return w.idp },
 	}
 	for _, f := range wrap {

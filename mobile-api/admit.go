@@ -74,7 +74,7 @@ func (s *Surface) admit(r *http.Request) (*bff.App, *bff.Session, error) {
 }
 
 // opener is what of the engine judges a handle that has its form.
-type opener func(context.Context, func(id string) *bff.App, bff.Handle) (*bff.App, *bff.Session, error)
+type opener func(context.Context, func(id string) *bff.App, bff.Handle, *bff.Possession) (*bff.App, *bff.Session, error)
 
 // judge is admit with a rule of its own for which handles are good.
 func (s *Surface) judge(r *http.Request, open opener) (*bff.App, *bff.Session, error) {
@@ -88,11 +88,11 @@ func (s *Surface) judge(r *http.Request, open opener) (*bff.App, *bff.Session, e
 		return nil, nil, invalidToken()
 	}
 	// From here on the record decides, on every request anew (ASVS 7.4.1): kind, turn, app, idle and absolute end.
-	app, session, err := open(r.Context(), s.app, h)
+	app, session, err := open(r.Context(), s.app, h, nil)
 	switch {
 	case err != nil:
 		return nil, nil, s.Ended(err)
-	case app.RequireDPoP: // what must be bound is not taken unbound (RFC 9449 section 7.2)
+	case app.Binding == bff.BindingRequired: // what must be bound is not taken unbound (RFC 9449 section 7.2)
 		return nil, nil, invalidToken()
 	}
 	surface.SeenOf(r.Context()).Note(app, session)

@@ -120,7 +120,7 @@ func TestTheAppOfAHandle(t *testing.T) {
 func TestAnAppThatNeedsDPoP(t *testing.T) {
 	w := newWorld(t)
 	h, code := w.signedIn(), w.code()
-	w.apps["phone"].RequireDPoP = true
+	w.apps["phone"].Binding = bff.BindingRequired
 	if a := w.call("GET", "/api", h.Access).is(t, "a call", 401); a.header.Get("WWW-Authenticate") != badOne {
 		t.Error(a.header)
 	}

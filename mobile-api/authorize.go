@@ -106,7 +106,7 @@ func (s *Surface) refuse(app *bff.App, query url.Values, req *bff.LoginRequest) 
 	// Never without a word less than what was asked for (RFC 9449 section 10): the app would believe its handle bound.
 	case query.Get("dpop_jkt") != "":
 		return surface.OAuthInvalidRequest, "DPoP is not served here."
-	case app.RequireDPoP:
+	case app.Binding == bff.BindingRequired:
 		return surface.OAuthInvalidRequest, "This app's handles must be bound by DPoP, which is not served here."
 	}
 	if _, err := s.login[app.ID].Read(query, req); err != nil {

@@ -81,7 +81,7 @@ func (s *Surface) client(r *http.Request, form url.Values) (*bff.App, error) {
 		}
 	}
 	app := s.app(id)
-	if app == nil || app.RequireDPoP { // what must be bound is not given out unbound
+	if app == nil || app.Binding == bff.BindingRequired { // what must be bound is not given out unbound
 		return refuse("No app of this client_id is served here.")
 	}
 	return app, nil

@@ -19,6 +19,7 @@ func (w *world) as(subject, sid, device string, fields ...string) handles {
 	form := redemption("phone", claimed, w.code())
 	if device != "" {
 		form.Set("device_name", device)
+		form.Set("device_platform", "\u202eiOS 19.1\n")
 	}
 	return w.post("/mobile/token", form, fields...).handles(w.t)
 }
@@ -45,7 +46,8 @@ func TestTheListOfSessions(t *testing.T) {
 	w.as("usr_2", "ses_3", "a stranger's")
 	got := w.listed(mine.Access)
 	if len(got) != 2 || got[0].ID != mine.Session["id"] || got[1].ID != other.Session["id"] || !got[0].Current || got[1].Current ||
-		got[0].Device != "Ada's phone" || got[1].Device != "Android" || got[0].App != "phone" || got[0].Kind != bff.KindMobile {
+		got[0].Device != "Ada's phone" || got[0].Platform != "iOS 19.1" ||
+		got[1].Device != "Android" || got[1].Platform != "" || got[0].App != "phone" || got[0].Kind != bff.KindMobile {
 		t.Errorf("the list: %+v", got)
 	}
 }

@@ -63,7 +63,8 @@ func (s *Surface) redeem(r *http.Request, app *bff.App, form url.Values) (*bff.S
 	}
 	return s.engine.Redeem(r.Context(), app, bff.Redemption{
 		Code: code, Verifier: form.Get("code_verifier"), RedirectURI: form.Get("redirect_uri"),
-		Device: surface.DeviceName(r, form.Get("device_name")), // ours; RFC 6749 section 3.2 lets older instances ignore it
+		// Ours both; RFC 6749 section 3.2 lets older instances ignore them.
+		Device: surface.DeviceName(r, form.Get("device_name")), Platform: surface.DevicePlatform(form.Get("device_platform")),
 	})
 }
 

@@ -131,7 +131,7 @@ func (w *world) engine() *bff.Engine {
 		w.t.Fatal(err)
 	}
 	return bff.NewEngine(bff.Ports{
-		Records: records{w.store, w.touched}, Leases: w.store, Markers: w.store, OneTime: w.store, Events: w.store, Turns: w.store, Codes: w.store, Devices: w.store, Replays: w.store, States: w.store,
+		Records: records{w.store, w.touched}, Leases: w.store, Markers: w.store, OneTime: w.store, Events: w.store, Turns: w.store, Proofs: w.store, Codes: w.store, Devices: w.store, Replays: w.store, States: w.store,
 		Providers: func(string) bff.Provider { return w.provider },
 	}, ring, w.clock, w.trace(), bff.Limits{})
 }

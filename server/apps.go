@@ -135,7 +135,7 @@ func (s *Server) app(id string, a *config.App) *bff.App {
 	}
 	if a.Native() {
 		app.RedirectURIs, app.AccessLife, app.Grace = a.RedirectURIs, a.Handle.AccessLife, a.Handle.Grace
-		app.RequireDPoP = a.Handle.DPoP == "required"
+		app.Binding, app.Nonces = bff.Binding(a.Handle.DPoP), a.Handle.DPoPNonce
 	}
 	return app
 }

@@ -74,7 +74,7 @@ func (s *Server) wireStore() error {
 		return err
 	}
 	s.engine = bff.NewEngine(bff.Ports{
-		Records: s.store, Leases: s.store, Markers: s.store, OneTime: s.store, Events: s.store, Turns: s.store, Codes: s.store,
+		Records: s.store, Leases: s.store, Markers: s.store, OneTime: s.store, Events: s.store, Turns: s.store, Proofs: s.store, Codes: s.store,
 		Devices: s.store, Scan: s.store, Replays: s.store, States: s.store, ClientTokens: s.store, Providers: s.providerOf,
 	}, ring, s.store.Now, s.trace, s.options.Limits)
 	return nil

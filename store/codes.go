@@ -33,6 +33,7 @@ type pending struct {
 	State     string `cbor:"6,keyasint,omitempty"`
 	Body      body   `cbor:"7,keyasint"`
 	Tokens    tokens `cbor:"8,keyasint"`
+	Key       string `cbor:"9,keyasint,omitempty"`
 }
 
 // Keep stores a login under a code: bff.Codes. The key id stands in front of what is sealed, and is bound to it.
@@ -48,7 +49,7 @@ func (s *Store) Keep(ctx context.Context, code bff.Root, p *bff.Pending, life ti
 	of := bff.Session{Identity: p.Identity, Provider: p.Provider, Began: p.Began, Seen: p.Seen}
 	plain, err := cbor.Marshal(&pending{
 		Schema: schema, App: p.App, Confirm: p.Confirm, Redirect: p.Request.RedirectURI, Challenge: p.Request.Challenge,
-		State: p.Request.State, Body: *bodyOf(&of, p.Claims), Tokens: *tokensOf(&p.Tokens, 1),
+		State: p.Request.State, Key: p.Request.Key, Body: *bodyOf(&of, p.Claims), Tokens: *tokensOf(&p.Tokens, 1),
 	})
 	if err != nil {
 		return fmt.Errorf("encoding a login: %w", err)
@@ -124,7 +125,7 @@ func (s *Store) openPending(value []byte, code bff.Root) (*bff.Pending, error) {
 	of := sessionOf(&inClear{}, &p.Body, &p.Tokens)
 	return &bff.Pending{
 		App: p.App, KeyID: key, Confirm: p.Confirm,
-		Request:  bff.NativeRequest{RedirectURI: p.Redirect, Challenge: p.Challenge, State: p.State},
+		Request:  bff.NativeRequest{RedirectURI: p.Redirect, Challenge: p.Challenge, State: p.State, Key: p.Key},
 		Identity: of.Identity, Provider: of.Provider, Began: of.Began, Seen: of.Seen, Tokens: of.Tokens,
 	}, nil
 }

@@ -12,22 +12,28 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// purposeDevice is what the text of a device is sealed for. It stands in a field of the record of its own, which no other
-// read asks for, rather than in the body or the index entry: those are decoded strictly, so an instance of an older version
-// would take a session with a text for one of a newer schema, or would not find its SSO session.
-const purposeDevice = "device"
+// What the two texts of a device are sealed for. Each stands in a field of the record of its own, which no other read asks
+// for, rather than in the body or the index entry: those are decoded strictly, so an instance of an older version would
+// take a session with a text for one of a newer schema, or would not find its SSO session.
+const (
+	purposeDevice   = "device"
+	purposePlatform = "platform"
+)
 
 // longestLine bounds a line: more logins than that of one user at one app within the longest session are somebody's program.
 // A session that the line has forgotten counts as older than all in it.
 const longestLine = 1000
 
-// deviceFields are the field of a device's text, if there is one, with its value.
-func (s *Store) deviceFields(n *bff.Session) []any {
-	if n.Device == "" {
-		return nil
+// deviceFields are the fields of a device's texts, of each that there is, with their values.
+func (s *Store) deviceFields(n *bff.Session) (fields []any) {
+	for _, f := range []struct{ field, purpose, text string }{
+		{"dev", purposeDevice, n.Device}, {"plat", purposePlatform, n.Platform},
+	} {
+		if f.text != "" { // under the ring, for the list is asked for with another session's credential
+			fields = append(fields, f.field, s.ring.Seal(f.purpose, []byte(f.text), n.App, string(lookupOf(n))))
+		}
 	}
-	// Under the ring, for the list is asked for with another session's credential.
-	return []any{"dev", s.ring.Seal(purposeDevice, []byte(n.Device), n.App, string(lookupOf(n)))}
+	return fields
 }
 
 // Devices returns the members of an index whose records exist: bff.Devices.
@@ -52,7 +58,7 @@ func (s *Store) devicesOf(ctx context.Context, members []bff.Member) ([]bff.Devi
 	pipe := s.rdb.Pipeline()
 	cmds := make([]*redis.SliceCmd, len(members))
 	for i, m := range members {
-		cmds[i] = pipe.HMGet(ctx, s.record(m.Lookup), "app", "created", "act", "idle", "abs", "dev")
+		cmds[i] = pipe.HMGet(ctx, s.record(m.Lookup), "app", "created", "act", "idle", "abs", "dev", "plat")
 	}
 	_, _ = pipe.Exec(ctx) // each command keeps its own error
 	var found []bff.Device
@@ -85,11 +91,17 @@ func (s *Store) deviceOf(m bff.Member, fields []any) (bff.Device, bool) {
 		m.App, m.CreatedAt = text(0), fromMillis(n[0])
 	}
 	m.End = fromMillis(n[3])
-	d := bff.Device{Member: m, LastActive: fromMillis(n[1]), Idle: time.Duration(n[2]) * time.Millisecond}
-	if plain, err := s.ring.Open(purposeDevice, []byte(text(5)), text(0), string(m.Lookup)); err == nil {
-		d.Text = string(plain) // without it the list shows one text less
+	opened := func(i int, purpose string) string {
+		plain, err := s.ring.Open(purpose, []byte(text(i)), text(0), string(m.Lookup))
+		if err != nil {
+			return "" // the list shows one text less
+		}
+		return string(plain)
 	}
-	return d, true
+	return bff.Device{
+		Member: m, LastActive: fromMillis(n[1]), Idle: time.Duration(n[2]) * time.Millisecond,
+		Text: opened(5, purposeDevice), Platform: opened(6, purposePlatform),
+	}, true
 }
 
 // LineUp puts a session at the end of its line: bff.Devices. While index keys change, it stands in a line under each.

@@ -46,7 +46,7 @@ func (w *world) found(st *store.Store, t bff.Target) []bff.Device {
 // shows SESS-LIST (what is kept)
 func TestDevices(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		phone := w.on("Safari on iPhone", func(s *bff.Session) { s.App, s.Groups = "other", []string{"sid another"} })
+		phone := w.on("Safari on iPhone", func(s *bff.Session) { s.App, s.Groups, s.Platform = "other", []string{"sid another"}, "iOS 19.1" })
 		w.clock.Move(time.Minute)
 		desk, silent := w.on("Firefox on Linux"), w.on("")
 		w.on("of another user", func(s *bff.Session) { s.Subject = "somebody else" })
@@ -61,7 +61,7 @@ func TestDevices(t *testing.T) {
 		device := func(s *bff.Session, active time.Time) bff.Device {
 			return bff.Device{
 				Member: bff.Member{Lookup: s.Lookup, App: s.App, Groups: s.Groups, CreatedAt: s.CreatedAt, End: s.AbsoluteEnd},
-				Text:   s.Device, LastActive: active, Idle: s.Idle,
+				Text:   s.Device, Platform: s.Platform, LastActive: active, Idle: s.Idle,
 			}
 		}
 		all := []bff.Device{device(silent, silent.LastActive), device(desk, desk.LastActive), device(phone, w.clock.Now())}
@@ -83,19 +83,19 @@ func TestDevices(t *testing.T) {
 // shows SESS-LIST (upgrades)
 func TestTheTextOfADeviceIsNothingToOlderInstances(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
-		with, without := w.on("Firefox on Linux"), w.on("")
+		with, without := w.on("Firefox on Linux", func(s *bff.Session) { s.Platform = "Haiku R1" }), w.on("")
 		fields := w.FieldsOf(t, with.Root)
 		if bare := w.FieldsOf(t, without.Root); len(fields) != len(bare) {
 			t.Errorf("a read asks for %d fields, without a text for %d", len(fields), len(bare))
 		}
 		// The fields of a read are those of before: none of them tells of the text, opened or not.
 		read, err := w.OpenFields(fields, with.Root)
-		if err != nil || read.Device != "" {
-			t.Errorf("read as %q, %v", read.Device, err)
+		if err != nil || read.Device+read.Platform != "" {
+			t.Errorf("read as %q, %q, %v", read.Device, read.Platform, err)
 		}
 		raw := w.raw.HGetAll(t.Context(), w.record(with.Lookup)).Val()
 		for field, value := range raw {
-			if strings.Contains(value, "Firefox") {
+			if strings.Contains(value, "Firefox") || strings.Contains(value, "Haiku") {
 				t.Errorf("field %s tells it in clear", field)
 			}
 		}
@@ -103,24 +103,25 @@ func TestTheTextOfADeviceIsNothingToOlderInstances(t *testing.T) {
 			t.Fatal(err)
 		}
 		want(t, "save", w.Save(t.Context(), with, "a1", next(2)), nil)
-		if all := w.found(w.Store, mine); len(all) != 2 || all[1].Text != "Firefox on Linux" {
+		if all := w.found(w.Store, mine); len(all) != 2 || all[1].Text != "Firefox on Linux" || all[1].Platform != "Haiku R1" || all[0].Platform != "" {
 			t.Errorf("after a refresh: %+v", all)
 		}
 	})
 }
 
-// A text that somebody moved to another record, or garbled, is no text; and a record whose numbers are none is no device.
+// A text that somebody moved to another record or into the other's field, or garbled, is no text; and a record whose
+// numbers are none is no device.
 //
 // shows SESS-LIST (what is altered)
 func TestAlteredDevices(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		a, b := w.on("a"), w.on("b")
 		text := w.raw.HGet(t.Context(), w.record(a.Lookup), "dev").Val()
-		w.raw.HSet(t.Context(), w.record(b.Lookup), "dev", text)
-		w.raw.HSet(t.Context(), w.record(a.Lookup), "dev", "garbled")
+		w.raw.HSet(t.Context(), w.record(b.Lookup), "dev", text, "plat", text)
+		w.raw.HSet(t.Context(), w.record(a.Lookup), "dev", "garbled", "plat", text)
 		for _, d := range w.found(w.Store, mine) {
-			if d.Text != "" {
-				t.Errorf("%s is told as %q", d.Lookup, d.Text)
+			if d.Text+d.Platform != "" {
+				t.Errorf("%s is told as %q, %q", d.Lookup, d.Text, d.Platform)
 			}
 		}
 		w.raw.HSet(t.Context(), w.record(b.Lookup), "act", "soon")
@@ -142,13 +143,13 @@ func TestDevicesUnderAKeyToCome(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		ahead := w.open(func(o *store.Options) { o.Ring = ring(t, []string{"k2", "k1"}, nil, []string{"i2", "i1"}) })
 		s := w.session()
-		s.KeyID, s.Device = "k2", "new"
+		s.KeyID, s.Device, s.Platform = "k2", "new", "newer"
 		want(t, "create", ahead.Create(t.Context(), s), nil)
 		all := w.found(w.Store, mine)
-		if len(all) != 1 || all[0].Lookup != s.Lookup || all[0].App != app || all[0].Text != "" || !all[0].CreatedAt.Equal(s.CreatedAt) {
+		if len(all) != 1 || all[0].Lookup != s.Lookup || all[0].App != app || all[0].Text+all[0].Platform != "" || !all[0].CreatedAt.Equal(s.CreatedAt) {
 			t.Errorf("listed where the key is not known: %+v", all)
 		}
-		if all := w.found(ahead, mine); len(all) != 1 || all[0].Text != "new" || len(all[0].Groups) != 1 {
+		if all := w.found(ahead, mine); len(all) != 1 || all[0].Text+all[0].Platform != "newnewer" || len(all[0].Groups) != 1 {
 			t.Errorf("listed where it is: %+v", all)
 		}
 	})

@@ -14,10 +14,11 @@ import (
 // record names the record of a session. The braces are the hash tag: everything of one session is in one slot.
 func (s *Store) record(l bff.Lookup) string { return s.prefix + "s:{" + string(l) + "}" }
 
-func claimOf(record string) string { return record + ":claim" }
-func tokOf(record string) string   { return record + ":tok" }
-func endedOf(record string) string { return record + ":ended" }
-func leftOf(record string) string  { return endedOf(record) + ":left" }
+func claimOf(record string) string        { return record + ":claim" }
+func tokOf(record string) string          { return record + ":tok" }
+func endedOf(record string) string        { return record + ":ended" }
+func proofOf(record, proof string) string { return record + ":j:" + proof }
+func leftOf(record string) string         { return endedOf(record) + ":left" }
 
 // indexNames returns all indexes that an identity of a provider belongs to, under all index keys, without the prefix.
 // The one by sid is there whenever there is a sid, whatever ties the provider's SSO sessions.

@@ -27,8 +27,8 @@ const (
 	partTokens = "tokens"
 )
 
-// The fields that a Read asks for, in this order. The others are written for scripts (created, wid, fence, ix, grp, seen
-// and rev) and for the list of devices (created and dev).
+// The fields that a Read asks for, in this order. The others are written for scripts (created, wid, fence, ix, grp,
+// seen, jkt and rev) and for the list of devices (created, dev and plat).
 const (
 	fieldVersion = iota
 	fieldApp
@@ -65,6 +65,7 @@ type body struct {
 	Idle     int64    `cbor:"11,keyasint"`
 	Groups   []string `cbor:"12,keyasint,omitempty"`
 	Seen     string   `cbor:"13,keyasint,omitempty"`
+	Key      string   `cbor:"14,keyasint,omitempty"`
 }
 
 // tokens is the sealed token set, with the generation that it is.
@@ -96,7 +97,7 @@ var strict = func() cbor.DecMode {
 	mode, err := cbor.DecOptions{
 		DupMapKey: cbor.DupMapKeyEnforcedAPF, ExtraReturnErrors: cbor.ExtraDecErrorUnknownField,
 		IndefLength: cbor.IndefLengthForbidden, TagsMd: cbor.TagsForbidden,
-		MaxNestedLevels: 4, MaxArrayElements: 64, MaxMapPairs: 32, // a body has 13 keys, and few groups
+		MaxNestedLevels: 4, MaxArrayElements: 64, MaxMapPairs: 32, // a body has 14 keys, and few groups
 	}.DecMode()
 	if err != nil {
 		panic(err)
@@ -206,7 +207,7 @@ func sessionOf(c *inClear, b *body, t *tokens) *bff.Session {
 		Began: fromMillis(b.Began), CreatedAt: fromMillis(b.Created), LastActive: fromMillis(c.active),
 		AbsoluteEnd: fromMillis(b.End), Idle: time.Duration(b.Idle) * time.Millisecond,
 		Groups: b.Groups, Seen: b.Seen,
-		Generation: t.Generation, Sent: c.sent, Turn: c.turn,
+		Generation: t.Generation, Sent: c.sent, Turn: c.turn, Key: b.Key,
 		Tokens: bff.TokenSet{
 			Access: bff.NewSecret(t.Access), Refresh: bff.NewSecret(t.Refresh), ID: bff.NewSecret(t.ID),
 			TokenType: t.Type, Scope: t.Scope, ReceivedAt: fromMillis(t.Received),
@@ -220,7 +221,7 @@ func bodyOf(s *bff.Session, claims []byte) *body {
 	return &body{
 		Schema: schema, Subject: s.Subject, SID: s.SID, AuthTime: millis(s.AuthTime), ACR: s.ACR, Claims: claims,
 		Provider: s.Provider, Began: millis(s.Began), Created: millis(s.CreatedAt), End: millis(s.AbsoluteEnd),
-		Idle: s.Idle.Milliseconds(), Groups: s.Groups, Seen: s.Seen,
+		Idle: s.Idle.Milliseconds(), Groups: s.Groups, Seen: s.Seen, Key: s.Key,
 	}
 }
 

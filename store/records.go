@@ -111,6 +111,9 @@ func (s *Store) newFields(n *bff.Session) ([]any, error) {
 	if n.Seen != "" {
 		fields = append(fields, "seen", n.Seen)
 	}
+	if n.Key != "" {
+		fields = append(fields, "jkt", n.Key)
+	}
 	return slices.Concat(fields, s.sharedFields(n, n.Tokens.Refresh), s.deviceFields(n)), nil
 }
 
@@ -161,6 +164,11 @@ func (s *Store) fields(ctx context.Context, record string) (fields []string, err
 		fields = cmd.Val()
 		return err
 	})
+	return wholeRecord(fields, err)
+}
+
+// wholeRecord returns the fields of a record as they were read, if they are all there.
+func wholeRecord(fields []string, err error) ([]string, error) {
 	switch {
 	case redis.HasErrorPrefix(err, "WRONGTYPE"):
 		return nil, fmt.Errorf("%w: not a record", bff.ErrTampered)

@@ -20,7 +20,7 @@ var scriptFiles embed.FS
 type scripts struct {
 	index, create, touch, remove      *redis.Script
 	claim, renew, mark, release, save *redis.Script
-	turn, seen, redeem                *redis.Script
+	turn, seen, redeem, proof         *redis.Script
 	marker, use, limit, lineUp        *redis.Script
 }
 
@@ -35,7 +35,7 @@ func loadScripts() scripts {
 	return scripts{
 		index: load("index"), create: load("create"), touch: load("touch"), remove: load("delete"),
 		claim: load("claim"), renew: load("renew"), mark: load("mark"), release: load("release"), save: load("save"),
-		turn: load("turn"), seen: load("seen"), redeem: load("redeem"),
+		turn: load("turn"), seen: load("seen"), redeem: load("redeem"), proof: load("proof"),
 		marker: load("marker"), use: load("use"), limit: load("limit"), lineUp: load("lineup"),
 	}
 }
@@ -162,6 +162,15 @@ func (a answer) text(i int) string {
 	}
 	t, _ := a[i].(string)
 	return t
+}
+
+// texts returns the elements from the i-th on; "" for one that is none.
+func (a answer) texts(i int) []string {
+	var out []string
+	for ; i < len(a); i++ {
+		out = append(out, a.text(i))
+	}
+	return out
 }
 
 // number returns the i-th element, or 0.

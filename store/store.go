@@ -1,5 +1,5 @@
 // Package store keeps what must outlive a request, in Redis: it implements the ports Records, Leases, Markers,
-// OneTime, Replays, Events, Turns, Codes, Devices, States, Scanner and ClientTokens of package bff, and rate limits.
+// OneTime, Replays, Events, Turns, Proofs, Codes, Devices, States, Scanner and ClientTokens of package bff, and rate limits.
 //
 // It knows Redis (a single primary, one behind Sentinel, or a Cluster), the layout of its keys, and how a record is
 // sealed field by field. It does not know what a session is allowed to do, when one has ended, or whom to ask about it:
@@ -131,6 +131,7 @@ var (
 	_ bff.OneTime = (*Store)(nil)
 	_ bff.Events  = (*Store)(nil)
 	_ bff.Turns   = (*Store)(nil)
+	_ bff.Proofs  = (*Store)(nil)
 	_ bff.Codes   = (*Store)(nil)
 	_ bff.Devices = (*Store)(nil)
 	_ bff.Scanner = (*Store)(nil)

@@ -23,8 +23,9 @@ type DeviceList struct {
 type ListedDevice struct {
 	ID           string    `json:"id"` // the public name, as in the session answer
 	App          string    `json:"app"`
-	Kind         bff.Kind  `json:"kind"`   // "" of an app that is not configured here (any more)
-	Device       string    `json:"device"` // "" = not known
+	Kind         bff.Kind  `json:"kind"`     // "" of an app that is not configured here (any more)
+	Device       string    `json:"device"`   // "" = not known
+	Platform     string    `json:"platform"` // what a native app said of the system below it; "" = not known
 	CreatedAt    time.Time `json:"created_at"`
 	LastActiveAt time.Time `json:"last_active_at"` // to within a twentieth of the idle time
 	Current      bool      `json:"current"`        // the session that asks
@@ -36,7 +37,7 @@ func ListDevices(all []bff.Device, apps func(id string) *bff.App, asking *bff.Se
 	list := DeviceList{Sessions: make([]ListedDevice, 0, len(all))}
 	for _, d := range all {
 		row := ListedDevice{
-			ID: d.ID(), App: d.App, Device: d.Text, Current: d.Lookup == asking.Lookup,
+			ID: d.ID(), App: d.App, Device: d.Text, Platform: d.Platform, Current: d.Lookup == asking.Lookup,
 			CreatedAt: d.CreatedAt.UTC().Truncate(time.Second), LastActiveAt: d.LastActive.UTC().Truncate(time.Second),
 		}
 		if app := apps(d.App); app != nil {
@@ -68,8 +69,9 @@ func OfferRecentSignIn(err error, at string, policy LoginPolicy) error {
 }
 
 const (
-	longestDevice = 64  // characters of a device's name that an app gives: "Ada's very old telephone" has 24
-	longestAgent  = 512 // bytes of a User-Agent that are looked at: browsers send some 120, with add-ons 300
+	longestDevice   = 64  // characters of a device's name that an app gives: "Ada's very old telephone" has 24
+	longestPlatform = 32  // and of its system's: "Windows 11 Enterprise 24H2" has 26
+	longestAgent    = 512 // bytes of a User-Agent that are looked at: browsers send some 120, with add-ons 300
 )
 
 // clue is a word of a User-Agent and what it is told as. The first that is found counts: most browsers name others too.
@@ -120,17 +122,26 @@ func DeviceOf(r *http.Request) string {
 	return browser + " on " + system
 }
 
-// DeviceName is what a native app says of the device it runs on, as far as that may be shown to its user: nothing
-// invisible, and no more than fits. Where it says nothing, its User-Agent has to do.
+// DeviceName is what a native app says of the device it runs on, as far as that may be shown to its user. Where it says
+// nothing, its User-Agent has to do.
 func DeviceName(r *http.Request, said string) string {
-	name := []rune(strings.TrimSpace(strings.Map(func(c rune) rune {
+	if name := printable(said, longestDevice); name != "" {
+		return name
+	}
+	return DeviceOf(r)
+}
+
+// DevicePlatform is what a native app says of the system below it ("iOS 19.1"), cleaned as DeviceName is; "" where it says
+// nothing.
+func DevicePlatform(said string) string { return printable(said, longestPlatform) }
+
+// printable is what of an app's text its user is shown: nothing invisible, and no more characters than longest.
+func printable(said string, longest int) string {
+	text := []rune(strings.TrimSpace(strings.Map(func(c rune) rune {
 		if !unicode.IsPrint(c) || c == unicode.ReplacementChar { // also what turns the direction of writing round
 			return -1
 		}
 		return c
 	}, said)))
-	if len(name) == 0 {
-		return DeviceOf(r)
-	}
-	return strings.TrimSpace(string(name[:min(len(name), longestDevice)]))
+	return strings.TrimSpace(string(text[:min(len(text), longest)]))
 }

@@ -47,6 +47,18 @@ func TestWhatAnAppCallsItsDevice(t *testing.T) {
 	}
 }
 
+// shows SESS-LIST (the words of a native app)
+func TestWhatAnAppCallsItsPlatform(t *testing.T) {
+	for said, want := range map[string]string{
+		"iOS 19.1": "iOS 19.1", "": "", " \t\n": "", "\xff\xfe": "", "Android\x00 17\u202e ": "Android 17",
+		strings.Repeat("ä", 100): strings.Repeat("ä", 32), strings.Repeat("a", 31) + " b": strings.Repeat("a", 31),
+	} {
+		if got := surface.DevicePlatform(said); got != want {
+			t.Errorf("%q is shown as %q, want %q", said, got, want)
+		}
+	}
+}
+
 // FuzzDeviceName looks for a name that is too long, not text, or holds what cannot be seen.
 func FuzzDeviceName(f *testing.F) {
 	f.Add("Ada's phone", "Firefox/1 Linux")
@@ -54,7 +66,7 @@ func FuzzDeviceName(f *testing.F) {
 	f.Fuzz(func(t *testing.T, said, agent string) {
 		r := with()
 		r.Header["User-Agent"] = []string{agent}
-		for _, name := range []string{surface.DeviceName(r, said), surface.DeviceOf(r)} {
+		for _, name := range []string{surface.DeviceName(r, said), surface.DeviceOf(r), surface.DevicePlatform(said)} {
 			if !utf8.ValidString(name) || utf8.RuneCountInString(name) > 64 || strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) }) {
 				t.Errorf("%q, %q: shown as %q", said, agent, name)
 			}

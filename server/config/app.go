@@ -47,6 +47,10 @@ type App struct {
 	// the port on a loopback address (RFC 8252 section 7). mobile and desktop
 	// only, required there.
 	RedirectURIs []string `yaml:"redirect_uris"`
+	// AppLinks say what the systems of phones know the app by, so that they hand it
+	// those of RedirectURIs that are https addresses on public.url. mobile and
+	// desktop only.
+	AppLinks AppLinks `yaml:"app_links"`
 	// Handle is how a native app's handle behaves. mobile and desktop only.
 	Handle Handle `yaml:"handle"`
 	// Static is what is served at the app's origin where no route matches. spa
@@ -121,11 +125,39 @@ type Handle struct {
 	// DPoP says whether handles are bound to a key of the app (RFC 9449): off
 	// (the default), allowed or required.
 	DPoP string `yaml:"dpop"`
+	// DPoPNonce asks for a nonce of the gateway in every proof (RFC 9449 section
+	// 8): proofs made in stock are worthless then. Libraries answer its challenge
+	// by one more request, once. Default false.
+	DPoPNonce bool `yaml:"dpop_nonce"`
 	// Grace is how long a replaced refresh handle is still answered with its
 	// successor. Default 30s.
 	Grace time.Duration `yaml:"grace"`
 	// AccessLife is how long an unbound access handle lasts. Default 15m.
 	AccessLife time.Duration `yaml:"access_life"`
+}
+
+// AppLinks say what the systems of phones know a native app by: from the files that
+// the gateway then serves, a system learns that the app's https redirect URIs on
+// public.url belong to this app and to no other (RFC 8252 section 7.2). Only their
+// paths are named, no other address of the gateway.
+type AppLinks struct {
+	// Apple are its app ids, as ABCDE12345.com.example.app: the prefix, ten
+	// characters, mostly the team's id, then the bundle's. They go into
+	// /.well-known/apple-app-site-association, as universal links and for
+	// ASWebAuthenticationSession, which takes https callbacks since iOS 17.4.
+	Apple []string `yaml:"apple"`
+	// Android are its packages. They go into /.well-known/assetlinks.json.
+	Android []*AndroidApp `yaml:"android"`
+}
+
+// AndroidApp is a package of an app on Android.
+type AndroidApp struct {
+	// Package is its name, as com.example.app (applicationId).
+	Package string `yaml:"package"`
+	// SHA256 are the fingerprints of the certificates that may sign it, as keytool
+	// prints them: 32 pairs of hexadecimal digits in capitals, with colons. Where
+	// Google Play signs the app, it is the one that the Play Console shows.
+	SHA256 []string `yaml:"sha256"`
 }
 
 // Static is what is served at a browser app's origin where no route matches: a

@@ -36,6 +36,10 @@ func pointedAt(key string) string {
 		return "there is no choice: cookies are always Secure and HttpOnly; delete the key"
 	case "insecure_skip_verify", "skip_verify", "tls_skip_verify":
 		return "certificates are always checked; name the authority in ca_file"
+	case "secret", "app_secret", "shared_secret", "secret_file", "app_secret_file", "shared_secret_file":
+		// RFC 8252 section 8.5: whoever has the app has its secret.
+		return "there is no such thing: what is shipped in an app proves nothing, and a native app names itself by its id alone; " +
+			"the gateway's own at the provider is client_secret"
 	case "public_client":
 		return "every app is a confidential client; register it with a secret and delete the key"
 	}

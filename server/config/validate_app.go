@@ -39,12 +39,13 @@ func (r *report) validateApp(path string, a *App, c *Config) {
 	}
 	switch a.Kind {
 	case "spa", "web":
-		r.otherKind(path, "belongs to mobile and desktop apps; delete it", "redirect_uris", "handle")
+		r.otherKind(path, "belongs to mobile and desktop apps; delete it", "redirect_uris", "app_links", "handle")
 		r.validateBrowser(path, a)
 	case "mobile", "desktop":
 		r.otherKind(path, "belongs to spa and web apps; delete it", "origin", "allowed_origins", "static",
 			"session.same_site", "login.start_origins", "login.initiate", "login.default_return")
 		r.validateNative(path, a)
+		r.validateAppLinks(join(path, "app_links"), a, c)
 	}
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"maps"
+	"net"
 	"net/url"
 	"regexp"
 	"slices"
@@ -125,9 +126,15 @@ func clashing(query url.Values) bool {
 	return query.Has("code") || query.Has("state") || query.Has("iss") || query.Has("error")
 }
 
+// claimed takes a host that a system can hand to one app alone: at an address
+// of this machine any program may listen, and nobody would be asked (RFC 8252
+// section 8.6).
 func claimed(u *url.URL) string {
-	if u.Hostname() == "" || !goodPort(u) {
+	switch host := u.Hostname(); {
+	case host == "" || !goodPort(u):
 		return "no host; a claimed https address has one"
+	case loopback(host), net.ParseIP(host) != nil:
+		return "no domain name, so no system hands it to one app alone; write a host that your app claims, or a private scheme"
 	}
 	return ""
 }

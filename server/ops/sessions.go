@@ -14,8 +14,9 @@ import (
 type listed struct {
 	ID            string    `json:"id"` // the public name, as in the log
 	App           string    `json:"app"`
-	Kind          bff.Kind  `json:"kind"`   // "" of an app that is not configured (any more)
-	Device        string    `json:"device"` // "" = not known
+	Kind          bff.Kind  `json:"kind"`     // "" of an app that is not configured (any more)
+	Device        string    `json:"device"`   // "" = not known
+	Platform      string    `json:"platform"` // what a native app said of the system below it; "" = not known
 	CreatedAt     time.Time `json:"created_at"`
 	LastActiveAt  time.Time `json:"last_active_at"` // to within a twentieth of the idle time
 	IdleExpiresAt time.Time `json:"idle_expires_at"`
@@ -25,7 +26,7 @@ type listed struct {
 func (a *admin) list(d bff.Device) listed {
 	second := func(t time.Time) time.Time { return t.UTC().Truncate(time.Second) }
 	l := listed{
-		ID: d.ID(), App: d.App, Device: d.Text, CreatedAt: second(d.CreatedAt), LastActiveAt: second(d.LastActive),
+		ID: d.ID(), App: d.App, Device: d.Text, Platform: d.Platform, CreatedAt: second(d.CreatedAt), LastActiveAt: second(d.LastActive),
 		IdleExpiresAt: second(d.LastActive.Add(d.Idle)), ExpiresAt: second(d.End),
 	}
 	if app := a.Apps[d.App]; app != nil {

@@ -94,7 +94,7 @@ func newDomain(t *testing.T, addr string, keys ringKeys, now func() time.Time) *
 		AccessLife: 15 * time.Minute, Grace: 30 * time.Second,
 	}
 	d.Engine = bff.NewEngine(bff.Ports{
-		Records: d.store, Leases: d.store, Markers: d.store, OneTime: d.store, Events: d.store, Turns: d.store, Codes: d.store, Replays: d.store, States: d.store,
+		Records: d.store, Leases: d.store, Markers: d.store, OneTime: d.store, Events: d.store, Turns: d.store, Proofs: d.store, Codes: d.store, Replays: d.store, States: d.store,
 		Providers: func(string) bff.Provider { return d.idp },
 	}, d.ring, d.store.Now, &bff.Trace{
 		SessionEnded: func(_ context.Context, e bff.SessionEvent) { d.note(func() { d.ended = append(d.ended, e) }) },
@@ -281,7 +281,7 @@ func (d *domain) call(access string) (*bff.Session, error) {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	_, s, err := d.HandleSession(d.t.Context(), d.apps, h)
+	_, s, err := d.HandleSession(d.t.Context(), d.apps, h, nil)
 	return s, err
 }
 

@@ -364,7 +364,7 @@ func (w *world) present(ctx context.Context, s *session, in *instance, access st
 	if err != nil {
 		return nil, err
 	}
-	_, n, err := in.HandleSession(ctx, w.appOf, h)
+	_, n, err := in.HandleSession(ctx, w.appOf, h, nil)
 	return n, err
 }
 
@@ -484,7 +484,7 @@ func (w *world) leaving(ctx context.Context, s *session, in *instance, access st
 	if err != nil {
 		return nil, err
 	}
-	_, n, err := in.LeavingSession(ctx, w.appOf, h)
+	_, n, err := in.LeavingSession(ctx, w.appOf, h, nil)
 	return n, err
 }
 

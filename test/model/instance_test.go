@@ -88,7 +88,7 @@ func (w *world) launch(name string, stage int) *instance {
 	}
 	in.store = st
 	in.Engine = bff.NewEngine(bff.Ports{
-		Records: st, Leases: st, Markers: st, OneTime: st, Turns: st, Codes: st, Events: in, Replays: st, States: st, Devices: st,
+		Records: st, Leases: st, Markers: st, OneTime: st, Turns: st, Proofs: st, Codes: st, Events: in, Replays: st, States: st, Devices: st,
 		Providers: func(string) bff.Provider { return client{w.provider, in} },
 	}, keys, time.Now, w.trace(in), bff.Limits{})
 	ctx, cancel := context.WithCancel(context.Background())
