@@ -22,9 +22,9 @@ GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GO_FILES     = $(shell find . -name '*.go' -not -path '*/node_modules/*' -not -path './.git/*' -not -path './bin/*')
 
-# What comes from npm: a provider that is not ours, the demo app's tools, and what drives Chromium. Installed as the lock
-# files say, without running scripts.
-NODE_PACKAGES := $(addsuffix /node_modules/.package-lock.json,test/oidcprovider spa/demo test/chromium)
+# What comes from npm: a provider that is not ours, the demo app's tools, what drives Chromium, and the libraries of native
+# apps with the examples on them. Installed as the lock files say, without running scripts.
+NODE_PACKAGES := $(addsuffix /node_modules/.package-lock.json,test/oidcprovider spa/demo test/chromium test/native mobile-api/examples/typescript)
 
 .PHONY: run build test tier1 tier2 soak bench lint fmt docs demo screenshots tools packages gofmt vet clean
 
@@ -75,7 +75,7 @@ demo: tools
 	cd spa/demo && npm run build
 
 screenshots: tools
-	go test -tags integration -run 'TestScreenshots|TestOneSignIn|TestDevices$$' -count 1 ./test/chromium -screenshots
+	go test -tags integration -run 'TestScreenshots|TestOneSignIn|TestDevices$$|TestPagesOfNativeApps' -count 1 ./test/chromium -screenshots
 
 gofmt:
 	@files="$$(gofmt -l $(GO_FILES))"; [ -z "$$files" ] || { printf 'not formatted (make fmt):\n%s\n' "$$files"; exit 1; }

@@ -46,9 +46,10 @@ var arrows = []arrow{
 	{"mobile-api", []string{"bff", "surface", "dpop"}, "the native surface must work over any store and any provider"},
 	{"mobile-api/examples", nil, "an example that needs a package of ours shows nothing to its reader"},
 	{"server", []string{
-		"bff", "bff/proxy", "idp", "mobile-api", "server/config", "server/ops", "server/telemetry", "spa",
+		"bff", "bff/proxy", "docs", "idp", "mobile-api", "server/config", "server/ops", "server/telemetry", "spa",
 		"spa/static", "store", "surface",
 	}, "the server wires the rooms, and nothing of the development world is among them"},
+	{"docs", nil, "the documentation describes what programs see, and needs none of it"},
 	{"server/config", nil, "the file as written can be read without the gateway"},
 	{"server/ops", []string{"bff"}, "the operator's listener asks the domain, not what is behind it"},
 	{"server/telemetry", []string{"bff"}, "telemetry is told values and asks nobody"},
@@ -80,7 +81,8 @@ var libraries = []library{
 	{"github.com/go-logr/", []string{"server/telemetry"}, "it is there to silence the diagnostics of OpenTelemetry, and no log of ours"},
 	{"go.opentelemetry.io/", []string{"server/telemetry", "store"}, "traces are made where they are named; the store hands its client's commands over to them"},
 	{"pgregory.net/rapid", nil, "properties are for tests"},
-	{"go.yaml.in/yaml", []string{"server/config"}, "YAML is read in one place"},
+	{"github.com/getkin/", nil, "whether the description of the endpoints is true is asked by tests alone"},
+	{"go.yaml.in/yaml", []string{"server/config", "docs"}, "YAML is read where people write it: the configuration, and the description of the endpoints"},
 }
 
 const (
@@ -246,6 +248,7 @@ var forbidden = []struct{ prefix, why string }{
 	{module + "spa/demo", "the demo is not for production"},
 	{"github.com/alicebob/miniredis", "sessions in memory would be gone with the process"},
 	{"github.com/coreos/go-oidc", "it is for tests"},
+	{"github.com/getkin/kin-openapi", "it is for tests"},
 	{"testing", "nothing of the testing packages belongs into the binary"},
 	{"net/http/pprof", "it would register itself on the default mux"},
 }

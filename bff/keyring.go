@@ -193,12 +193,15 @@ func (r *Keyring) Open(purpose string, sealed []byte, context ...string) ([]byte
 	return plain, nil
 }
 
-// macs authenticate text for one purpose: by each sealing key, the one in front first.
+// macs authenticate text for one purpose: by a key that is derived from each sealing key, the one in front first.
 func (r *Keyring) macs(purpose string, text []byte) [][]byte {
 	out := make([][]byte, len(r.sealing))
 	for i, k := range r.sealing {
-		mac := hmac.New(sha256.New, []byte(k.Bytes.Reveal()))
-		mac.Write([]byte(bind("mac", purpose)))
+		key, err := derived([]byte(k.Bytes.Reveal()), purpose)
+		if err != nil {
+			panic(err) // it errs only for absurd lengths
+		}
+		mac := hmac.New(sha256.New, key)
 		mac.Write(text)
 		out[i] = mac.Sum(nil)
 	}

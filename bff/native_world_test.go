@@ -1,9 +1,12 @@
 package bff_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"slices"
 	"strings"
 	"testing"
@@ -186,4 +189,45 @@ func (w *world) revocations(in *instance, token string) bool {
 	w.idp.mu.Lock()
 	defer w.idp.mu.Unlock()
 	return w.idp.revoked[token]
+}
+
+// encoded are texts as a transaction holds them: each behind its length.
+func encoded(texts []string) string {
+	var b []byte
+	for _, s := range texts {
+		b = append(binary.AppendUvarint(b, uint64(len(s))), s...)
+	}
+	return string(b)
+}
+
+// sealedByHand is the answer to a transaction that was written by the description of its form alone.
+func (w *world) sealedByHand(flags byte, texts []string) bff.Callback {
+	w.t.Helper()
+	seed := bytes.Repeat([]byte{7, flags, byte(len(texts)), 9}, 8) // another for each
+	plain := append([]byte{1, flags}, seed...)
+	plain = binary.BigEndian.AppendUint64(plain, uint64(w.clock.now().UnixMilli()))
+	plain = append(plain, encoded(texts)...)
+	state, err := hkdf.Key(sha256.New, seed, nil, "cloakroom transaction state", 32)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	sealed := w.ring().Seal(bff.PurposeTransaction, plain, w.app.ID, w.app.Provider.Issuer, w.app.ClientID, w.app.RedirectURI)
+	return bff.Callback{
+		State: base64.RawURLEncoding.EncodeToString(state), Code: bff.NewSecret("code"), Issuer: "https://op.example.com",
+		Sealed: base64.RawURLEncoding.EncodeToString(sealed),
+	}
+}
+
+// opened is what a transaction's cookie holds.
+func (w *world) opened(sealed string) string {
+	w.t.Helper()
+	raw, err := base64.RawURLEncoding.DecodeString(sealed)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	plain, err := w.ring().Open(bff.PurposeTransaction, raw, w.app.ID, w.app.Provider.Issuer, w.app.ClientID, w.app.RedirectURI)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return string(plain)
 }

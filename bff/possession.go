@@ -3,6 +3,7 @@ package bff
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -28,26 +29,44 @@ const (
 // ErrBound says that a handle which is bound to a key came without a proof that whoever presents it holds that key.
 var ErrBound = errors.New("bound handle without proof")
 
+// ErrUnbound says that a handle which is bound to no key came as if it were, or is of an app that takes no such handles. Its
+// session may well live.
+var ErrUnbound = errors.New("unbound handle")
+
 // Possession is a proof that who presents a handle holds a key. It was checked but for two things, which only the handle's
 // record can tell: whether the key is the one that the handle is bound to, and whether it is the proof's first use.
 type Possession struct {
 	Key   string    // its thumbprint: RFC 7638, SHA-256, base64url
 	Proof string    // names the proof among all of its key: 128 bits of a hash, base64url
 	Until time.Time // from then on it is too old to be presented
+	Fresh bool      // it has a nonce of ours that is still good (Engine.NonceGood)
+	// Spared are the ids of apps that refuse this proof whatever their records say: those that want a nonce, where it is not
+	// Fresh. Which app a handle is of is known by its record alone, and a proof that is to be made again is not used up.
+	Spared []string
+}
+
+// Uses reports whether the proof is used up by being presented with a session of an app that is bound to key.
+func (p *Possession) Uses(app, key string) bool {
+	return p.Key == key && !slices.Contains(p.Spared, app)
 }
 
 // Proofs reads records by handles that are bound to a key, and remembers which proofs were used, over all instances.
 type Proofs interface {
 	// ReadProven is Records.Read of a record that is bound to p.Key, and uses p up in the same round trip: ErrUsed where it was
-	// used before, whatever else is wrong. Of a record that is bound to another key or to none it is Read and remembers
-	// nothing, and so where there is no record: nobody but the holder of the key makes the store keep anything. A repetition
-	// of one call is safe.
+	// used before, whatever else is wrong. Of a record that is bound to another key or to none, or is of a spared app, it is
+	// Read and remembers nothing, and so where there is no record: nobody but the holder of the key makes the store keep
+	// anything. A repetition of one call is safe.
 	ReadProven(ctx context.Context, root Root, p *Possession) (*Session, error)
 }
 
 // proofRejected is the one answer to a proof that is not good for the handle it came with (RFC 9449 section 7.1).
 func proofRejected(cause error) error {
 	return &Error{Code: CodeProofRejected, Message: "The proof of possession is not good for this handle and request.", Err: cause}
+}
+
+// errNonce is the answer to a proof that is good but for its nonce (RFC 9449 section 9).
+func errNonce() error {
+	return &Error{Code: CodeNonceRequired, Message: "The proof of possession needs the nonce that this answer brings."}
 }
 
 // readPresented reads the record of a handle, with the proof that came with it; nil of none.
@@ -76,15 +95,17 @@ func (e *Engine) unheld(ctx context.Context, app *App, s *Session, p *Possession
 	}
 	switch {
 	case s.Key == "" && p != nil:
-		return refuse("proof with an unbound handle", errNoSession(nil))
+		return refuse("proof with an unbound handle", errNoSession(ErrUnbound))
 	case s.Key == "" && app.Binding == BindingRequired:
-		return refuse("unbound handle of an app that binds", errNoSession(nil))
+		return refuse("unbound handle of an app that binds", errNoSession(ErrUnbound))
 	case s.Key == "":
 		return nil
 	case p == nil:
 		return refuse("bound handle without proof", errNoSession(ErrBound))
 	case p.Key != s.Key: // RFC 9449 section 4.3, item 12
 		return refuse("proof by another key", proofRejected(nil))
+	case app.Nonces && !p.Fresh: // RFC 9449 section 11.3: once asked for, never done without. It was not used up
+		return errNonce()
 	default:
 		return nil
 	}

@@ -21,6 +21,9 @@ const (
 	maxPushed = 4096
 )
 
+// IsPushed reports whether a request_uri has the form of one that PushRequest made. It says nothing of whether it is good.
+func IsPushed(requestURI string) bool { return strings.HasPrefix(requestURI, pushedPrefix) }
+
 // errStale says that a pushed request is too old.
 var errStale = errors.New("pushed request too old")
 

@@ -22,9 +22,9 @@ const latest = 253402300799
 
 // claims is the payload of a proof.
 type claims struct {
-	id, method, url, hash, nonce string
-	issued                       time.Time
-	notBefore, expires           time.Time // zero if they are not claimed
+	id, method, url, ath, nonce string
+	issued                      time.Time
+	notBefore, expires          time.Time // zero if they are not claimed
 }
 
 // claims reads the payload. RFC 9449 section 4.3, item 3: jti, htm, htu and iat must be there.
@@ -36,7 +36,7 @@ func (f *form) claims() (*claims, error) {
 		must bool
 	}{
 		{"jti", &c.id, true}, {"htm", &c.method, true}, {"htu", &c.url, true},
-		{"ath", &c.hash, false}, {"nonce", &c.nonce, false},
+		{"ath", &c.ath, false}, {"nonce", &c.nonce, false},
 	} {
 		s, ok := f.payload.optional(m.name)
 		if !ok || m.must && s == "" {
@@ -89,7 +89,7 @@ func (c *claims) judge(r Request) error {
 		return refuse("htm")
 	case !sameTarget(c.url, r.URL): // RFC 9449 section 4.3, item 9
 		return refuse("htu")
-	case r.Handle != "" && c.hash != Hash(r.Handle): // RFC 9449 section 4.3, item 12
+	case r.Handle != "" && c.ath != hash(r.Handle): // RFC 9449 section 4.3, item 12
 		return refuse("ath")
 	default:
 		return c.judgeTime(r.Now)
@@ -111,8 +111,8 @@ func (c *claims) judgeTime(now time.Time) error {
 	}
 }
 
-// Hash is what ath must be for a handle: RFC 9449 section 4.2, SHA-256, base64url.
-func Hash(handle string) string {
+// hash is what ath must be for a handle: RFC 9449 section 4.2, SHA-256, base64url.
+func hash(handle string) string {
 	sum := sha256.Sum256([]byte(handle))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }

@@ -2,6 +2,7 @@ package mobileapi_test
 
 import (
 	"encoding/json"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -124,8 +125,11 @@ func TestAnAppThatNeedsDPoP(t *testing.T) {
 	if a := w.call("GET", "/api", h.Access).is(t, "a call", 401); a.header.Get("WWW-Authenticate") != badOne {
 		t.Error(a.header)
 	}
-	w.redeem("phone", claimed, code).refused(t, "a code", 401, "invalid_client")
-	toldApp(t, "a start", w.browser().open("/mobile/authorize?"+asked("phone", claimed).Encode(), "none"), claimed, "invalid_request")
+	w.call("POST", "/mobile/logout", h.Access).is(t, "a sign-out, which would be told as done", 401)
+	w.redeem("phone", claimed, code).refused(t, "a code", 400, "invalid_dpop_proof")
+	w.rotate("phone", h.Refresh).refused(t, "a refresh handle", 400, "invalid_dpop_proof")
+	w.apps["phone"].Binding = bff.BindingOff
+	w.redeem("phone", claimed, code).handles(t) // it was not looked at
 }
 
 func TestTheSessionAnswer(t *testing.T) {
@@ -196,13 +200,13 @@ func TestEnded(t *testing.T) {
 		bff.CodeSessionEnded: true, bff.CodeSessionExpired: true, bff.CodeSessionRequired: true,
 		bff.CodeStoreUnavailable: false, bff.CodeUpstreamRefused: false, bff.CodeIDPUnavailable: false,
 	} {
-		err := w.surface.Ended(&bff.Error{Code: code})
+		err := w.surface.Ended(httptest.NewRequest("GET", "/", nil), &bff.Error{Code: code})
 		_, plain := err.(*bff.Error)
 		if bff.CodeOf(err) != code || plain == want {
 			t.Errorf("%s: %T", code, err)
 		}
 	}
-	if w.surface.Ended(nil) != nil {
+	if w.surface.Ended(httptest.NewRequest("GET", "/", nil), nil) != nil {
 		t.Error("nothing became an error")
 	}
 }
@@ -221,7 +225,7 @@ func TestEndpoints(t *testing.T) {
 		GET_/mobile/authorize GET_/mobile/callback/{app} GET_/mobile/logout/{ticket} GET_/mobile/logged-out
 		POST_/mobile/callback/{app} POST_/mobile/logout/{ticket}
 		GET_/.well-known/oauth-authorization-server/mobile GET_/mobile/.well-known/openid-configuration GET_/mobile/jwks
-		GET_/mobile/session GET_/mobile/sessions GET_/mobile/events DELETE_/mobile/sessions DELETE_/mobile/sessions/{id} POST_/mobile/token POST_/mobile/revoke POST_/mobile/logout
+		GET_/mobile/session GET_/mobile/sessions GET_/mobile/events DELETE_/mobile/sessions DELETE_/mobile/sessions/{id} POST_/mobile/par POST_/mobile/token POST_/mobile/revoke POST_/mobile/logout
 		POST_/mobile/backchannel-logout GET_/mobile/frontchannel-logout GET_/open/phone`, "\t", " "))
 	if strings.Join(got, "\n") != strings.ReplaceAll(strings.Join(want, "\n"), "_", " ") {
 		t.Errorf("endpoints:\n%s", strings.Join(got, "\n"))

@@ -31,6 +31,9 @@ func (s *Surface) authorize(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return surface.BadParameter("query", err)
 	}
+	if query, err = s.unpushed(r, query); err != nil {
+		return err
+	}
 	app, asked, err := s.readRequest(query)
 	if err != nil {
 		return err
@@ -74,6 +77,7 @@ func (s *Surface) readRequest(query url.Values) (*bff.App, *bff.NativeRequest, e
 	}
 	asked := &bff.NativeRequest{
 		RedirectURI: query.Get("redirect_uri"), Challenge: query.Get("code_challenge"), State: query.Get("state"),
+		Key: query.Get("dpop_jkt"),
 	}
 	switch {
 	case !isRegistered(app, asked.RedirectURI):
@@ -103,11 +107,9 @@ func (s *Surface) refuse(app *bff.App, query url.Values, req *bff.LoginRequest) 
 		return "request_not_supported", "The parameter request is not supported."
 	case query.Get("request_uri") != "":
 		return "request_uri_not_supported", "The parameter request_uri is not supported."
-	// Never without a word less than what was asked for (RFC 9449 section 10): the app would believe its handle bound.
-	case query.Get("dpop_jkt") != "":
-		return surface.OAuthInvalidRequest, "DPoP is not served here."
-	case app.Binding == bff.BindingRequired:
-		return surface.OAuthInvalidRequest, "This app's handles must be bound by DPoP, which is not served here."
+	}
+	if why := badKey(app, query.Get("dpop_jkt")); why != "" {
+		return surface.OAuthInvalidRequest, why
 	}
 	if _, err := s.login[app.ID].Read(query, req); err != nil {
 		return surface.OAuthInvalidRequest, describeError(err)

@@ -80,10 +80,14 @@ func (s *Surface) loginFailed(w http.ResponseWriter, r *http.Request, app *bff.A
 
 // startURL starts the same sign-in anew: the app still waits for it.
 func startURL(app *bff.App, asked bff.NativeRequest) string {
-	return pathAuthorize + "?" + url.Values{
+	query := url.Values{
 		"client_id": {app.ID}, "redirect_uri": {asked.RedirectURI}, "response_type": {"code"}, "state": {asked.State},
 		"code_challenge": {asked.Challenge}, "code_challenge_method": {"S256"},
-	}.Encode()
+	}
+	if asked.Key != "" { // what the app announced it is held to (RFC 9449 section 10)
+		query.Set("dpop_jkt", asked.Key)
+	}
+	return pathAuthorize + "?" + query.Encode()
 }
 
 // nativeRequest returns what the app asked for, if the login's transaction was known.

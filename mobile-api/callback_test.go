@@ -57,7 +57,7 @@ func TestTheWayBackToTheApp(t *testing.T) {
 func isConfirmPage(t *testing.T, what string, a *answer, app, redirect, leadsTo string) {
 	t.Helper()
 	csp := a.header.Get("Content-Security-Policy")
-	if !strings.HasSuffix(csp, "form-action 'self' "+leadsTo) || strings.Contains(csp, "script-src") || strings.Contains(a.body, "<script") || !strings.Contains(csp, "frame-ancestors 'none'") {
+	if !strings.HasSuffix(csp, "form-action 'self' "+leadsTo) || !strings.HasPrefix(csp, "default-src 'none'; ") || !strings.Contains(csp, "frame-ancestors 'none'") {
 		t.Errorf("%s: policy %s", what, csp)
 	}
 	for _, part := range []string{"The " + app + " app", "Ann &lt;b&gt;Other&lt;/b&gt; (ann@example.com)", ">Continue</button>", `name="cancel" value="1">Cancel</button>`, `method="post" action="/mobile/callback/` + app + `"`} {
@@ -65,8 +65,15 @@ func isConfirmPage(t *testing.T, what string, a *answer, app, redirect, leadsTo 
 			t.Errorf("%s: the page lacks %q: %s", what, part, a.body)
 		}
 	}
-	if !strings.Contains(a.body, "<bdi>"+strings.ReplaceAll(redirect, "&", "&amp;")+"</bdi>") || strings.Contains(a.body, "state") {
+	if !strings.Contains(a.body, `<bdi class="detail">`+strings.ReplaceAll(redirect, "&", "&amp;")+"</bdi>") || strings.Contains(a.body, "code=") {
 		t.Errorf("%s: the page: %s", what, a.body)
+	}
+	// Where no app opens there is a way on: the very same request again, for the app still waits for its answer.
+	_, link, _ := strings.Cut(a.body, `<a href="`)
+	link, label, _ := strings.Cut(link, `"`)
+	again, err := url.Parse(html.UnescapeString(link))
+	if err != nil || again.Path != "/mobile/authorize" || again.Query().Encode() != asked(app, redirect).Encode() || !strings.HasPrefix(label, ">Start again</a></template>") {
+		t.Errorf("%s: a way on to %q (%v)", what, link, err)
 	}
 	// Under no-referrer its own POST would come with Origin: null.
 	if a.header.Get("Referrer-Policy") != "strict-origin" || a.header.Get("Cache-Control") != "no-store" || a.header.Get("X-Frame-Options") != "DENY" {

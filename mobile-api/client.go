@@ -35,11 +35,8 @@ func (s *Surface) notFromAPage(r *http.Request) error {
 
 // readClient reads form and client of a request to an OAuth endpoint.
 func (s *Surface) readClient(w http.ResponseWriter, r *http.Request) (*bff.App, url.Values, error) {
-	switch {
-	case r.URL.RawQuery != "":
+	if r.URL.RawQuery != "" {
 		return nil, nil, surface.RefuseOAuth(surface.OAuthInvalidRequest, "Parameters belong in the body.")
-	case len(r.Header.Values("Dpop")) > 0: // never without a word less than what was asked for
-		return nil, nil, surface.RefuseOAuth(surface.OAuthInvalidRequest, "DPoP is not served here.")
 	}
 	form, err := surface.ReadForm(w, r)
 	if err != nil {
@@ -81,7 +78,7 @@ func (s *Surface) client(r *http.Request, form url.Values) (*bff.App, error) {
 		}
 	}
 	app := s.app(id)
-	if app == nil || app.Binding == bff.BindingRequired { // what must be bound is not given out unbound
+	if app == nil {
 		return refuse("No app of this client_id is served here.")
 	}
 	return app, nil

@@ -36,7 +36,10 @@ func (s *Surface) askPerson(w http.ResponseWriter, r *http.Request, app *bff.App
 	ticket := login.Ticket.Reveal()
 	check := checkOf(ticket)
 	surface.SetCookie(w, confirmCookie(app, check), ticket, http.SameSiteStrictMode, bff.ConfirmLife)
-	return surface.WritePage(w, r, surface.ConfirmAppPage(app, who(&login.Identity), login.Request.RedirectURI, pathCallback+app.ID, check))
+	return surface.WritePage(w, r, surface.ConfirmAppPage(app, surface.AppQuestion{
+		Who: who(&login.Identity), RedirectURI: login.Request.RedirectURI, At: pathCallback + app.ID, Check: check,
+		Again: startURL(app, login.Request),
+	}))
 }
 
 // who is the user as the user knows it: the name with the address, as far as there is either, else the subject.

@@ -8,7 +8,7 @@ import (
 
 // devices lists the user's sessions over all apps, browser apps included. Asking is no activity.
 func (s *Surface) devices(w http.ResponseWriter, r *http.Request) error {
-	_, session, err := s.admitted(r)
+	_, session, err := s.admitted(w, r)
 	if err != nil {
 		return err
 	}

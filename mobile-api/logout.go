@@ -25,10 +25,12 @@ type signedOut struct {
 // same: whoever signs out after a pause means it. One that opens nothing is success, as anywhere in OAuth where something
 // is to be gone (RFC 7009 section 2.2).
 func (s *Surface) logout(w http.ResponseWriter, r *http.Request) error {
-	app, session, err := s.judge(r, s.engine.LeavingSession)
+	app, session, err := s.judge(w, r, s.engine.LeavingSession)
 	switch {
 	case errors.Is(err, errNothing):
 		return s.nothing(r)
+	case errors.Is(err, bff.ErrBound), errors.Is(err, bff.ErrUnbound): // presented in a way that proves nothing: it lives
+		return err
 	case surface.IsOver(err):
 		return surface.WriteJSON(w, r, http.StatusOK, signedOut{})
 	case err != nil: // of an outage nothing is known: the session may well live

@@ -15,7 +15,7 @@ func TestMetadata(t *testing.T) {
 		"revocation_endpoint": gateway + "/mobile/revoke", "response_types_supported": []any{"code"}, "response_modes_supported": []any{"query"},
 		"grant_types_supported": []any{"authorization_code", "refresh_token"}, "token_endpoint_auth_methods_supported": []any{"none"},
 		"revocation_endpoint_auth_methods_supported": []any{"none"}, "code_challenge_methods_supported": []any{"S256"},
-		"authorization_response_iss_parameter_supported": true,
+		"authorization_response_iss_parameter_supported": true, "pushed_authorization_request_endpoint": gateway + "/mobile/par",
 	}
 	check := func(path string) {
 		t.Helper()

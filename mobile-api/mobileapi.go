@@ -5,14 +5,16 @@
 //
 // The journey through it: an app finds the endpoints by their metadata (metadata.go) and opens /mobile/authorize in the
 // system's browser, never in a window of its own. The app's redirect URI is matched exactly (redirect.go), the request is
-// sealed into a transaction cookie, and the browser goes on to the provider (authorize.go). /mobile/callback/{app} has the
+// sealed into a transaction cookie, and the browser goes on to the provider (authorize.go). An app may push its request
+// first, and then the browser carries a sealed word alone (par.go). /mobile/callback/{app} has the
 // engine redeem the provider's answer (callback.go). Where the app's redirect proves nothing of who receives it, a page
 // asks the person first (confirm.go); then the browser goes to the app with a code of ours, the app's own state and our
 // issuer.
 //
 // At /mobile/token the app trades code and verifier for an access handle and a refresh handle, and later each refresh
 // handle for the next two (token.go, client.go). Each call then carries the access handle in its Authorization header,
-// which Admit judges (admit.go). /mobile/events tells what becomes of its session (events.go), /mobile/sessions where else
+// which Admit judges (admit.go). An app that has a key of its own gets one handle alone that lasts, and beside which it must
+// prove each time that it holds the key (proof.go). /mobile/events tells what becomes of its session (events.go), /mobile/sessions where else
 // its user is signed in, and ends what they name (devices.go). Last the sign-out: /mobile/revoke ends one session,
 // /mobile/logout the SSO session, and hands out a one-time address for the system's browser, which ends the provider's own
 // (logout.go). Where it is the provider that ends its session, it says so at /mobile/backchannel-logout, for all native
@@ -41,6 +43,7 @@ const (
 	pathKeys      = pathIssuer + "/jwks"
 	pathAuthorize = pathIssuer + "/authorize"
 	pathCallback  = pathIssuer + "/callback/"
+	pathPush      = pathIssuer + "/par"
 	pathToken     = pathIssuer + "/token"
 	pathRevoke    = pathIssuer + "/revoke"
 	pathSession   = pathIssuer + "/session"
@@ -57,6 +60,7 @@ type Options struct {
 	PublicURL string                         // the gateway's own origin, without a slash at its end
 	Apps      map[string]*bff.App            // the native apps, by id
 	Login     map[string]surface.LoginPolicy // what each may ask of a login; an app without one may ask nothing
+	Links     map[string]AppLinks            // what the systems of phones know each by; an app without is named to none
 	Engine    *bff.Engine
 	Trace     *bff.Trace // nil: nobody listens
 	Limit     surface.Limit
@@ -74,18 +78,21 @@ type Surface struct {
 	issuer        string
 	apps          map[string]*bff.App
 	login         map[string]surface.LoginPolicy
+	links         map[string]AppLinks
 	engine        *bff.Engine
 	trace         *bff.Trace
 	limit         surface.Limit
 	sessionCookie func(name string) bool
 	allApps       func(id string) *bff.App
+	binding       binding
 }
 
 // New makes the surface.
 func New(o Options) *Surface {
 	s := &Surface{
-		origin: o.PublicURL, issuer: o.PublicURL + pathIssuer, apps: o.Apps, login: o.Login, engine: o.Engine,
+		origin: o.PublicURL, issuer: o.PublicURL + pathIssuer, apps: o.Apps, login: o.Login, links: o.Links, engine: o.Engine,
 		trace: o.Trace, limit: o.Limit, sessionCookie: o.SessionCookie, allApps: o.AllApps,
+		binding: bindingOf(o.Apps),
 	}
 	if s.allApps == nil {
 		s.allApps = s.app
@@ -112,13 +119,14 @@ func (s *Surface) Endpoints() []surface.Endpoint {
 		get(pathSession, s.session), get(pathDevices, s.devices),
 		{Method: http.MethodGet, Path: pathEvents, Handle: surface.Only(http.MethodGet, s.events), Stream: true},
 		del(pathDevices, s.endOtherDevices), del(pathDevices+"/{id}", s.endDevice),
+		post(pathPush, s.oauth(s.push), "changes nothing and stores nothing; no cookie is looked at"),
 		post(pathToken, s.oauth(s.token), "code and verifier, or refresh handle: no cookie is looked at"),
 		post(pathRevoke, s.oauth(s.revoke), "the handle itself: no cookie is looked at"),
 		post(pathLogout, s.logout, "the handle, in a header that no form can set"),
 		post(pathBack, s.backchannel().Take, "the token's signature: no cookie is looked at"),
 		s.framed(pathFront, s.frontchannel().Take, "iss and sid of a stored session: no cookie is looked at"),
 	}
-	return append(endpoints, s.missedLinks()...)
+	return slices.Concat(endpoints, s.appLinks(), s.missedLinks())
 }
 
 func get(at string, h surface.Handler) surface.Endpoint {

@@ -21,9 +21,9 @@ const (
 type tokens struct {
 	AccessToken  string                     `json:"access_token"`
 	TokenType    string                     `json:"token_type"`
-	ExpiresIn    int                        `json:"expires_in"` // seconds
-	RefreshToken string                     `json:"refresh_token"`
-	Scope        string                     `json:"scope,omitempty"` // what the provider granted
+	ExpiresIn    int                        `json:"expires_in"`              // seconds
+	RefreshToken string                     `json:"refresh_token,omitempty"` // of a bound session there is none
+	Scope        string                     `json:"scope,omitempty"`         // what the provider granted
 	Session      *surface.AnsweredSession   `json:"session"`
 	User         map[string]json.RawMessage `json:"user"`
 }
@@ -34,12 +34,16 @@ func (s *Surface) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	key, err := s.keyOf(w, r, app)
+	if err != nil {
+		return err
+	}
 	var session *bff.Session
 	switch form.Get("grant_type") {
 	case grantCode:
-		session, err = s.redeem(r, app, form)
+		session, err = s.redeem(r, app, form, key)
 	case grantRefresh:
-		session, err = s.rotate(r, app, form)
+		session, err = s.rotate(r, app, form, key)
 	case "":
 		return surface.RefuseOAuth(surface.OAuthInvalidRequest, "grant_type is missing.")
 	default:
@@ -51,9 +55,19 @@ func (s *Surface) token(w http.ResponseWriter, r *http.Request) error {
 	return s.handOut(w, r, app, session)
 }
 
+// keyOf returns the key that the handles will be bound to; "" of an app that may, and does, leave that out. It is asked before
+// the grant is looked at: a request without its proof, or with one that is not good, has used nothing up.
+func (s *Surface) keyOf(w http.ResponseWriter, r *http.Request, app *bff.App) (key string, err error) {
+	key, err = s.announced(w, r, app)
+	if err == nil && key == "" && app.Binding == bff.BindingRequired {
+		return "", surface.RefuseOAuth(surface.OAuthInvalidProof, "This app's handles are bound: send a DPoP proof.")
+	}
+	return key, err
+}
+
 // redeem trades a code. Verifier and redirect URI go to the engine as they are, absent ones too: a code that comes with
 // the wrong ones, or none, has been caught by somebody, and is used up by the try (RFC 7636 section 4.6).
-func (s *Surface) redeem(r *http.Request, app *bff.App, form url.Values) (*bff.Session, error) {
+func (s *Surface) redeem(r *http.Request, app *bff.App, form url.Values, key string) (*bff.Session, error) {
 	if form.Get("code") == "" {
 		return nil, surface.RefuseOAuth(surface.OAuthInvalidRequest, "code is missing.")
 	}
@@ -62,20 +76,25 @@ func (s *Surface) redeem(r *http.Request, app *bff.App, form url.Values) (*bff.S
 		return nil, s.badGrant(r, app, "malformed code")
 	}
 	return s.engine.Redeem(r.Context(), app, bff.Redemption{
-		Code: code, Verifier: form.Get("code_verifier"), RedirectURI: form.Get("redirect_uri"),
+		Code: code, Verifier: form.Get("code_verifier"), RedirectURI: form.Get("redirect_uri"), Key: key,
 		// Ours both; RFC 6749 section 3.2 lets older instances ignore them.
 		Device: surface.DeviceName(r, form.Get("device_name")), Platform: surface.DevicePlatform(form.Get("device_platform")),
 	})
 }
 
-// rotate trades a refresh handle for the next two. A scope is not looked at: there is nothing narrower to be had.
-func (s *Surface) rotate(r *http.Request, app *bff.App, form url.Values) (*bff.Session, error) {
+// rotate trades a refresh handle for the next two. A scope is not looked at: there is nothing narrower to be had. Whoever sends
+// a proof wants bound handles, and no refresh handle leads to those: a live session's key, and having none, never change
+// (RFC 9449 section 5). The app signs in again.
+func (s *Surface) rotate(r *http.Request, app *bff.App, form url.Values, key string) (*bff.Session, error) {
 	if form.Get("refresh_token") == "" {
 		return nil, surface.RefuseOAuth(surface.OAuthInvalidRequest, "refresh_token is missing.")
 	}
 	h, err := bff.ParseHandle(form.Get("refresh_token"))
 	if err != nil {
 		return nil, s.badGrant(r, app, "malformed handle")
+	}
+	if key != "" {
+		return nil, s.badGrant(r, app, "proof with a refresh handle")
 	}
 	return s.engine.RotateHandles(r.Context(), app, h)
 }
@@ -93,10 +112,14 @@ func (s *Surface) handOut(w http.ResponseWriter, r *http.Request, app *bff.App, 
 		return err
 	}
 	surface.SeenOf(r.Context()).Note(app, session)
+	kind := surface.SchemeBearer
+	if session.Key != "" {
+		kind = surface.SchemeDPoP // RFC 9449 section 5
+	}
 	told := surface.SessionAnswer(app, session, s.engine.Now(), "")
 	w.Header().Set("Pragma", "no-cache") // RFC 6749 section 5.1, for what is older than Cache-Control
 	return surface.WriteJSON(w, r, http.StatusOK, tokens{
-		AccessToken: h.Access.Reveal(), TokenType: "Bearer", ExpiresIn: int(h.ExpiresIn / time.Second),
+		AccessToken: h.Access.Reveal(), TokenType: string(kind), ExpiresIn: int(h.ExpiresIn / time.Second),
 		RefreshToken: h.Refresh.Reveal(), Scope: session.Tokens.Scope, Session: told.Session, User: told.User,
 	})
 }

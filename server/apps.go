@@ -59,7 +59,8 @@ func (s *Server) addBrowser(app *bff.App, files config.Static, policy surface.Lo
 		return err
 	}
 	front := spa.New(spa.Options{App: app, Engine: s.engine, Trace: s.trace, Login: policy, Limit: s.limit, Initiate: s.cfg.Apps[app.ID].Login.Initiate, Apps: s.apps})
-	st.app, st.face, st.keys = app, browser{front, app, s.formTime()}, s.publishOf(app)
+	st.app, st.face = app, browser{front, app, s.formTime()}
+	st.more = []surface.Endpoint{s.publishOf(app)}
 	if files.Dir == "" && files.URL == "" {
 		return nil
 	}
@@ -95,16 +96,33 @@ func (s *Server) addNative(apps map[string]*bff.App, policies map[string]surface
 	if err != nil {
 		return fmt.Errorf("public.url: %w", err)
 	}
-	st.keys = s.publishNative()
+	description, err := s.describe()
+	if err != nil {
+		return err
+	}
+	st.more = []surface.Endpoint{s.publishNative(), description}
 	st.face = native{
 		Surface: mobileapi.New(mobileapi.Options{
 			PublicURL: base, Apps: apps, Login: policies, Engine: s.engine, Trace: s.trace, Limit: s.limit,
-			SessionCookie: s.sessionCookie, AllApps: s.apps,
+			SessionCookie: s.sessionCookie, AllApps: s.apps, Links: s.appLinks(),
 		}),
 		ids:      slices.Sorted(maps.Keys(apps)),
 		formTime: s.formTime(),
 	}
 	return nil
+}
+
+// appLinks are what the systems of phones know the native apps by.
+func (s *Server) appLinks() map[string]mobileapi.AppLinks {
+	all := make(map[string]mobileapi.AppLinks)
+	for id, a := range s.cfg.Apps {
+		links := mobileapi.AppLinks{Paths: s.cfg.LinkPaths(id), Apple: a.AppLinks.Apple}
+		for _, app := range a.AppLinks.Android {
+			links.Android = append(links.Android, mobileapi.AndroidApp{Package: app.Package, Fingerprints: app.SHA256})
+		}
+		all[id] = links
+	}
+	return all
 }
 
 // addSite makes room for a surface at an origin.

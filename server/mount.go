@@ -32,7 +32,7 @@ func (s *Server) mount() {
 		g := e.Host(st.host)
 		g.GET("/healthz", route("/healthz", health))
 		st.methods = map[string][]string{"/healthz": {http.MethodGet}}
-		for _, ep := range append(st.Endpoints(), st.keys) {
+		for _, ep := range append(st.Endpoints(), st.more...) {
 			at := segment.ReplaceAllString(ep.Path, "?*")
 			st.methods[at] = append(st.methods[at], ep.Method)
 			g.Add(ep.Method, echoPath(ep.Path), s.own(ep))
@@ -118,7 +118,7 @@ func (s *Server) clientIP() echo.IPExtractor {
 func (s *Server) forward(st *site) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		if isOwn(r.URL.Path) {
+		if st.isOwn(r.URL.Path) {
 			return st.refuse(r)
 		}
 		clean, err := proxy.CleanPath(r.URL.EscapedPath())
@@ -160,10 +160,17 @@ func methodNotAllowed(allow []string) error {
 
 // isOwn reports whether a path is one of the gateway's own, however it is spelled: no route, not even one for everything,
 // takes it. Who decodes, folds case or cuts parameters would take an API's answer there for the gateway's.
-func isOwn(plain string) bool {
+func (st *site) isOwn(plain string) bool {
 	first, _, _ := strings.Cut(strings.TrimPrefix(plain, "/"), "/")
 	first, _, _ = strings.Cut(first, ";")
-	return slices.Contains([]string{"bff", "mobile", "healthz", ".well-known"}, strings.ToLower(first))
+	switch strings.ToLower(first) {
+	case "bff", "mobile", "healthz", ".well-known":
+		return true
+	case strings.TrimPrefix(pathDescription, "/"): // an app may have an API of its own that is described there
+		return st.app == nil
+	default:
+		return false
+	}
 }
 
 func notFound() error {

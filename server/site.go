@@ -17,7 +17,7 @@ type site struct {
 	app     *bff.App // the browser app that lives here; nil on the gateway's own origin, where native apps call
 	origin  string
 	host    string
-	keys    surface.Endpoint    // where providers fetch the public keys of whoever lives here
+	more    []surface.Endpoint  // of no surface: the public keys of whoever lives here, for providers; the description
 	static  surface.Handler     // what is served where no route matches; nil: nothing
 	methods map[string][]string // of the own paths, as path.Match takes them, for a 405
 }
@@ -157,8 +157,8 @@ func (n native) admit(w http.ResponseWriter, r *http.Request, routes *proxy.Tabl
 	return own, c, nil
 }
 
-func (n native) ended(_ http.ResponseWriter, _ *http.Request, _ proxy.Route, err error) error {
-	return n.Ended(err)
+func (n native) ended(_ http.ResponseWriter, r *http.Request, _ proxy.Route, err error) error {
+	return n.Ended(r, err)
 }
 
 // ways are none: only the app can start a sign-in, for its verifier is its own, and it is no page to lead to.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"strings"
 	"time"
 
 	"cloakroom/bff"
@@ -20,26 +21,26 @@ const proofSlack = 5 * time.Second
 func (s *Store) ReadProven(ctx context.Context, root bff.Root, p *bff.Possession) (*bff.Session, error) {
 	lookup := root.Lookup()
 	rec := s.record(lookup)
-	args := []any{p.Key, atLeastOne(p.Until.Sub(s.Now()) + proofSlack), rand.Text()}
+	args := []any{p.Key, atLeastOne(p.Until.Sub(s.Now()) + proofSlack), rand.Text(), " " + strings.Join(p.Spared, " ") + " "}
 	c := call{s.scripts.proof, []string{rec, proofOf(rec, p.Proof)}, append(args, readCommand(rec)[2:]...)}
 	var got answer
 	err := s.reading(ctx, "reading the record", func() (err error) {
 		got, err = s.runHot(ctx, c)
 		return err
 	})
-	switch word := got.text(0); {
-	case err == nil && word == "gone":
-		return nil, s.absence(ctx, lookup)
-	case err == nil && word == "used":
+	if err == nil && got.text(0) == "used" {
 		return nil, bff.ErrUsed
 	}
 	fields, err := wholeRecord(got.texts(1), err)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case absent(fields):
+		return nil, s.absence(ctx, lookup)
 	}
 	session, err := s.open(fields, root, lookup)
 	// The field that the script compared is in clear: somebody who writes it by hand would have proofs taken twice.
-	if err == nil && (session.Key == p.Key) != (got.text(0) == "proven") {
+	if err == nil && p.Uses(session.App, session.Key) != (got.text(0) == "proven") {
 		return nil, fmt.Errorf("%w: clear and sealed key differ", bff.ErrTampered)
 	}
 	return session, err

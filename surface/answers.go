@@ -86,6 +86,8 @@ var answers = map[bff.Code]answer{
 
 	bff.CodeGrantRejected: {400, "Not accepted", "This code or handle is not good any more. Sign in again in the app.", ways{}},
 	CodeClientRejected:    {401, "Unknown app", "No app of this name may sign in here.", ways{}},
+	bff.CodeProofRejected: {401, "Proof not accepted", "The app did not show that this handle is its own. Go back to the app and try again from there.", ways{}},
+	bff.CodeNonceRequired: {401, "Proof not accepted", "The app has to show once more that this handle is its own. Go back to the app and try again from there.", ways{}},
 
 	CodeLoginMisconfigured:  {400, "Sign-in not possible", "The sign-in service does not accept how this app asks. Tell whoever runs this app.", signIn},
 	CodeLoginProviderFailed: {502, "Sign-in service failed", "The sign-in service had a problem. Try again in a moment.", signIn},

@@ -28,7 +28,7 @@ func WriteError(w http.ResponseWriter, r *http.Request, err error, info Info) {
 		return
 	}
 	if c, ok := errors.AsType[*ChallengeError](err); ok {
-		w.Header().Set("WWW-Authenticate", c.challenge())
+		w.Header()["Www-Authenticate"] = c.challenges()
 	}
 	if WantsPage(r) {
 		writeErrorPage(w, r, err, info)

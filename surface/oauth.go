@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 
 	"cloakroom/bff"
 )
 
-// The error codes of OAuth that this gateway answers with (RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1).
+// The error codes of OAuth that this gateway answers with (RFC 6749 sections 4.1.2.1 and 5.2, RFC 6750 section 3.1, RFC 9449
+// sections 5 and 8).
 const (
 	OAuthInvalidRequest          = "invalid_request"
 	OAuthInvalidClient           = "invalid_client"
@@ -19,6 +21,8 @@ const (
 	OAuthServerError             = "server_error"
 	OAuthTemporarilyUnavailable  = "temporarily_unavailable"
 	OAuthInvalidToken            = "invalid_token"
+	OAuthInvalidProof            = "invalid_dpop_proof"
+	OAuthUseNonce                = "use_dpop_nonce"
 )
 
 // realm is what the challenges protect (RFC 9110 section 11.5).
@@ -47,6 +51,10 @@ func RefuseOAuth(code, description string) *OAuthError {
 		e.Code = CodeClientRejected
 	case OAuthInvalidGrant:
 		e.Code = bff.CodeGrantRejected
+	case OAuthInvalidProof:
+		e.Code = bff.CodeProofRejected
+	case OAuthUseNonce:
+		e.Code = bff.CodeNonceRequired
 	}
 	return &OAuthError{Code: code, Description: description, Err: e}
 }
@@ -79,6 +87,10 @@ func OAuthCode(code bff.Code) string {
 		return OAuthInvalidGrant
 	case CodeClientRejected:
 		return OAuthInvalidClient
+	case bff.CodeProofRejected:
+		return OAuthInvalidProof
+	case bff.CodeNonceRequired:
+		return OAuthUseNonce
 	case bff.CodeBadRequest, bff.CodeTooLarge:
 		return OAuthInvalidRequest
 	// RFC 6749 section 4.1.2.1 has it for "temporary overloading" too. slow_down is another thing: it tells a device that
@@ -107,14 +119,30 @@ func writeOAuth(w http.ResponseWriter, r *http.Request, o *OAuthError, info Info
 	if o.Code == OAuthInvalidClient && o.Basic {
 		w.Header().Set("WWW-Authenticate", "Basic "+realm)
 	}
-	write(w, r, Status(e.Code), "application/json; charset=utf-8", body)
+	status := Status(e.Code)
+	if o.Code == OAuthInvalidProof || o.Code == OAuthUseNonce { // beside a handle they are 401; here RFC 9449 sections 5 and 8 say
+		status = http.StatusBadRequest
+	}
+	write(w, r, status, "application/json; charset=utf-8", body)
 }
 
-// ChallengeError is the refusal of a handle, or of a request without one: its answer carries the challenge of RFC 6750
-// section 3, and a problem as its body.
+// A Scheme is a way to present a handle in the Authorization header (RFC 9110 section 11.1).
+type Scheme string
+
+// The schemes.
+const (
+	SchemeBearer Scheme = "Bearer" // RFC 6750 section 2.1
+	SchemeDPoP   Scheme = "DPoP"   // RFC 9449 section 7.1
+)
+
+// ChallengeError is the refusal of a handle, or of a request without one: its answer carries the challenges of RFC 6750
+// section 3 and RFC 9449 section 7.1, and a problem as its body.
 type ChallengeError struct {
-	Code string // OAuthInvalidToken or OAuthInvalidRequest; "" when nothing was presented
-	Err  error  // an *bff.Error: the body
+	// Code is OAuthInvalidToken, OAuthInvalidRequest, OAuthInvalidProof or OAuthUseNonce; "" when nothing was presented.
+	Code    string
+	Schemes []Scheme // what is challenged for, a header field each; none: SchemeBearer
+	Algs    []string // what proofs may be signed by; told with SchemeDPoP
+	Err     error    // an *bff.Error: the body
 }
 
 // Error returns the cause's text, for the log.
@@ -123,15 +151,36 @@ func (c *ChallengeError) Error() string { return c.Err.Error() }
 // Unwrap returns the cause.
 func (c *ChallengeError) Unwrap() error { return c.Err }
 
-// challenge is the value of WWW-Authenticate.
-func (c *ChallengeError) challenge() string {
-	value := "Bearer " + realm
-	switch c.Code {
-	case "": // RFC 6750 section 3.1: who sent nothing is told no error code
-		return value
-	case OAuthInvalidToken:
-		return value + `, error="invalid_token", error_description="The handle is unknown, expired or revoked."`
-	default:
-		return value + `, error="invalid_request", error_description="One handle, in one Authorization header field, and no other credential."`
+// challenges are the values of WWW-Authenticate: a header field each, for many libraries read no list in one.
+func (c *ChallengeError) challenges() (values []string) {
+	schemes := c.Schemes
+	if len(schemes) == 0 {
+		schemes = []Scheme{SchemeBearer}
 	}
+	for _, scheme := range schemes {
+		value := string(scheme) + " " + realm + c.why()
+		if scheme == SchemeDPoP { // RFC 9449 section 7.1
+			value += `, algs="` + strings.Join(c.Algs, " ") + `"`
+		}
+		values = append(values, value)
+	}
+	return values
+}
+
+// why is what a challenge says of the request: one of fixed texts.
+func (c *ChallengeError) why() string {
+	told := map[string]string{
+		OAuthInvalidToken: "The handle is unknown, expired or revoked.",
+		OAuthInvalidProof: "The proof of possession is not good for this handle and request.",
+		OAuthUseNonce:     "The proof of possession needs the nonce in DPoP-Nonce.",
+	}
+	code := c.Code
+	if code == "" { // RFC 6750 section 3.1: who sent nothing is told no error code
+		return ""
+	}
+	text, known := told[code]
+	if !known {
+		code, text = OAuthInvalidRequest, "One handle, in one Authorization header field, and no other credential."
+	}
+	return `, error="` + code + `", error_description="` + text + `"`
 }

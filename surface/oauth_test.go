@@ -96,20 +96,25 @@ func TestChallenges(t *testing.T) {
 // shows HDR-CSP, NAT-8.6 (the page's part)
 func TestTheConfirmPage(t *testing.T) {
 	app := &bff.App{ID: "phone", Name: "Field <i>Notes</i>"}
-	for _, row := range []struct{ redirect, allows string }{
-		{"com.example.app:/signed-in", "com.example.app:"},
-		{"http://127.0.0.1:51004/callback", "http://127.0.0.1:51004"},
-		{"http://[::1]:51004/callback", "http:"},
-		{"https://links.example/signed-in?x=1", "https://links.example"},
+	const program = "A program on this computer"
+	for _, row := range []struct{ redirect, allows, receiver string }{
+		{"com.example.app:/signed-in", "com.example.app:", "An app on this device"},
+		{"http://127.0.0.1:51004/callback", "http://127.0.0.1:51004", program},
+		{"http://[::1]:51004/callback", "http:", program},
+		{"https://links.example/signed-in?x=1", "https://links.example", "The app that owns this address"},
 	} {
 		w := httptest.NewRecorder()
 		who := "Ann\u202e\u0000\u200b nnA " + strings.Repeat("x", 500)
-		if err := surface.WritePage(w, httptest.NewRequest("GET", "/?code=secret", nil), surface.ConfirmAppPage(app, who, row.redirect, "/at", "check")); err != nil {
+		if err := surface.WritePage(w, httptest.NewRequest("GET", "/?code=secret", nil), surface.ConfirmAppPage(app, surface.AppQuestion{Who: who, RedirectURI: row.redirect, At: "/at", Check: "check", Again: "/again?a=1&b=2"})); err != nil {
 			t.Fatal(err)
 		}
 		text, csp := w.Body.String(), w.Header().Get("Content-Security-Policy")
-		if !strings.HasSuffix(csp, "; form-action 'self' "+row.allows) || strings.Contains(csp, "script-src") || strings.Contains(text, "<script") {
+		if !strings.HasSuffix(csp, "; form-action 'self' "+row.allows) {
 			t.Errorf("%s: %s", row.redirect, csp)
+		}
+		inlineAllowed(t, row.redirect, csp, text)
+		if !strings.Contains(text, "<dd><bdi>"+row.receiver+`</bdi><br><bdi class="detail">`+row.redirect+"</bdi></dd>") {
+			t.Errorf("%s: where the answer goes: %s", row.redirect, text)
 		}
 		if !strings.Contains(text, "<bdi>Ann nnA xxx") || strings.Contains(text, strings.Repeat("x", 120)) || strings.Contains(text, "<i>") || strings.Contains(text, "secret") {
 			t.Errorf("%s: %s", row.redirect, text)
@@ -120,20 +125,51 @@ func TestTheConfirmPage(t *testing.T) {
 	}
 	for _, bad := range []string{"no-scheme", "https://a b/", "https://a;script-src 'unsafe-inline'/", "Com.Example:/x", "a b:/x", "https://"} {
 		w := httptest.NewRecorder()
-		if err := surface.WritePage(w, httptest.NewRequest("GET", "/", nil), surface.ConfirmAppPage(app, "ann", bad, "/at", "check")); err == nil || w.Body.Len() > 0 {
+		if err := surface.WritePage(w, httptest.NewRequest("GET", "/", nil), surface.ConfirmAppPage(app, surface.AppQuestion{Who: "ann", RedirectURI: bad, At: "/at", Check: "check", Again: "/again?a=1&b=2"})); err == nil || w.Body.Len() > 0 {
 			t.Errorf("a page that leads to %q was written: %s", bad, w.Header().Get("Content-Security-Policy"))
 		}
 	}
-	_, text := page(t, surface.ConfirmAppPage(&bff.App{ID: "phone"}, "ann", "a.b:/", "/at", "check"))
-	if !strings.Contains(text, "<bdi>phone</bdi>") {
+	// What is said where no app opens waits in the page, and is no link before.
+	_, text := page(t, surface.ConfirmAppPage(app, surface.AppQuestion{RedirectURI: "a.b:/", Again: "/again?a=1&b=2"}))
+	_, after, _ := strings.Cut(text, `<div id="after" role="status" tabindex="-1"></div>`)
+	if !strings.Contains(after, `<template id="said"><p>You can go back to the app and close this page.</p>`) || !strings.Contains(after, `<a href="/again?a=1&amp;b=2">Start again</a></template>`) || strings.Count(after, "<noscript>") != 1 {
+		t.Errorf("after the click: %s", text)
+	}
+	_, text = page(t, surface.ConfirmAppPage(&bff.App{ID: "phone"}, surface.AppQuestion{Who: "ann", RedirectURI: "a.b:/", At: "/at", Check: "check", Again: "/again?a=1&b=2"}))
+	if !strings.Contains(text, "<h1>Sign in to \u2068phone\u2069?</h1>") {
 		t.Errorf("an app without a name: %s", text)
+	}
+}
+
+// A name may be long, written from right to left, or nothing but signs: what stands around it stays where it is.
+//
+// shows NAT-8.6 (the page's part)
+func TestNamesOfAppsInTitles(t *testing.T) {
+	for name, want := range map[string][2]string{
+		"order desk": {"order desk", "O"}, "يوميات": {"يوميات", "ي"}, "\u202eevil": {"evil", "E"}, "«1st» app": {"«1st» app", "1"},
+		"***": {"***", ""}, "écrans": {"écrans", "É"}, strings.Repeat("x", 130): {strings.Repeat("x", 120) + "…", "X"},
+	} {
+		p := surface.ConfirmAppPage(&bff.App{ID: "phone", Name: name}, surface.AppQuestion{RedirectURI: "a.b:/"})
+		if p.Title != "Sign in to \u2068"+want[0]+"\u2069?" || p.Mark != want[1] {
+			t.Errorf("%q: %q %q", name, p.Title, p.Mark)
+		}
+		_, text := page(t, p)
+		if mark := `<div class="mark" aria-hidden="true">` + want[1] + "</div>"; strings.Contains(text, mark) != (want[1] != "") {
+			t.Errorf("%q: %s", name, text)
+		}
+	}
+	if p := surface.MissedLinkPage("order desk"); p.Title != "Open this in \u2068order desk\u2069" || p.Mark != "O" {
+		t.Errorf("%q %q", p.Title, p.Mark)
+	}
+	if p := surface.MissedLinkPage(""); p.Title != "Open this in the app" || p.Mark != "" {
+		t.Errorf("%q %q", p.Title, p.Mark)
 	}
 }
 
 // shows HDR-CSP, RPL-NATIVE (the pages' part)
 func TestThePagesOfANativeSignOut(t *testing.T) {
 	for what, p := range map[string]surface.Page{
-		"back": surface.BackToAppPage(), "missed": surface.MissedLinkPage(), "move on": surface.MoveOnPage("/mobile/logged-out?state=x"),
+		"back": surface.BackToAppPage(), "missed": surface.MissedLinkPage("Field Notes"), "move on": surface.MoveOnPage("/mobile/logged-out?state=x"),
 	} {
 		res, text := page(t, p)
 		wellFormed(t, what, res, text)

@@ -34,6 +34,7 @@ var (
 type Page struct {
 	Status    int // 0 = 200
 	Title     string
+	Mark      string   // a letter beside the title, for the eye alone; "" = none
 	Text      []string // paragraphs
 	Facts     []Fact   // what the user decides by
 	Actions   []Action // ways on, the most likely first
@@ -49,18 +50,27 @@ type Page struct {
 // Action is a link. An empty URL is the page's own address.
 type Action struct{ Label, URL string }
 
-// Fact is one line of what the user decides by. Its value may be anybody's words: it is cut, and shown as text.
-type Fact struct{ Label, Value string }
+// Fact is one line of what the user decides by. Value and Detail may be anybody's words: they are cut, and shown as text.
+type Fact struct {
+	Label, Value string
+	Detail       string // the same to the letter, below the value; "" = the value says it all
+}
 
 // Shown is the value as a page may show it: nothing invisible that makes it look like another, and no more than fits.
-func (f Fact) Shown() string {
+func (f Fact) Shown() string { return plain(f.Value) }
+
+// ShownDetail is the detail, as Shown.
+func (f Fact) ShownDetail() string { return plain(f.Detail) }
+
+// plain is somebody's words without what cannot be seen, and cut.
+func plain(words string) string {
 	const longest = 120 // characters: names, addresses and redirect URIs of apps are shorter
 	shown := []rune(strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) { // also what turns the direction of writing round
 			return -1
 		}
 		return r
-	}, f.Value))
+	}, words))
 	if len(shown) > longest {
 		return string(shown[:longest]) + "…"
 	}
@@ -77,6 +87,14 @@ type Form struct {
 	Waits   bool   // it does not send itself off
 	Cancel  string // label of a second button, which sends cancel=1 along; "" = none
 	LeadsTo string // absolute URI where the answer may redirect to; "" = nowhere but to Action
+	After   *After // nil = once it is sent, the browser shows another page
+}
+
+// After is what a page says in its place where it stays though its form is sent: a browser that nobody opens an address
+// for, as that of an app which is not there, goes nowhere and says nothing.
+type After struct {
+	Text []string // paragraphs
+	Way  Action   // a link on; no Label = none
 }
 
 // field is one hidden input.
@@ -137,12 +155,16 @@ func (p Page) shown() any {
 			small = append(small, part.label+": "+part.value)
 		}
 	}
+	var script template.JS
+	if p.Form != nil && p.Form.scripted() {
+		script = template.JS(submitScript)
+	}
 	return struct {
 		Page
 		Style  template.CSS
 		Script template.JS
 		Small  string
-	}{p, template.CSS(pageStyle), template.JS(submitScript), strings.Join(small, " · ")}
+	}{p, template.CSS(pageStyle), script, strings.Join(small, " · ")}
 }
 
 // unframed is the directive of a page that nobody may embed.
@@ -165,13 +187,16 @@ func contentPolicy(p Page) (string, error) {
 		if target, err = p.Form.targets(); err != nil {
 			return "", err
 		}
-		if !p.Form.Waits {
+		if p.Form.scripted() {
 			script = "script-src " + hashSource(submitScript) + "; "
 		}
 	}
 	return "default-src 'none'; style-src " + hashSource(pageStyle) + "; " + script +
 		"base-uri 'none'; " + framers + "; form-action 'self'" + target, nil
 }
+
+// scripted reports whether there is anything for the script to do.
+func (f *Form) scripted() bool { return !f.Waits || f.After != nil }
 
 // targets lists what form-action must name beside 'self'.
 func (f *Form) targets() (sources string, err error) {

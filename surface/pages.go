@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 
 	"cloakroom/bff"
 )
@@ -59,6 +60,9 @@ func ConfirmLogoutPage(home string) Page {
 // (RP-Initiated Logout section 2). The way back may lead on to leadsTo, an app's own URI; "" = not beyond this origin.
 func LogoutPage(to *bff.EndSessionRequest, leadsTo string) Page {
 	form := &Form{Label: "Continue", Action: to.URL, Get: !to.Post, Values: to.Values, LeadsTo: leadsTo}
+	if leadsTo != "" { // which a browser follows in silence, or not at all
+		form.After = &After{Text: []string{"If nothing else opens, you can close this page and go back to the app."}}
+	}
 	if form.Get {
 		form.Action, form.Values = withoutQuery(to)
 	}
@@ -79,19 +83,64 @@ func withoutQuery(to *bff.EndSessionRequest) (action string, values url.Values) 
 	return action, values
 }
 
+// AppQuestion is what a person decides by who lets a native app in, and what becomes of the answer.
+type AppQuestion struct {
+	Who         string // as whom
+	RedirectURI string // where the answer goes
+	At          string // the path of this origin that takes the decision
+	Check       string // goes into the form; its cookie is the other half
+	Again       string // the path of this origin that starts the same sign-in anew
+}
+
 // ConfirmAppPage stands between a sign-in that succeeded and a native app whose redirect does not prove who receives it
-// (RFC 8252 section 8.6): a person looks and decides. check goes into the form; its cookie is the other half. at is the
-// path of this origin that takes the answer.
-func ConfirmAppPage(app *bff.App, who, redirectURI, at, check string) Page {
-	name := cmp.Or(app.Name, app.ID)
+// (RFC 8252 section 8.6): a person looks and decides. Where no app takes the answer, browsers stay on the page without a
+// word; then it is the page that tells.
+func ConfirmAppPage(app *bff.App, q AppQuestion) Page {
+	name := plain(cmp.Or(app.Name, app.ID))
 	return Page{
-		Title: "Sign in to " + name + "?",
-		Text:  []string{"An app on this device asks to be signed in. Continue only if you have just started this there yourself."},
-		Facts: []Fact{{"App", name}, {"Signed in as", who}, {"Answer goes to", redirectURI}},
+		Title: "Sign in to " + isolated(name) + "?", Mark: markOf(name),
+		Text: []string{"An app on this device asks to be signed in. Continue only if you have just started this there yourself."},
+		Facts: []Fact{
+			{Label: "You are signed in as", Value: q.Who},
+			{Label: "The answer goes to", Value: receiver(q.RedirectURI), Detail: q.RedirectURI},
+		},
 		Form: &Form{
-			Label: "Continue", Cancel: "Cancel", Here: true, Action: at, Values: url.Values{"confirm": {check}}, Waits: true, LeadsTo: redirectURI,
+			Label: "Continue", Cancel: "Cancel", Here: true, Action: q.At, Values: url.Values{"confirm": {q.Check}}, Waits: true, LeadsTo: q.RedirectURI,
+			After: &After{
+				Text: []string{
+					"You can go back to the app and close this page.",
+					"If nothing opened, the app may be missing on this device. Open it yourself, or start again.",
+				},
+				Way: Action{"Start again", q.Again},
+			},
 		},
 	}
+}
+
+// receiver says in plain words who takes what is sent to a redirect URI.
+func receiver(uri string) string {
+	switch {
+	case strings.HasPrefix(uri, "https://"):
+		return "The app that owns this address"
+	case strings.HasPrefix(uri, "http://"):
+		return "A program on this computer"
+	default:
+		return "An app on this device"
+	}
+}
+
+// isolated keeps a name that is written from right to left from turning the words around it (Unicode, Bidirectional
+// Algorithm, section 2.4): what <bdi> does, where no element can stand.
+func isolated(name string) string { return "\u2068" + name + "\u2069" }
+
+// markOf is the first letter or digit of a name; "" if there is none.
+func markOf(name string) string {
+	for _, r := range name {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return string(unicode.ToUpper(r))
+		}
+	}
+	return ""
 }
 
 // LeavePage is the first page of a native app's sign-out. A link is only looked at by GET, by scanners too: its form takes
@@ -115,11 +164,16 @@ func BackToAppPage() Page {
 }
 
 // MissedLinkPage is what a browser shows at an address that belongs to an app which is not there to take it (RFC 8252
-// section 7.2). It shows nothing of the address.
-func MissedLinkPage() Page {
-	return Page{Title: "Open this in the app", Text: []string{
-		"This address belongs to an app that is not installed on this device, or did not open.", "Install or open the app, then sign in from there.",
+// section 7.2). It shows nothing of the address. name is the app's; "" if several claim it.
+func MissedLinkPage(name string) Page {
+	p := Page{Title: "Open this in the app", Text: []string{
+		"This address belongs to an app that is not installed on this device, or did not open.",
+		"Install or open the app, then sign in from there. You can close this page.",
 	}}
+	if name = plain(name); name != "" {
+		p.Title, p.Mark = "Open this in "+isolated(name), markOf(name)
+	}
+	return p
 }
 
 // SignedOutPage says that the session here is over. home is where the app goes on without one; "" if it does not.

@@ -90,11 +90,16 @@ func WritePublicJSON(w http.ResponseWriter, r *http.Request, life time.Duration,
 	if err != nil {
 		return err
 	}
+	WritePublicText(w, r, life, body)
+	return nil
+}
+
+// WritePublicText is WritePublicJSON of a body that is JSON already.
+func WritePublicText(w http.ResponseWriter, r *http.Request, life time.Duration, body []byte) {
 	Private(w.Header())
 	w.Header().Set("Cache-Control", "public, max-age="+strconv.Itoa(int(life/time.Second)))
 	w.Header().Del("Vary")
 	write(w, r, http.StatusOK, "application/json; charset=utf-8", body)
-	return nil
 }
 
 // WriteNothing answers 204: it is done, and there is no more to say.

@@ -352,7 +352,7 @@ func TestTargetsThatNoPolicyMayName(t *testing.T) {
 	for _, c := range " ;,'\"*\\\t\r\n" {
 		for _, target := range []string{"https://a" + string(c) + "b/", "https://a:1" + string(c) + "/"} {
 			w := httptest.NewRecorder()
-			err := surface.WritePage(w, with(), surface.ConfirmAppPage(&bff.App{ID: "phone"}, "ann", target, "/at", "check"))
+			err := surface.WritePage(w, with(), surface.ConfirmAppPage(&bff.App{ID: "phone"}, surface.AppQuestion{Who: "ann", RedirectURI: target, At: "/at", Check: "check", Again: "/again?a=1&b=2"}))
 			if err == nil || w.Body.Len() > 0 || len(w.Header()) > 0 {
 				t.Errorf("%q was named: %s", target, w.Header().Get("Content-Security-Policy"))
 			}

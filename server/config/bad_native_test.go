@@ -2,9 +2,12 @@ package config_test
 
 import "testing"
 
-// Redirects that another app could receive stop the start.
+// noDomain is what is told of a claimed address that no system hands to one app alone.
+const noDomain = "no domain name, so no system hands it to one app alone; write a host that your app claims, or a private scheme"
+
+// Redirects that another app could receive stop the start, and so does a secret that an app would ship.
 //
-// shows NAT-7.1
+// shows NAT-7.1, NAT-8.12
 // shows SCALEKIT-T5
 func TestBadNativeApps(t *testing.T) {
 	runBad(t, []bad{
@@ -28,6 +31,15 @@ func TestBadNativeApps(t *testing.T) {
 		}},
 		{"https without a host", "com.example.app:/signed-in", "https:///cb", []string{
 			"cloakroom.yaml:23: apps.phone.redirect_uris[0]: no host; a claimed https address has one",
+		}},
+		{"https on this machine", "com.example.app:/signed-in", "https://127.0.0.1/cb", []string{
+			"cloakroom.yaml:23: apps.phone.redirect_uris[0]: " + noDomain,
+		}},
+		{"https on this machine by name", "com.example.app:/signed-in", "https://app.localhost:8443/cb", []string{
+			"cloakroom.yaml:23: apps.phone.redirect_uris[0]: " + noDomain,
+		}},
+		{"https at an address", "com.example.app:/signed-in", "https://[2001:db8::1]/cb", []string{
+			"cloakroom.yaml:23: apps.phone.redirect_uris[0]: " + noDomain,
 		}},
 		{"a loopback port that does not exist", "com.example.app:/signed-in", "http://127.0.0.1:99999/cb", []string{
 			"cloakroom.yaml:23: apps.phone.redirect_uris[0]: a port that does not exist; leave it out, any port matches",
@@ -63,6 +75,9 @@ func TestBadNativeApps(t *testing.T) {
 			"cloakroom.yaml:23: apps.phone.allowed_origins: belongs to spa and web apps; delete it",
 			"cloakroom.yaml:24: apps.phone.session.same_site: belongs to spa and web apps; delete it",
 			"cloakroom.yaml:25: apps.phone.login.initiate: belongs to spa and web apps; delete it",
+		}},
+		{"a secret that ships in the app", "kind: mobile", "kind: mobile\n    app_secret: 8fJq2Lw0Zx7V", []string{
+			"cloakroom.yaml:20: apps.phone.app_secret: there is no such thing: what is shipped in an app proves nothing, and a native app names itself by its id alone; the gateway's own at the provider is client_secret",
 		}},
 		{"a handle out of bounds", "kind: mobile", "kind: mobile\n    handle: {dpop: maybe, grace: 1h, access_life: 0s}", []string{
 			"cloakroom.yaml:20: apps.phone.handle.access_life: out of bounds; write something from 1s to 24h",

@@ -2,6 +2,7 @@ package config
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -74,7 +75,7 @@ func (c *Config) linkPaths(a *App) (paths []string) {
 			continue
 		}
 		at, _, _ := strings.Cut("/"+rest, "?")
-		if linkable(at) {
+		if linkable(at) && !slices.Contains(paths, at) {
 			paths = append(paths, at)
 		}
 	}

@@ -276,7 +276,7 @@ func TestStopMidRedemption(t *testing.T) {
 	held, release = n.wires[at].HoldReply(script(t, "index"))
 	deleted, letGo := n.wires[at].HoldReply(script(t, "delete"))
 	got, err = stop(held, func() {
-		n.wires[at].LoseReply(script(t, "create")) // the record is there, and nobody heard of it,
+		n.wires[at].LoseReply(script(t, "create"))          // the record is there, and nobody heard of it,
 		again := n.wires[at].LoseReply(script(t, "create")) // nor of its being written again
 		release()
 		met(t, again)

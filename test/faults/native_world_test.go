@@ -152,11 +152,21 @@ func (n *nativeWorld) phone() *browser.Browser {
 // code signs in by a browser, up to the code that the app would redeem, and returns the form that redeems it.
 func (n *nativeWorld) code(t *testing.T, b *browser.Browser) url.Values {
 	t.Helper()
+	return n.codeOf(t, b, "phone", phoneURI, "")
+}
+
+// codeOf is code for an app; with a key, whose thumbprint is announced, if it is not "".
+func (n *nativeWorld) codeOf(t *testing.T, b *browser.Browser, app, redirect, key string) url.Values {
+	t.Helper()
 	verifier := oauth2.GenerateVerifier()
-	p, err := b.Navigate(publicURL + "/mobile/authorize?" + url.Values{
-		"response_type": {"code"}, "client_id": {"phone"}, "redirect_uri": {phoneURI}, "state": {"s"},
+	ask := url.Values{
+		"response_type": {"code"}, "client_id": {app}, "redirect_uri": {redirect}, "state": {"s"},
 		"code_challenge": {oauth2.S256ChallengeFromVerifier(verifier)}, "code_challenge_method": {"S256"},
-	}.Encode())
+	}
+	if key != "" {
+		ask.Set("dpop_jkt", key)
+	}
+	p, err := b.Navigate(publicURL + "/mobile/authorize?" + ask.Encode())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,8 +183,8 @@ func (n *nativeWorld) code(t *testing.T, b *browser.Browser) url.Values {
 	n.Scan.Secret("exchange-code", to.Query().Get("code"))
 	n.Scan.Secret("verifier", verifier)
 	return url.Values{
-		"grant_type": {"authorization_code"}, "client_id": {"phone"}, "code": {to.Query().Get("code")},
-		"redirect_uri": {phoneURI}, "code_verifier": {verifier},
+		"grant_type": {"authorization_code"}, "client_id": {app}, "code": {to.Query().Get("code")},
+		"redirect_uri": {redirect}, "code_verifier": {verifier},
 	}
 }
 

@@ -6,10 +6,12 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,32 +24,46 @@ import (
 // patience is for a step of the example on a loaded machine; an idle one needs milliseconds.
 const patience = 60 * time.Second
 
-// example is the desktop example as its users have it: a program with a home of its own.
+// example is a program as its users have it, with a home of its own, and the person who uses it.
 type example struct {
-	n    *nativeWorld
-	bin  string
-	home string
-	who  string
-	b    *browser.Browser // the system browser
+	n       *nativeWorld
+	command []string // the program and what is always said to it
+	dir     string   // where it is started
+	home    string
+	app     string
+	who     string
+	b       *browser.Browser // the system browser
 }
 
+// newExample builds the desktop example.
 func newExample(t *testing.T, n *nativeWorld) *example {
 	t.Helper()
-	e := &example{n: n, bin: filepath.Join(t.TempDir(), "desktop"), home: t.TempDir(), who: n.someone(), b: browser.New(browser.Options{})}
-	t.Cleanup(e.b.Close)
-	if out, err := exec.Command("go", "build", "-race", "-o", e.bin, "cloakroom/mobile-api/examples/desktop").CombinedOutput(); err != nil {
+	bin := filepath.Join(t.TempDir(), "desktop")
+	if out, err := exec.Command("go", "build", "-race", "-o", bin, "cloakroom/mobile-api/examples/desktop").CombinedOutput(); err != nil {
 		t.Fatalf("building the example: %v\n%s", err, out)
 	}
-	return e
+	return n.program(t, "cli", ".", bin, "--no-browser", "--gateway", n.front.URL)
 }
 
-// run runs a command to its end. Whatever address the program prints is opened in the system browser.
+// program is a command that somebody new uses.
+func (n *nativeWorld) program(t *testing.T, app, dir string, command ...string) *example {
+	return &example{n: n, command: command, dir: dir, home: t.TempDir(), app: app, who: n.someone(), b: n.browser(t)}
+}
+
+// run runs a command to its end. Whatever address the program prints is opened in the system browser, and where that ends at
+// an address that is an app's, the program is told on its standard input.
 func (e *example) run(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	cmd := exec.Command(e.bin, append([]string{"--no-browser", "--gateway", e.n.front.URL}, args...)...)
+	command := append(slices.Clone(e.command), args...)
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Dir = e.dir
 	cmd.Env = append(os.Environ(), "HOME="+e.home, "XDG_CONFIG_HOME="+filepath.Join(e.home, ".config"))
 	var problems bytes.Buffer
 	cmd.Stderr = &problems
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +78,7 @@ func (e *example) run(t *testing.T, args ...string) (string, error) {
 	for lines.Scan() {
 		out.WriteString(lines.Text() + "\n")
 		if address := strings.TrimSpace(lines.Text()); strings.HasPrefix(address, e.n.front.URL) {
-			e.visit(t, address)
+			_, _ = io.WriteString(stdin, e.visit(t, address)) // a program that has gone says so itself
 		}
 	}
 	err = cmd.Wait()
@@ -81,23 +97,27 @@ func (e *example) good(t *testing.T, args ...string) string {
 	return out
 }
 
-// visit is what a person does with the address that the program shows.
-func (e *example) visit(t *testing.T, address string) {
+// visit is what a person does with the address that the program shows. It returns the line that the program is told.
+func (e *example) visit(t *testing.T, address string) string {
 	t.Helper()
 	p, err := e.b.Navigate(address)
 	if err != nil {
 		t.Error(err)
-		return
+		return ""
 	}
 	if strings.Contains(address, "/mobile/logout/") {
 		e.signOut(t, p)
-		return
+		return ""
 	}
-	p = e.n.atProvider(t, e.b, p, e.who)
-	if !strings.Contains(p.Text(), "Ada") || !strings.Contains(p.Text(), "cli") {
+	if p = e.n.atProvider(t, e.b, p, e.who); p.Unsent { // the address proves whose it is, so that nobody is asked
+		return p.URL + "\n"
+	}
+	if !strings.Contains(p.Text(), e.app) || e.app == "cli" && !strings.Contains(p.Text(), "Ada") {
 		t.Errorf("the confirm page does not say who is let into what: %s", p.Text())
 	}
-	p = press(t, e.b, p, "Continue")
+	if p = press(t, e.b, p, "Continue"); p.Unsent {
+		return p.URL + "\n"
+	}
 	if p.Status != 200 || !strings.Contains(p.Text(), "You can close this window") {
 		t.Errorf("back at the program: %d %s", p.Status, p.Text())
 	}
@@ -106,12 +126,16 @@ func (e *example) visit(t *testing.T, address string) {
 			t.Errorf("the program's page has %s %q, want %q", header, got, want)
 		}
 	}
+	return ""
 }
 
 // signOut goes from the one-time address through the provider's sign-out.
 func (e *example) signOut(t *testing.T, p *browser.Page) {
 	t.Helper()
 	p = leave(t, e.n, e.b, p)
+	if e.app == "other" && p.URL == goodbye {
+		return // its post_logout
+	}
 	if !strings.HasPrefix(p.URL, e.n.front.URL+"/mobile/logged-out") || p.Status != 200 {
 		t.Errorf("signed out and at %s: %d %s", p.URL, p.Status, p.Text())
 	}
@@ -236,7 +260,7 @@ func TestExampleRefused(t *testing.T) {
 	t.Parallel()
 	n := newWorld(t)
 	e := newExample(t, n)
-	cmd := exec.Command(e.bin, "--no-browser", "--gateway", n.front.URL, "login")
+	cmd := exec.Command(e.command[0], append(e.command[1:], "login")...)
 	cmd.Env = append(os.Environ(), "HOME="+e.home, "XDG_CONFIG_HOME="+filepath.Join(e.home, ".config"))
 	var problems bytes.Buffer
 	cmd.Stderr = &problems

@@ -5,35 +5,36 @@ package native_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"path"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 
 	"cloakroom/test/gateway"
 	"cloakroom/test/leak"
+	"cloakroom/test/wire"
 )
 
 // front is what stands before several instances: it owns the gateway's address and sends each request to the next one. It
-// shows every answer to the leak scanner, learns from the answers what must be found nowhere else, and can lose one.
+// shows every answer to the leak scanner, learns from the answers what must be found nowhere else, and writes down what was
+// asked and answered. The wire before it can lose an answer.
 type front struct {
-	URL string
+	URL  string
+	wire *wire.Proxy
 
-	scan *leak.Scanner
-	mu   sync.Mutex
-	to   []*gateway.Instance
-	turn int
-	lose func(*http.Request) bool
+	scan    *leak.Scanner
+	mu      sync.Mutex
+	to      []*gateway.Instance
+	turn    int
+	journal []string
 }
-
-// errLost cuts the connection instead of answering.
-var errLost = errors.New("an answer lost on its way")
 
 func newFront(t *testing.T, scan *leak.Scanner) *front {
 	f := &front{scan: scan}
@@ -43,7 +44,8 @@ func newFront(t *testing.T, scan *leak.Scanner) *front {
 		ErrorHandler:   func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) },
 	})
 	t.Cleanup(server.Close)
-	f.URL = server.URL
+	f.wire = wire.Start(t, server.Listener.Addr().String())
+	f.URL = "http://" + f.wire.Addr()
 	return f
 }
 
@@ -55,27 +57,70 @@ func (f *front) route(r *httputil.ProxyRequest) {
 	r.Out.URL.Scheme, r.Out.URL.Host = "http", f.to[f.turn%len(f.to)].Addr
 }
 
-// loseNext loses the answer of the next request to a path.
-func (f *front) loseNext(path string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.lose = func(r *http.Request) bool { return r.URL.Path == path }
-}
+// loseNext loses the answer of the next request to a path: the gateway has done what it was asked by then.
+func (f *front) loseNext(path string) { f.wire.LoseReply(wire.Contains(" " + path + " ")) }
 
 func (f *front) answered(resp *http.Response) error {
+	if resp.Header.Get("Content-Type") == "text/event-stream" {
+		resp.Body = &seenLater{ReadCloser: resp.Body, done: func(body []byte) { f.saw(resp, body) }}
+		return nil
+	}
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return err
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	f.saw(resp, body)
+	f.note(resp, body)
+	return nil
+}
+
+// seenLater passes a stream on as it comes, and shows it when it has ended.
+type seenLater struct {
+	io.ReadCloser
+	all  bytes.Buffer
+	done func([]byte)
+}
+
+func (s *seenLater) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	s.all.Write(p[:n])
+	return n, err
+}
+
+func (s *seenLater) Close() error {
+	s.done(s.all.Bytes())
+	return s.ReadCloser.Close()
+}
+
+// errorWord is what stands in a challenge (RFC 6750 section 3).
+var errorWord = regexp.MustCompile(`error="([a-z_]+)"`)
+
+// note writes a line: method, path, "with proof" if one came along, status, and the error in body or challenge.
+func (f *front) note(resp *http.Response, body []byte) {
+	line := resp.Request.Method + " " + resp.Request.URL.Path
+	if resp.Request.Header.Get("DPoP") != "" {
+		line += " with proof"
+	}
+	line += " " + strconv.Itoa(resp.StatusCode)
+	var told struct{ Error string }
+	if json.Unmarshal(body, &told) == nil && told.Error != "" {
+		line += " " + told.Error
+	} else if found := errorWord.FindStringSubmatch(strings.Join(resp.Header.Values("WWW-Authenticate"), ", ")); found != nil {
+		line += " " + found[1]
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.lose != nil && f.lose(resp.Request) {
-		f.lose = nil
-		return errLost
-	}
-	return nil
+	f.journal = append(f.journal, line)
+}
+
+// read returns the lines since it was last called.
+func (f *front) read() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	lines := f.journal
+	f.journal = nil
+	return lines
 }
 
 // saw shows an answer to the scanner.

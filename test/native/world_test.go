@@ -45,12 +45,14 @@ type nativeWorld struct {
 	front   *front
 	clients map[*gateway.Instance]*http.Client
 	people  int
+	bound   []boundApp // apps besides, each its own client at the provider
 }
 
-// newWorld starts it all. The app cli has a loopback redirect, other has one of each further kind.
-func newWorld(t *testing.T) *nativeWorld {
+// newWorld starts it all. The app cli has a loopback redirect, other has one of each further kind; bound are
+// further apps.
+func newWorld(t *testing.T, bound ...boundApp) *nativeWorld {
 	t.Helper()
-	n := &nativeWorld{clients: map[*gateway.Instance]*http.Client{}}
+	n := &nativeWorld{clients: map[*gateway.Instance]*http.Client{}, bound: bound}
 	n.World = world.New(t, n.makeOP, world.Options{Apps: fmt.Sprintf(`
   cli:
     kind: desktop
@@ -67,11 +69,14 @@ func newWorld(t *testing.T) *nativeWorld {
     client_secret: %s
     redirect_uris: [%q, %q, "http://127.0.0.1/callback"]
     post_logout: %s
-`, cliSecret, otherSecret, private, claimed, goodbye), Routes: fmt.Sprintf(`
+`, cliSecret, otherSecret, private, claimed, goodbye) + boundYAML(bound), Routes: fmt.Sprintf(`
   - {path: /others/, upstream: "%s/api", strip_prefix: true, methods: [GET], token: user, apps: [other]}
 `, "http://127.0.0.1:9")})
 	n.Scan.Secret("client_secret", cliSecret)
 	n.Scan.Secret("client_secret", otherSecret)
+	for _, a := range bound {
+		n.Scan.Secret("client_secret", a.secret())
+	}
 	n.front.to = n.Start(2, "CLOAKROOM_PUBLIC__URL="+n.front.URL)
 	for _, in := range n.All {
 		n.clients[in] = in.Client()
@@ -89,17 +94,20 @@ func (n *nativeWorld) makeOP(t *testing.T, w *world.World, _ world.Options) {
 			RedirectURIs: []string{base + "/callback" + suffix}, PostLogoutRedirectURIs: []string{base + "/logged-out"},
 		}
 	}
+	clients := []oidcprovider.Client{
+		client("webc_1", world.ClientSecret, world.Origin+"/bff", ""),
+		client("nativec_1", cliSecret, n.front.URL+"/mobile", "/cli"),
+		client("nativec_2", otherSecret, n.front.URL+"/mobile", "/other"),
+	}
+	for _, a := range n.bound {
+		clients = append(clients, client("boundc_"+a.name, a.secret(), n.front.URL+"/mobile", "/"+a.name))
+	}
 	var people []oidcprovider.Account
 	for i := range 100 { // a person for every test, so that no sign-out reaches another one's
 		people = append(people, oidcprovider.Account{ID: person(i), Claims: map[string]any{"name": "Ada " + fmt.Sprint(i), "email": person(i) + "@example.com"}})
 	}
 	n.op = oidcprovider.Start(t, oidcprovider.Config{
-		API: "https://api.example.com", APIScopes: []string{"api:read"}, AccessTokenSeconds: 60, Accounts: people,
-		Clients: []oidcprovider.Client{
-			client("webc_1", world.ClientSecret, world.Origin+"/bff", ""),
-			client("nativec_1", cliSecret, n.front.URL+"/mobile", "/cli"),
-			client("nativec_2", otherSecret, n.front.URL+"/mobile", "/other"),
-		},
+		API: "https://api.example.com", APIScopes: []string{"api:read"}, AccessTokenSeconds: 60, Accounts: people, Clients: clients,
 	})
 	w.OP = &world.OP{
 		Name: "oidc-provider", Issuer: n.op.Issuer, JWKS: n.op.Issuer + "/jwks",

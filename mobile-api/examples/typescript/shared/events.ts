@@ -25,6 +25,8 @@ export async function follow(gateway: Gateway, heard: (event: SessionEvent) => v
       for await (const event of listen(gateway, signal, (asked) => (wait = asked))) {
         heard(event);
         if (event.name === "session-ended" || event.name === "session-replaced") {
+          // Another window may have signed in since. What is kept is dropped if the gateway refuses it, and not else.
+          await gateway.handles.renew(await gateway.handles.current());
           return;
         }
       }
@@ -55,10 +57,10 @@ async function* listen(gateway: Gateway, signal: AbortSignal, retry: (wait: numb
       await read(answer);
       throw new Refused(answer.status, "", "", "no stream");
     }
-    for await (const line of lines(answer.body)) {
+    for await (const block of blocks(answer.body)) {
       clearTimeout(timer);
       timer = setTimeout(stop, silence);
-      const event = take(line, retry);
+      const event = take(block, retry);
       if (event) {
         yield event;
       }
@@ -74,15 +76,15 @@ async function* listen(gateway: Gateway, signal: AbortSignal, retry: (wait: numb
 function take(block: string[], retry: (wait: number) => void): SessionEvent | null {
   const fields = new Map(block.map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 1).trimStart()]));
   const asked = Number(fields.get("retry"));
-  if (asked >= 0 && asked <= 60_000) {
-    retry(asked); // more than a minute: longer nobody should be told late
+  if (asked >= 0 && asked <= 60_000) { // a minute: longer nobody should be told late
+    retry(asked);
   }
   const name = fields.get("event");
   return name === undefined ? null : { name, data: JSON.parse(fields.get("data") ?? "{}") as SessionEvent["data"] };
 }
 
 /** The blocks of a stream of server-sent events (HTML standard, section 9.2), as far as the gateway's go: one line of data each. */
-async function* lines(body: ReadableStream<Uint8Array>): AsyncGenerator<string[]> {
+async function* blocks(body: ReadableStream<Uint8Array>): AsyncGenerator<string[]> {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   let text = "";
@@ -92,9 +94,9 @@ async function* lines(body: ReadableStream<Uint8Array>): AsyncGenerator<string[]
       return; // what was cut off in the middle is no event
     }
     text += decoder.decode(value, { stream: true });
-    const blocks = text.split("\n\n");
-    text = blocks.pop() ?? "";
-    for (const block of blocks) {
+    const whole = text.split("\n\n");
+    text = whole.pop() ?? "";
+    for (const block of whole) {
       yield block.split("\n");
     }
   }

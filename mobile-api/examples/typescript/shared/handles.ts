@@ -29,9 +29,6 @@ export type Trade = (refresh: string) => Promise<Pair>;
 /** An access handle that ends within this time is renewed first: it is to survive the call that it goes with. */
 const margin = 10_000;
 
-/** Between the tries of a renewal whose answer does not come, in milliseconds. A lift takes longer; then the next call tries again. */
-const pauses = [300, 2_000];
-
 /**
  * The handles of the person who is signed in.
  *
@@ -41,13 +38,22 @@ const pauses = [300, 2_000];
  * gets the very same ones again.
  */
 export class Handles {
+  readonly #owner: string;
   readonly #vault: Vault;
   readonly #trade: Trade;
+  readonly #pauses: number[];
   #renewal: Promise<Pair> | null = null;
 
-  constructor(vault: Vault, trade: Trade) {
+  /**
+   * @param owner - names gateway and app: what the vault holds of others is shown to nobody.
+   * @param pauses - milliseconds between the tries of a renewal whose answer does not come. A lift takes longer; then the call
+   *   fails, the handles are kept, and the next call tries again.
+   */
+  constructor(owner: string, vault: Vault, trade: Trade, pauses = [300, 2_000]) {
+    this.#owner = owner;
     this.#vault = vault;
     this.#trade = trade;
+    this.#pauses = pauses;
   }
 
   /** Handles that can be used now. Rejects with {@link SignedOut} if there are none. */
@@ -66,7 +72,7 @@ export class Handles {
 
   /** Keeps what a sign-in gave. */
   keep(pair: Pair): Promise<void> {
-    return this.#vault.write(JSON.stringify(pair));
+    return this.#vault.write(JSON.stringify({ owner: this.#owner, pair }));
   }
 
   /** Drops them: after a sign-out. */
@@ -76,10 +82,11 @@ export class Handles {
 
   async #load(): Promise<Pair> {
     const text = await this.#vault.read();
-    if (text === null) {
+    const kept = text === null ? null : (JSON.parse(text) as { owner: string; pair: Pair });
+    if (kept?.owner !== this.#owner) {
       throw new SignedOut("Nobody is signed in.");
     }
-    return JSON.parse(text) as Pair;
+    return kept.pair;
   }
 
   async #renew(used: Pair): Promise<Pair> {
@@ -101,7 +108,7 @@ export class Handles {
 
   /** Asks until there is an answer, or it is time to tell the person that there is no network. */
   async #again(refresh: string): Promise<Pair> {
-    for (const pause of pauses) {
+    for (const pause of this.#pauses) {
       try {
         return await this.#trade(refresh);
       } catch (problem) {
