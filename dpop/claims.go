@@ -20,11 +20,11 @@ const (
 // latest is the last second of the year 9999: no clock says more, and sums of times overflow beyond.
 const latest = 253402300799
 
-// claims is the payload of a proof.
+// claims is the payload of a proof. A time that is not claimed is the zero time, which for an iat is too old.
 type claims struct {
 	id, method, url, ath, nonce string
 	issued                      time.Time
-	notBefore, expires          time.Time // zero if they are not claimed
+	notBefore, expires          time.Time
 }
 
 // claims reads the payload. RFC 9449 section 4.3, item 3: jti, htm, htu and iat must be there.
@@ -47,12 +47,9 @@ func (f *form) claims() (*claims, error) {
 	for _, m := range []struct {
 		name string
 		into *time.Time
-		must bool
-	}{
-		{"iat", &c.issued, true}, {"nbf", &c.notBefore, false}, {"exp", &c.expires, false},
-	} {
+	}{{"iat", &c.issued}, {"nbf", &c.notBefore}, {"exp", &c.expires}} {
 		t, ok := f.payload.date(m.name)
-		if !ok || m.must && t.IsZero() {
+		if !ok {
 			return nil, refuse(m.name)
 		}
 		*m.into = t

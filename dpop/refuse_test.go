@@ -243,6 +243,7 @@ func TestKeyWith(t *testing.T) {
 		{"a point off the curve", with(jwk, set{"y": encode(strings.Repeat("y", 32))}), "jwk"},
 		{"the point at infinity", with(jwk, set{"x": zeros(32), "y": zeros(32)}), "jwk"},
 		{"a coordinate with a zero before it", with(jwk, set{"x": padded(x)}), "jwk"},
+		{"a byte of one coordinate moved to the other", with(jwk, moved(x, y)), "jwk"},
 		{"a coordinate in the other alphabet", with(jwk, set{"x": "+" + x[1:]}), "jwk"},
 		{"a coordinate with padding", with(jwk, set{"y": y + "="}), "jwk"},
 		{"a coordinate with a line break", with(jwk, set{"y": y[:9] + "\n" + y[9:]}), "jwk"},
@@ -282,6 +283,7 @@ func TestRSAKeyWith(t *testing.T) {
 		{"an exponent with a zero before it", with(jwk, set{"e": "AAEAAQ"}), "jwk"},
 		{"an exponent beyond all", with(jwk, set{"e": "_____w"}), "jwk"},
 		{"an exponent beyond what a word holds", with(jwk, set{"e": "AQAAAAAAAAAAAAAAAQ"}), "jwk"},
+		{"an exponent that wraps around to its own", with(jwk, set{"e": "AQAAAAAAAAAAAQAB"}), "jwk"},
 		{"an algorithm of the same key", prover.Header("alg", "RS256"), "signature"},
 		{"a prime of it", with(jwk, set{"p": "Aw"}), "jwk with a secret"},
 		{"the private key", prover.Header("jwk", p.PrivateJWK()), "jwk with a secret"},
@@ -439,6 +441,8 @@ func TestTimeWith(t *testing.T) {
 		{"a beginning that has come", prover.Claim("nbf", moment.Unix()), ""},
 		{"a beginning that a fast clock has seen", prover.Claim("nbf", moment.Add(10*time.Second).Unix()), ""},
 		{"a beginning to come", prover.Claim("nbf", moment.Add(11*time.Second).Unix()), "nbf"},
+		{"a beginning before all time", prover.Claim("nbf", -5), "nbf"},
+		{"a beginning that no date holds", prover.Claim("nbf", json.Number("1e30")), "nbf"},
 		{"a beginning that is a text", prover.Claim("nbf", "now"), "nbf"},
 	})
 }
@@ -495,6 +499,15 @@ func TestProofByAnotherKeyNamesThatKey(t *testing.T) {
 }
 
 func zeros(n int) string { return base64.RawURLEncoding.EncodeToString(make([]byte, n)) }
+
+// moved is the same point with the border between its coordinates elsewhere: another thumbprint of one key.
+func moved(x, y string) set {
+	xs, ys := must(base64.RawURLEncoding.DecodeString(x)), must(base64.RawURLEncoding.DecodeString(y))
+	return set{
+		"x": base64.RawURLEncoding.EncodeToString(xs[:31]),
+		"y": base64.RawURLEncoding.EncodeToString(append(xs[31:32:32], ys...)),
+	}
+}
 
 // padded writes a number with a zero byte before it.
 func padded(text string) string {

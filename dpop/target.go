@@ -35,19 +35,15 @@ func target(s string) (p place, ok bool) {
 	if p.host, p.port, ok = hostPort(authority, p.scheme); !ok {
 		return place{}, false
 	}
-	if p.path, ok = unescaped(p.path); !ok {
+	if p.path, ok = escaped(p.path); !ok {
 		return place{}, false
 	}
 	p.path = withoutDots(p.path)
 	return p, true
 }
 
-// hostPort reads an authority. User information and escapes in a name are lawful in addresses at large and have no business
-// in one of ours: they are how an address is made to look like another.
+// hostPort reads an authority. One with a user or an escape in it is no other spelling of ours: it is another name.
 func hostPort(authority, scheme string) (host, port string, ok bool) {
-	if strings.ContainsAny(authority, "@%\\ \t\r\n") {
-		return "", "", false
-	}
 	host = authority
 	if i := strings.LastIndexByte(authority, ':'); i >= 0 && i > strings.LastIndexByte(authority, ']') {
 		host, port = authority[:i], authority[i+1:]
@@ -58,32 +54,31 @@ func hostPort(authority, scheme string) (host, port string, ok bool) {
 	return strings.ToLower(host), port, host != "" && port != ""
 }
 
-// unescaped normalises the escapes of a path (RFC 3986 sections 6.2.2.1 and 6.2.2.2): what needs none is written plainly, all
-// others with upper-case digits. An escaped slash stays escaped: it separates nothing.
-func unescaped(path string) (string, bool) {
-	if !strings.Contains(path, "%") {
-		return path, true
-	}
+// escaped normalises the escapes of a path (RFC 3986 sections 2.1, 6.2.2.1 and 6.2.2.2): what needs none is written plainly,
+// all others with upper-case digits, and so is what an address may not hold plainly: scripts send some of that as it is, and
+// what stands between escapes it. An escaped slash stays escaped: it separates nothing.
+func escaped(path string) (string, bool) {
 	var b strings.Builder
+	b.Grow(len(path))
 	for i := 0; i < len(path); i++ {
-		if path[i] != '%' {
-			b.WriteByte(path[i])
+		c, was := path[i], path[i] == '%'
+		if was {
+			if i+2 >= len(path) {
+				return "", false
+			}
+			high, ok1 := digit(path[i+1])
+			low, ok2 := digit(path[i+2])
+			if !ok1 || !ok2 {
+				return "", false
+			}
+			c, i = high<<4|low, i+2
+		}
+		if unreserved(c) || !was && strings.IndexByte("!$&'()*+,;=:@/", c) >= 0 { // RFC 3986 section 3.3
+			b.WriteByte(c)
 			continue
 		}
-		if i+2 >= len(path) {
-			return "", false
-		}
-		high, ok1 := digit(path[i+1])
-		low, ok2 := digit(path[i+2])
-		if !ok1 || !ok2 {
-			return "", false
-		}
-		if c := high<<4 | low; unreserved(c) {
-			b.WriteByte(c)
-		} else {
-			b.WriteString(strings.ToUpper(path[i : i+3]))
-		}
-		i += 2
+		const digits = "0123456789ABCDEF"
+		b.Write([]byte{'%', digits[c>>4], digits[c&15]})
 	}
 	return b.String(), true
 }

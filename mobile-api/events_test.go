@@ -13,13 +13,22 @@ import (
 // listen opens an app's event stream and returns its events, as "name data", until it ends.
 func (w *world) listen(access string) (events chan string) {
 	w.t.Helper()
+	return w.listenWith("Bearer "+access, "")
+}
+
+// listenWith is listen with any credential, and a proof of possession for it if it needs one.
+func (w *world) listenWith(credential, proof string) (events chan string) {
+	w.t.Helper()
 	ctx, cancel := context.WithCancel(w.t.Context())
 	w.t.Cleanup(cancel)
 	req, err := http.NewRequestWithContext(ctx, "GET", w.server.URL+"/mobile/events", nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+access)
+	req.Header.Set("Authorization", credential)
+	if proof != "" {
+		req.Header.Set("DPoP", proof)
+	}
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
 		w.t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cloakroom/bff"
+	"cloakroom/test/prover"
 )
 
 // shown is how a row of the table "Coming back" is shown: by a function here, or by one of another file, named as file:func.
@@ -25,8 +26,8 @@ var comingBack = map[string]shown{
 	`401, code session_ended or session_expired`:        {by: overAndTold},
 	`401, a challenge without error`:                    {by: withoutHandle},
 	`401, code upstream_unauthorized, no challenge`:     {at: "../test/native/accounts_test.go:refusedUpstream"},
-	`401 or 400, use_dpop_nonce`:                        {at: "proof_test.go:TestNoncesOfAnApp"},
-	`401 or 400, invalid_dpop_proof`:                    {at: "proof_test.go:TestBadProofs"},
+	`401 or 400, use_dpop_nonce`:                        {by: nonceAsked},
+	`401 or 400, invalid_dpop_proof`:                    {by: proofOfAnotherTime},
 	`403, code recent_sign_in_required`:                 {at: "devices_test.go:TestWhoMayListAndEndSessions"},
 	`403, any other code`:                               {by: notByThisApp},
 	`400, error="invalid_request" to a call`:            {by: twoAtOnce},
@@ -92,21 +93,12 @@ func tableOf(t *testing.T, file, heading string) (cells []string) {
 	return cells
 }
 
-// problem checks a refused call: its code, its challenge, and that nothing in it tells to do more than that.
-func (a *answer) problem(t *testing.T, what string, status int, code, challenge string) {
-	t.Helper()
-	a.is(t, what, status)
-	if !strings.Contains(a.body, `"code":"`+code+`"`) || a.header.Get("WWW-Authenticate") != challenge {
-		t.Errorf("%s: %q %s, want %s, %q", what, a.header.Get("WWW-Authenticate"), a.body, code, challenge)
-	}
-}
-
 // A handle past its life: one rotation, and the call goes through.
 func staleHandle(t *testing.T) {
 	w := newWorld(t)
 	h := w.signedIn()
 	w.advance(15*time.Minute + time.Second)
-	w.call("GET", "/api", h.Access).problem(t, "a call with an old handle", 401, "session_required", badOne)
+	w.call("GET", "/api", h.Access).challenged(t, "a call with an old handle", 401, "session_required", badOne)
 	w.call("GET", "/api", w.rotate("phone", h.Refresh).handles(t).Access).is(t, "the call after a rotation", 200)
 }
 
@@ -115,7 +107,7 @@ func overAndTold(t *testing.T) {
 	h, other := w.signedIn(), w.signedIn()
 	w.call("POST", "/mobile/logout", h.Access).is(t, "signing out", 200)
 	a := w.call("GET", "/api", other.Access)
-	a.problem(t, "a call", 401, "session_ended", badOne)
+	a.challenged(t, "a call", 401, "session_ended", badOne)
 	if !strings.Contains(a.body, `"reason":"signed_out"`) {
 		t.Errorf("without a reason: %s", a.body)
 	}
@@ -124,20 +116,20 @@ func overAndTold(t *testing.T) {
 
 func withoutHandle(t *testing.T) {
 	w := newWorld(t)
-	w.send("GET", "/api", "").problem(t, "a call without a handle", 401, "session_required", bare)
+	w.send("GET", "/api", "").challenged(t, "a call without a handle", 401, "session_required", bare)
 }
 
 func notByThisApp(t *testing.T) {
 	w := newWorld(t)
 	h := w.signedIn()
-	w.send("GET", "/api", "", "Authorization", "Bearer "+h.Access, "Origin", "app://local").problem(t, "a call with an Origin", 403, "csrf_failed", "")
+	w.send("GET", "/api", "", "Authorization", "Bearer "+h.Access, "Origin", "app://local").challenged(t, "a call with an Origin", 403, "csrf_failed")
 	w.call("GET", "/api", h.Access).is(t, "without it", 200)
 }
 
 func twoAtOnce(t *testing.T) {
 	w := newWorld(t)
 	h := w.signedIn()
-	w.send("GET", "/api?access_token="+h.Access, "", "Authorization", "Bearer "+h.Access).problem(t, "a call with two", 400, "bad_request", unclear)
+	w.send("GET", "/api?access_token="+h.Access, "", "Authorization", "Bearer "+h.Access).challenged(t, "a call with two", 400, "bad_request", unclear)
 	w.call("GET", "/api", h.Access).is(t, "with one", 200)
 }
 
@@ -162,9 +154,9 @@ func outage(t *testing.T) {
 	h, code := w.signedIn(), w.code()
 	w.redis.SetError("LOADING")
 	for _, path := range []string{"/api", "/mobile/session", "/mobile/sessions", "/mobile/events"} {
-		w.call("GET", path, h.Access).problem(t, path, 503, "store_unavailable", "")
+		w.call("GET", path, h.Access).challenged(t, path, 503, "store_unavailable")
 	}
-	w.call("POST", "/mobile/logout", h.Access).problem(t, "a sign-out", 503, "store_unavailable", "")
+	w.call("POST", "/mobile/logout", h.Access).challenged(t, "a sign-out", 503, "store_unavailable")
 	for what, a := range map[string]*answer{
 		"a rotation": w.rotate("phone", h.Refresh), "a code": w.redeem("phone", claimed, code),
 		"a revocation": w.post("/mobile/revoke", url.Values{"client_id": {"phone"}, "token": {h.Refresh}}),
@@ -259,11 +251,45 @@ func wrongClock(t *testing.T) {
 	w.send("GET", "/api", "", "Authorization", "Bearer "+h.Access, "Date", "Thu, 01 Jan 1970 00:00:00 GMT").is(t, "a call of 1970", 200)
 }
 
+// A nonce that is asked for costs one request more: neither code nor handle is used up.
+func nonceAsked(t *testing.T) {
+	w := newWorld(t, binding("phone", bff.BindingAllowed), nonces("phone"))
+	p, form := w.prover(), redemption("phone", claimed, w.code())
+	a := w.post("/mobile/token", form, announcing(p, "/mobile/token")...)
+	a.refused(t, "a code without a nonce", 400, "use_dpop_nonce")
+	given := prover.Nonce(a.header.Get("DPoP-Nonce"))
+	h := w.post("/mobile/token", form, announcing(p, "/mobile/token", given)...).handles(t)
+	a = w.prove(p, "GET", "/api", h.Access)
+	a.challenged(t, "a call without a nonce", 401, "use_dpop_nonce", needNonce)
+	w.prove(p, "GET", "/api", h.Access, prover.Nonce(a.header.Get("DPoP-Nonce"))).is(t, "the call again", 200)
+}
+
+// A device whose clock is wrong sets it by the answer: neither code nor handle is used up, and a proof is made anew.
+func proofOfAnotherTime(t *testing.T) {
+	w := newWorld(t, binding("phone", bff.BindingAllowed))
+	p, form := w.prover(), redemption("phone", claimed, w.code())
+	off := func(d time.Duration) prover.Option { return prover.At(w.clock().Add(d)) }
+	for _, d := range []time.Duration{-2 * time.Minute, time.Minute} {
+		w.post("/mobile/token", form, announcing(p, "/mobile/token", off(d))...).refused(t, "a code by a wrong clock", 400, "invalid_dpop_proof")
+	}
+	h := w.post("/mobile/token", form, announcing(p, "/mobile/token")...).handles(t)
+	for _, d := range []time.Duration{-2 * time.Minute, time.Minute} {
+		a := w.prove(p, "GET", "/api", h.Access, off(d))
+		a.challenged(t, "a call by a wrong clock", 401, "invalid_dpop_proof", badProof)
+		if a.header.Get("Date") == "" {
+			t.Error("nothing to set the clock by")
+		}
+	}
+	for _, d := range []time.Duration{-50 * time.Second, 5 * time.Second} {
+		w.prove(p, "GET", "/api", h.Access, off(d)).is(t, "a call by a clock that is a little off", 200)
+	}
+}
+
 func longAway(t *testing.T) {
 	w := newWorld(t, func(w *world) { w.apps["phone"].Idle = time.Hour; w.apps["phone"].AccessLife = 3 * time.Hour })
 	h, other := w.signedIn(), w.as("usr_2", "ses_2", "")
 	w.advance(time.Hour + time.Second)
-	w.call("GET", "/api", h.Access).problem(t, "a call", 401, "session_expired", badOne)
+	w.call("GET", "/api", h.Access).challenged(t, "a call", 401, "session_expired", badOne)
 	w.rotate("phone", other.Refresh).refused(t, "a rotation", 400, "invalid_grant")
 	w.advance(time.Hour) // nothing is known of it any more
 	w.rotate("phone", h.Refresh).refused(t, "a rotation", 400, "invalid_grant")
@@ -275,14 +301,14 @@ func endedStream(t *testing.T) {
 	h := w.signedIn()
 	w.listen(h.Access)
 	w.advance(time.Hour)
-	w.call("GET", "/mobile/events", h.Access).problem(t, "the stream with an old handle", 401, "session_required", badOne)
+	w.call("GET", "/mobile/events", h.Access).challenged(t, "the stream with an old handle", 401, "session_required", badOne)
 	h = w.rotate("phone", h.Refresh).handles(t)
 	events := w.listen(h.Access)
 	w.call("POST", "/mobile/logout", h.Access).is(t, "signing out", 200)
 	if got := w.next(events); got != `session-ended {"reason":"signed_out"}` {
 		t.Errorf("it is told %q", got)
 	}
-	w.call("GET", "/mobile/events", h.Access).problem(t, "the stream of a session that is over", 401, "session_ended", badOne)
+	w.call("GET", "/mobile/events", h.Access).challenged(t, "the stream of a session that is over", 401, "session_ended", badOne)
 }
 
 func lostSignOut(t *testing.T) {

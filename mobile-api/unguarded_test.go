@@ -21,7 +21,7 @@ import (
 func TestWhatMayOpenEachPage(t *testing.T) {
 	w := newWorld(t)
 	for _, e := range w.surface.Endpoints() {
-		if e.Defence == "" || strings.HasPrefix(e.Path, "/mobile/token") || strings.HasPrefix(e.Path, "/mobile/revoke") || e.Path == "/mobile/logout" || strings.HasPrefix(e.Path, "/mobile/sessions") || strings.HasSuffix(e.Path, "channel-logout") {
+		if e.Defence == "" || e.Path == "/mobile/par" || strings.HasPrefix(e.Path, "/mobile/token") || strings.HasPrefix(e.Path, "/mobile/revoke") || e.Path == "/mobile/logout" || strings.HasPrefix(e.Path, "/mobile/sessions") || strings.HasSuffix(e.Path, "channel-logout") {
 			continue // called by apps, or by a provider: no browser opens these
 		}
 		path := strings.NewReplacer("{app}", "phone", "{ticket}", bff.NewRoot().Reveal()).Replace(e.Path)

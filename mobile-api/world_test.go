@@ -38,10 +38,12 @@ var start = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 // world is the native surface on a real socket, over the real store and a provider that does what it is told.
 type world struct {
 	t        testing.TB
+	origin   string // the gateway's own, as it is configured
 	redis    *miniredis.Miniredis
 	provider *provider
 	apps     map[string]*bff.App
 	policies map[string]surface.LoginPolicy
+	links    map[string]mobileapi.AppLinks
 	store    *store.Store
 	touched  chan bff.Lookup
 	surface  *mobileapi.Surface
@@ -72,7 +74,7 @@ func newWorld(t testing.TB, change ...func(*world)) *world {
 	t.Helper()
 	w := &world{
 		t: t, redis: miniredis.RunT(t), provider: newProvider(), now: start, touched: make(chan bff.Lookup, 64),
-		limited: map[string]error{}, apps: map[string]*bff.App{}, policies: map[string]surface.LoginPolicy{},
+		origin: gateway, limited: map[string]error{}, apps: map[string]*bff.App{}, policies: map[string]surface.LoginPolicy{},
 	}
 	w.addApp("phone", bff.KindMobile, scheme, claimed, gateway+"/open/phone", "com.example.app:/with?own=query")
 	w.addApp("cli", bff.KindDesktop, loopback, "http://[::1]:7000/six")
@@ -84,7 +86,7 @@ func newWorld(t testing.TB, change ...func(*world)) *world {
 	running, stop := context.WithCancel(context.Background())
 	go engine.Run(running)
 	w.surface = mobileapi.New(mobileapi.Options{
-		PublicURL: gateway, Apps: w.apps, Login: w.policies, Engine: engine, Trace: w.trace(),
+		PublicURL: w.origin, Apps: w.apps, Login: w.policies, Links: w.links, Engine: engine, Trace: w.trace(),
 		Limit: func(_ context.Context, rule string, _ *http.Request) error {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -200,7 +202,7 @@ func (w *world) routes() http.Handler {
 			return surface.WriteJSON(rw, r, http.StatusOK, s.Subject+" in "+app.ID)
 		}
 	}
-	for _, e := range append(w.surface.Endpoints(), surface.Endpoint{Path: "/api", Handle: admit(false)}, surface.Endpoint{Path: "/optional", Handle: admit(true)}) {
+	for _, e := range append(w.surface.Endpoints(), surface.Endpoint{Path: "/api", Handle: admit(false)}, surface.Endpoint{Path: "/api/", Handle: admit(false)}, surface.Endpoint{Path: "/optional", Handle: admit(true)}) {
 		byPath[e.Path] = append(byPath[e.Path], e)
 	}
 	for path, endpoints := range byPath {

@@ -112,19 +112,6 @@ func (s *Server) addNative(apps map[string]*bff.App, policies map[string]surface
 	return nil
 }
 
-// appLinks are what the systems of phones know the native apps by.
-func (s *Server) appLinks() map[string]mobileapi.AppLinks {
-	all := make(map[string]mobileapi.AppLinks)
-	for id, a := range s.cfg.Apps {
-		links := mobileapi.AppLinks{Paths: s.cfg.LinkPaths(id), Apple: a.AppLinks.Apple}
-		for _, app := range a.AppLinks.Android {
-			links.Android = append(links.Android, mobileapi.AndroidApp{Package: app.Package, Fingerprints: app.SHA256})
-		}
-		all[id] = links
-	}
-	return all
-}
-
 // addSite makes room for a surface at an origin.
 func (s *Server) addSite(origin string) (*site, error) {
 	u, err := url.Parse(origin)

@@ -172,7 +172,13 @@ func (c *checkCommand) Run(w *world) error {
 		c.Config, len(cfg.Apps), len(cfg.Providers), len(cfg.Routes))
 	tellKeys(w.stdout, cfg)
 	tellClientKeys(w.stdout, cfg)
-	for _, n := range slices.Concat(apart(cfg), adminNotes(cfg), unserved(cfg)) {
+	for _, id := range sortedKeys(cfg.Apps) {
+		if links := cfg.Apps[id].AppLinks; len(links.Apple)+len(links.Android) > 0 {
+			fmt.Fprintf(w.stdout, "app %s has to be built with\n", id)
+			tellAppLinks(w.stdout, cfg, id)
+		}
+	}
+	for _, n := range slices.Concat(apart(cfg), adminNotes(cfg), linkNotes(cfg), unserved(cfg)) {
 		fmt.Fprintln(w.stdout, "note:", n)
 	}
 	if !c.Online {
@@ -205,6 +211,7 @@ func (c *urlsCommand) Run(w *world) error {
 		if to.InitiateLoginURI != "" {
 			fmt.Fprintf(w.stdout, "  initiate login           %s\n", to.InitiateLoginURI)
 		}
+		tellAppLinks(w.stdout, cfg, id)
 	}
 	for _, n := range unserved(cfg) {
 		fmt.Fprintln(w.stderr, "note:", n)
@@ -282,9 +289,6 @@ func unserved(cfg *config.Config) (notes []string) {
 	}
 	for _, id := range sortedKeys(cfg.Apps) {
 		a := cfg.Apps[id]
-		note(a.Native() && a.Handle.DPoP == "allowed", "apps.%s.handle.dpop: binding handles to a key", id)
-		note(a.Native() && a.Handle.DPoP == "required",
-			"apps.%s.handle.dpop: nobody can sign in to this app, for binding handles to a key", id)
 		note(len(a.AllowedOrigins) > 0, "apps.%s.allowed_origins", id)
 	}
 	return notes

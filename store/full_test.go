@@ -36,7 +36,7 @@ func TestARedisThatIsFullServesThoseWhoAreSignedIn(t *testing.T) {
 	w, fill := full(t)
 	ctx := t.Context()
 	again := w.open(func(o *store.Options) { o.Revocable = func(string) bool { return true } })
-	s, native, other := w.created(), w.native(), w.session()
+	s, native, bound, other := w.created(), w.native(), w.bound(), w.session()
 	if err := again.Create(ctx, other); err != nil {
 		t.Fatal(err)
 	}
@@ -62,6 +62,9 @@ func TestARedisThatIsFullServesThoseWhoAreSignedIn(t *testing.T) {
 	must("seen", func() error { return w.TurnSeen(ctx, native, 2) })
 	must("rotate again", func() error { _, err := w.Rotate(ctx, native, 2, grace); return err })
 	must("rotate for a lost answer", func() error { _, err := w.Rotate(ctx, native, 2, grace); return err })
+	must("read with a proof", func() error { _, err := w.ReadProven(ctx, bound.Root, w.proven(ownKey, "one")); return err })
+	_, err := w.ReadProven(ctx, bound.Root, w.proven(ownKey, "one"))
+	want(t, "read with the same proof", err, bff.ErrUsed)
 	for _, key := range w.keys() { // an index that was lost is made anew
 		if len(key) > len(w.prefix)+3 && key[len(w.prefix):len(w.prefix)+3] == "ix:" {
 			w.raw.Del(ctx, key)
@@ -82,9 +85,31 @@ func TestARedisThatIsFullServesThoseWhoAreSignedIn(t *testing.T) {
 	}
 	must("undoing a login", func() error { _, err := w.Delete(ctx, w.session().Lookup, nil, bff.ReasonLoginUndone); return err })
 	must("take", func() error { _, err := w.Take(ctx, "out", "ticket"); return err })
-	_, err := w.Read(ctx, s.Root)
+	_, err = w.Read(ctx, s.Root)
 	wantEnded(t, "read after the sign-out", err, bff.ReasonSignedOut)
 	w.everyKeyEnds()
+}
+
+// A Redis that takes no writes, for its disk fails or its replicas are away, still tells who is signed in. What was used
+// before it could not tell afterwards: a bound handle is refused as by an outage, never read without its proof.
+//
+// shows DPOP-11.1, SESS-503
+func TestABoundHandleIsNotReadWhereNothingIsWritten(t *testing.T) {
+	s := redisproc.Start(t, redisproc.Options{})
+	w := newWorld(t, server{name: "read-only", addrs: []string{s.Addr()}})
+	unbound, bound := w.native(), w.bound()
+	_, err := w.ReadProven(t.Context(), bound.Root, w.proven(ownKey, "teaches the script"))
+	want(t, "read", err, nil)
+	want(t, "lonely", w.raw.ConfigSet(t.Context(), "min-replicas-to-write", "1").Err(), nil)
+	_, err = w.Read(t.Context(), unbound.Root)
+	want(t, "an unbound handle", err, nil)
+	for name, st := range map[string]*store.Store{"alone": w.Store, "in pipelines": w.open(func(o *store.Options) { o.Pipeline = true })} {
+		_, err = st.ReadProven(t.Context(), bound.Root, w.proven(ownKey, "one"))
+		want(t, "a bound one, "+name, err, bff.ErrStore)
+	}
+	want(t, "no longer lonely", w.raw.ConfigSet(t.Context(), "min-replicas-to-write", "0").Err(), nil)
+	_, err = w.ReadProven(t.Context(), bound.Root, w.proven(ownKey, "one"))
+	want(t, "the same proof afterwards", err, nil)
 }
 
 // Only what begins is refused, and leaves nothing behind.

@@ -147,6 +147,8 @@ func (w *world) allRefused(s *bff.Session, refused func(doing string, err error)
 	_, err = w.Rotate(ctx, s, 1, time.Minute)
 	refused("rotate", err)
 	refused("note of a turn", w.TurnSeen(ctx, s, 1))
+	_, err = w.ReadProven(ctx, s.Root, w.proven(ownKey, "one"))
+	refused("read with a proof", err)
 	if err := w.Release(ctx, s.Lookup, "a1", bff.SettleDoubt); err != nil {
 		w.t.Errorf("release: %v", err)
 	}
@@ -412,6 +414,16 @@ func (w *world) everything(ctx context.Context, s *bff.Session) func(yield func(
 		{"release a client token", func() error { return w.ReleaseClientToken(ctx, clientKey) }},
 		{"rotate", func() error { _, err := w.Rotate(ctx, s, 1, time.Second); return err }},
 		{"turn seen", func() error { return w.TurnSeen(ctx, s, 1) }},
+		{"read with a proof", func() error { _, err := w.ReadProven(ctx, s.Root, w.proven(ownKey, "one")); return err }},
+		{"remember a proof", func() error {
+			b := w.session()
+			b.Key = ownKey
+			if err := w.Create(ctx, b); err != nil {
+				return err
+			}
+			_, err := w.ReadProven(ctx, b.Root, w.proven(ownKey, "one"))
+			return err
+		}},
 		{"keep", func() error { return w.Keep(ctx, s.Root, w.waiting(), time.Minute) }},
 		{"redeem", func() error { _, err := w.Redeem(ctx, s.Root, "by"); return err }},
 		{"allow", func() error {

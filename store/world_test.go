@@ -247,7 +247,7 @@ func (w *world) record(l bff.Lookup) string { return w.prefix + "s:{" + string(l
 
 // engine judges sessions over this world's store.
 func (w *world) engine(s *store.Store) *bff.Engine {
-	ports := bff.Ports{Records: s, Leases: s, Markers: s, OneTime: s, Events: s, Turns: s, Codes: s, Devices: s, Scan: s, Replays: s, States: s}
+	ports := bff.Ports{Records: s, Leases: s, Markers: s, OneTime: s, Events: s, Turns: s, Proofs: s, Codes: s, Devices: s, Scan: s, Replays: s, States: s}
 	return bff.NewEngine(ports, w.ring, w.clock.Now, &bff.Trace{}, bff.Limits{})
 }
 

@@ -48,7 +48,7 @@ func TestMain(m *testing.M) {
 		serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(answer) }))
 	case os.Getenv("BENCH_LOAD") != "":
 		fmt.Println("http://" + os.Getenv("BENCH_LOAD"))
-		go load(os.Getenv("BENCH_LOAD"), os.Getenv("BENCH_COOKIE"))
+		go load(os.Getenv("BENCH_LOAD"), asked())
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	default:
 		os.Exit(m.Run())
@@ -120,7 +120,7 @@ func TestHotPath(t *testing.T) {
 	w.At(in)
 	b := w.Browser()
 	w.SignIn(b, "/")
-	r := signedIn(t, b)
+	r := always(signedIn(t, b))
 	token := newest(w)
 	rdb := redis.NewClient(&redis.Options{Addr: w.Redis.Addr(), DisableIdentity: true})
 	t.Cleanup(func() { _ = rdb.Close() })
@@ -236,8 +236,11 @@ func newest(w *world.World) (token string) {
 	return token
 }
 
-// measure sends one round of requests to a contender.
-func measure(t *testing.T, c *contender, r *http.Request, redis func() time.Duration, count bool) {
+// always is one request, again and again.
+func always(r *http.Request) func() *http.Request { return func() *http.Request { return r } }
+
+// measure sends one round of requests to a contender. What next gives is sent as a copy.
+func measure(t *testing.T, c *contender, next func() *http.Request, redis func() time.Duration, count bool) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
 	defer client.CloseIdleConnections()
@@ -249,7 +252,7 @@ func measure(t *testing.T, c *contender, r *http.Request, redis func() time.Dura
 	for range connections {
 		wg.Go(func() {
 			for left.Add(-1) >= 0 {
-				if !get(client, c.addr, r) {
+				if !get(client, c.addr, next()) {
 					failed.Add(1)
 				}
 			}

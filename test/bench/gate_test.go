@@ -73,7 +73,7 @@ const (
 
 // paced sends requests at a fixed rate, each at its own time whatever became of the ones before, and tells how long they
 // took from when they were due: a stall counts for everybody behind it.
-func paced(t *testing.T, c *contender, r *http.Request) string {
+func paced(t *testing.T, c *contender, next func() *http.Request) string {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 512}}
 	defer client.CloseIdleConnections()
@@ -82,7 +82,7 @@ func paced(t *testing.T, c *contender, r *http.Request) string {
 	var wg sync.WaitGroup
 	begin := time.Now()
 	for i := range total {
-		due := begin.Add(time.Duration(i) * time.Second / fixedRate)
+		due, r := begin.Add(time.Duration(i)*time.Second/fixedRate), next()
 		time.Sleep(time.Until(due))
 		wg.Go(func() {
 			if !get(client, c.addr, r) {

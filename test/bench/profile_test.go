@@ -59,13 +59,23 @@ func TestProfile(t *testing.T) {
 	r := signedIn(t, b)
 	addr := serveHere(t, w.Setup.File)
 
+	file := profile(t, "BENCH_LOAD="+addr, "BENCH_COOKIE="+r.Header.Get("Cookie"))
+	for _, p := range parts {
+		t.Logf("%-50s %s", p.name, share(t, file, p.focus))
+	}
+	keep(t, file, "hot-path.pprof")
+}
+
+// profile profiles this process under a load of another, whose environment is given, and returns the name of the file.
+func profile(t *testing.T, env ...string) string {
+	t.Helper()
 	debug.SetGCPercent(400) // as the command does
 	file := filepath.Join(t.TempDir(), "cpu.pprof")
 	out, err := os.Create(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	apart(t, "BENCH_LOAD="+addr, "BENCH_COOKIE="+r.Header.Get("Cookie"))
+	apart(t, env...)
 	time.Sleep(time.Second) // connections open
 	if err := pprof.StartCPUProfile(out); err != nil {
 		t.Fatal(err)
@@ -73,10 +83,7 @@ func TestProfile(t *testing.T) {
 	time.Sleep(profiled)
 	pprof.StopCPUProfile()
 	_ = out.Close()
-	for _, p := range parts {
-		t.Logf("%-50s %s", p.name, share(t, file, p.focus))
-	}
-	keep(t, file)
+	return file
 }
 
 // serveHere runs a gateway on the configuration in this process.
@@ -116,19 +123,27 @@ func apart(t *testing.T, env ...string) string {
 	return line(t, cmd)
 }
 
-// load asks the gateway as fast as it answers, until the process is ended.
-func load(addr, cookie string) {
+// asked is what a load asks, by its environment: with the cookie of a browser, or with a handle.
+func asked() func() *http.Request {
+	if os.Getenv("BENCH_HANDLE") != "" {
+		return presenting(os.Getenv("BENCH_HANDLE"), os.Getenv("BENCH_KEY"))
+	}
 	r, err := http.NewRequest(http.MethodGet, world.Origin+"/bench/orders", nil)
 	if err != nil {
 		panic(err)
 	}
-	r.Header = http.Header{"X-Csrf": {"1"}, "Cookie": {cookie}, "Sec-Fetch-Site": {"same-origin"}, "Sec-Fetch-Mode": {"cors"}}
+	r.Header = http.Header{"X-Csrf": {"1"}, "Cookie": {os.Getenv("BENCH_COOKIE")}, "Sec-Fetch-Site": {"same-origin"}, "Sec-Fetch-Mode": {"cors"}}
+	return always(r)
+}
+
+// load asks the gateway as fast as it answers, until the process is ended.
+func load(addr string, next func() *http.Request) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}}
 	var wg sync.WaitGroup
 	for range connections {
 		wg.Go(func() {
 			for {
-				if !get(client, addr, r) {
+				if !get(client, addr, next()) {
 					time.Sleep(time.Millisecond)
 				}
 			}
@@ -151,14 +166,14 @@ func share(t *testing.T, file, focus string) string {
 	return string(m[1])
 }
 
-// keep leaves the profile where it can be looked at.
-func keep(t *testing.T, file string) {
+// keep leaves the profile, under a name, where it can be looked at.
+func keep(t *testing.T, file, name string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	to := filepath.Join(filepath.Dir(gateway.Plain(t)), "hot-path.pprof")
+	to := filepath.Join(filepath.Dir(gateway.Plain(t)), name)
 	if err := os.WriteFile(to, text, 0o600); err != nil {
 		t.Fatal(err)
 	}

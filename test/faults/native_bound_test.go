@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cloakroom/dev/provider"
+	"cloakroom/test/leak"
 	"cloakroom/test/prover"
 	"cloakroom/test/redisproc"
 	"cloakroom/test/wire"
@@ -40,6 +41,7 @@ func newBound(t *testing.T, o world.Options, env ...string) *nativeWorld {
 `
 	n := newNative(t, o, env...)
 	n.Scan.Secret("client_secret", vaultSecret)
+	n.Scan.Allow(leak.Rule{Kinds: []string{"access-handle"}, Place: "POST /mobile/token", Field: "body"})
 	n.Dev.Register(provider.Client{ID: "nativec_2", Secret: vaultSecret, RedirectURIs: []string{publicURL + "/mobile/callback/vault"}})
 	return n
 }

@@ -39,7 +39,8 @@ type world struct {
 	sessions []*session // that were handed out
 	endings  []*ending
 	tokens   []*logoutToken // that the provider has made
-	deedsOn  []*deed        // in flight
+	proofs   []*shown
+	deedsOn  []*deed // in flight
 	seen     map[bff.Lookup]*standing
 	told     map[string][]int64 // generations that were told as refreshed, by session
 	saves    []save
@@ -84,6 +85,7 @@ func newWorld(t *rapid.T, k keeper) *world {
 	phone := w.apps[2]
 	phone.Origin, phone.RedirectURIs = "", []string{claimed}
 	phone.AccessLife, phone.Grace = 15*time.Minute, 30*time.Second
+	phone.Binding = bff.BindingAllowed
 	for i, subject := range []string{"ada", "ada", "bob"} {
 		w.browsers = append(w.browsers, &browser{
 			name: fmt.Sprintf("browser %d of %s", i+1, subject), subject: subject,
@@ -112,10 +114,10 @@ func (w *world) begin() {
 		w.start(i)
 	}
 	wait()
-	for _, app := range []int{0, 2} {
-		w.signIn(w.apps[app], w.browsers[0], w.slots[0], w.slots[1], nil, false)
-		w.settle(everything)
-	}
+	w.signIn(w.apps[0], w.browsers[0], w.slots[0], w.slots[1], nil, "", false)
+	w.settle(everything)
+	w.signIn(w.apps[2], w.browsers[0], w.slots[0], w.slots[1], nil, w.drawKey(), false)
+	w.settle(everything)
 }
 
 // start starts the instance of a place.

@@ -31,6 +31,7 @@ type session struct {
 	began   time.Time
 	seen    *ending // the sign-out its browser knew of
 	code    string  // a native one's
+	key     string  // what its handle is bound to; "" = nothing
 	pairs   map[int64]pair
 	turn    int64 // newest given
 	may     map[bff.Reason]bool
@@ -98,7 +99,7 @@ func (w *world) deed(t *rapid.T) {
 	}
 	kinds := []string{
 		"request", "request", "request", "renewal", "rotation", "sign-out", "sign-in", "sign-in again", "extension", "revocation",
-		"end by the provider", "logout token again", "old handle", "replay", "hang-up",
+		"end by the provider", "logout token again", "old handle", "replay", "hang-up", "proof again", "stolen handle",
 	}
 	kind := rapid.SampledFrom(kinds).Draw(t, "deed")
 	s := w.drawSession(kind)
@@ -121,6 +122,10 @@ func (w *world) deed(t *rapid.T) {
 		w.revokeHandle(s, in)
 	case kind == "replay":
 		w.replay(s, in)
+	case kind == "proof again":
+		w.proofAgain(t, s, in)
+	case kind == "stolen handle":
+		w.stolen(t, s, in)
 	case kind == "sign-out":
 		w.signOut(s, in, rapid.Bool().Draw(t, "at the provider too"))
 	case kind == "hang-up":
@@ -144,9 +149,11 @@ func (w *world) deeds(t *rapid.T) {
 func (w *world) drawSession(kind string) *session {
 	var fit []*session
 	for _, s := range w.sessions {
-		native := kind == "rotation" || kind == "old handle" || kind == "revocation" || kind == "replay"
+		turning := kind == "rotation" || kind == "old handle"
+		bound := kind == "proof again" || kind == "stolen handle"
+		native := turning || bound || kind == "revocation" || kind == "replay"
 		cookie := kind == "extension"
-		if native && !s.app.Native() || cookie && s.app.Native() {
+		if native && !s.app.Native() || cookie && s.app.Native() || bound && s.key == "" || turning && s.key != "" {
 			continue
 		}
 		fit = append(fit, s)
@@ -165,11 +172,23 @@ func (w *world) drawSignIn(in *instance, again bool) {
 		replaces = b.sessions[app.ID]
 	}
 	back := w.anyone("back at")
-	w.signIn(app, b, in, back, replaces, app.Native() && rapid.Bool().Draw(w.t, "code twice"))
+	key, twice := "", false
+	if app.Native() {
+		key, twice = w.drawKey(), rapid.Bool().Draw(w.t, "code twice")
+	}
+	w.signIn(app, b, in, back, replaces, key, twice)
 }
 
-// signIn takes a browser to the provider and back, perhaps to another instance.
-func (w *world) signIn(app *bff.App, b *browser, in, back *instance, replaces *session, twice bool) {
+// drawKey draws what a native sign-in binds its handle to.
+func (w *world) drawKey() string {
+	if rapid.Bool().Draw(w.t, "bound") {
+		return phonesKey
+	}
+	return ""
+}
+
+// signIn takes a browser to the provider and back, perhaps to another instance. key is what a native app announces.
+func (w *world) signIn(app *bff.App, b *browser, in, back *instance, replaces *session, key string, twice bool) {
 	r := bff.LoginRequest{}
 	var seen *ending
 	if n, ok := b.notices[app.ID]; ok && time.Now().Before(n.until) {
@@ -185,7 +204,7 @@ func (w *world) signIn(app *bff.App, b *browser, in, back *instance, replaces *s
 	}
 	if app.Native() {
 		sum := sha256.Sum256([]byte(verifier))
-		r.Native = &bff.NativeRequest{RedirectURI: claimed, Challenge: base64.RawURLEncoding.EncodeToString(sum[:])}
+		r.Native = &bff.NativeRequest{RedirectURI: claimed, Challenge: base64.RawURLEncoding.EncodeToString(sum[:]), Key: key}
 	}
 	w.do(in, what, func(ctx context.Context, d *deed) func() {
 		ghost := &session{app: app, browser: b, began: time.Now(), seen: seen}
@@ -208,7 +227,7 @@ func (w *world) signIn(app *bff.App, b *browser, in, back *instance, replaces *s
 			replaces.may[bff.ReasonReplaced] = true
 			w.mu.Unlock()
 		}
-		s, err := w.complete(ctx, app, back, cb, twice)
+		s, err := w.complete(ctx, app, back, cb, key, twice)
 		if err != nil {
 			return func() {
 				w.refusedLogin(d, ghost, err)
@@ -235,8 +254,8 @@ func (w *world) ssoOf(b *browser) *sso {
 }
 
 // complete finishes a login, of whichever kind.
-func (w *world) complete(ctx context.Context, app *bff.App, in *instance, cb bff.Callback, twice bool) (*session, error) {
-	s := &session{app: app, pairs: map[int64]pair{}, may: map[bff.Reason]bool{}}
+func (w *world) complete(ctx context.Context, app *bff.App, in *instance, cb bff.Callback, key string, twice bool) (*session, error) {
+	s := &session{app: app, key: key, pairs: map[int64]pair{}, may: map[bff.Reason]bool{}}
 	if !app.Native() {
 		l, err := in.CompleteLogin(ctx, app, cb)
 		if err != nil {
@@ -250,9 +269,11 @@ func (w *world) complete(ctx context.Context, app *bff.App, in *instance, cb bff
 	}
 	w.handedCode(l)
 	if twice {
-		w.redeemAgain(app, in, l.Code)
+		w.redeemAgain(app, in, l.Code, key)
 	}
-	redeemed, err := in.Redeem(ctx, app, redemption(l.Code))
+	r := redemption(l.Code)
+	r.Key = key
+	redeemed, err := in.Redeem(ctx, app, r)
 	if err != nil {
 		return nil, err
 	}
@@ -291,8 +312,8 @@ func (s *session) take(in *instance, n *bff.Session) {
 	s.turn = max(s.turn, n.Turn.N)
 }
 
-// redeemAgain presents a code a second time, at once: whoever stole it.
-func (w *world) redeemAgain(app *bff.App, in *instance, code bff.Root) {
+// redeemAgain presents a code a second time, at once: whoever stole it, and has not the key that was announced.
+func (w *world) redeemAgain(app *bff.App, in *instance, code bff.Root, key string) {
 	text := code.Reveal()
 	w.do(in, "a code is presented by somebody else too", func(ctx context.Context, d *deed) func() {
 		of := func(s *session) bool { return s.code == text }
@@ -305,6 +326,9 @@ func (w *world) redeemAgain(app *bff.App, in *instance, code bff.Root) {
 			}
 			if err == nil { // the thief was first: the app's own redemption is the second
 				w.sayLocked("it gave %s", w.nameLocked(stolen.Lookup))
+				if key != "" {
+					w.brokenLocked("a code was redeemed without the key that was announced for it")
+				}
 			}
 		}
 	})
@@ -355,8 +379,13 @@ func (w *world) request(s *session, in *instance, forced bool) {
 	})
 }
 
-// present shows a credential.
+// present shows a credential, with the proof that it needs.
 func (w *world) present(ctx context.Context, s *session, in *instance, access string) (*bff.Session, error) {
+	return w.presentWith(ctx, s, in, access, w.possession(s))
+}
+
+// presentWith shows a credential with this proof, nil of none.
+func (w *world) presentWith(ctx context.Context, s *session, in *instance, access string, p *shown) (*bff.Session, error) {
 	if !s.app.Native() {
 		return in.Session(ctx, s.app, s.root)
 	}
@@ -364,7 +393,10 @@ func (w *world) present(ctx context.Context, s *session, in *instance, access st
 	if err != nil {
 		return nil, err
 	}
-	_, n, err := in.HandleSession(ctx, w.appOf, h, nil)
+	_, n, err := in.HandleSession(ctx, w.appOf, h, p.given())
+	if err == nil {
+		w.letThrough(s, p)
+	}
 	return n, err
 }
 
@@ -419,9 +451,12 @@ func (w *world) rotate(s *session, in *instance, turn int64) {
 }
 
 func (w *world) revokeHandle(s *session, in *instance) {
-	p := s.pairs[s.turn]
+	handle := s.pairs[s.turn].refresh
+	if s.key != "" {
+		handle = s.pairs[s.turn].access // all that it has; a proof is not asked for
+	}
 	w.do(in, "revocation of "+s.name, func(ctx context.Context, d *deed) func() {
-		h, err := bff.ParseHandle(p.refresh)
+		h, err := bff.ParseHandle(handle)
 		if err != nil {
 			return func() { w.brokenLocked("a handle that cannot be parsed: %v", err) }
 		}
@@ -442,7 +477,7 @@ func (w *world) replay(s *session, in *instance) {
 	if err != nil {
 		return // of no code
 	}
-	w.redeemAgain(s.app, in, code)
+	w.redeemAgain(s.app, in, code, s.key)
 }
 
 // signOut ends the SSO session of s.
@@ -484,7 +519,11 @@ func (w *world) leaving(ctx context.Context, s *session, in *instance, access st
 	if err != nil {
 		return nil, err
 	}
-	_, n, err := in.LeavingSession(ctx, w.appOf, h, nil)
+	p := w.possession(s)
+	_, n, err := in.LeavingSession(ctx, w.appOf, h, p.given())
+	if err == nil {
+		w.letThrough(s, p)
+	}
 	return n, err
 }
 

@@ -241,7 +241,8 @@ func words(name string) string {
 		"hmget": "read", "hvals": "read the end markers", "hgetall": "read an index", "hdel": "forget in the indexes",
 		"exists": "look for", "index": "write the indexes", "marker": "write the end markers", "use": "use a transaction",
 		"mark": "mark as sent", "turn": "move the turn", "seen": "note the turn as seen", "redeem": "take a code",
-		"set": "put", "getdel": "take",
+		"proof": "read with a proof",
+		"set":   "put", "getdel": "take",
 	}[name]
 	if !ok {
 		return name

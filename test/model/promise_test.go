@@ -134,7 +134,7 @@ func (w *world) neverBack(l bff.Lookup, was, is map[string]string) {
 	if turnOf(is) < turnOf(was) {
 		w.brokenLocked("the turn of %s went back from %s to %s", name, was["turn"], is["turn"])
 	}
-	for _, f := range []string{"app", "kid", "began", "created", "abs", "idle", "seen"} {
+	for _, f := range []string{"app", "kid", "began", "created", "abs", "idle", "seen", "jkt"} {
 		if is[f] != was[f] {
 			w.brokenLocked("%s of %s changed from %q to %q", f, name, was[f], is[f])
 		}
@@ -378,6 +378,7 @@ func (w *world) checkLives() {
 		if w.keeper.life(k) <= 0 && (len(w.keeper.hash(k)) > 0 || w.keeper.text(k) != "") {
 			w.brokenLocked("a key without a life: %s", strings.SplitN(k, "{", 2)[0])
 		}
+		w.checkProof(k)
 	}
 }
 

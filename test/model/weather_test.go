@@ -84,7 +84,11 @@ func (w *world) crossing(t *rapid.T) {
 	}
 	w.settle(everything)
 	at, out := w.anyone("in at"), w.anyone("out at")
-	w.signIn(rapid.SampledFrom(w.apps).Draw(t, "app"), s.browser, at, at, nil, false)
+	app, key := rapid.SampledFrom(w.apps).Draw(t, "app"), ""
+	if app.Native() {
+		key = w.drawKey()
+	}
+	w.signIn(app, s.browser, at, at, nil, key, false)
 	wait()
 	w.reach(rapid.SampledFrom([]string{"write the indexes", "exchange", "create", "put"}).Draw(t, "when"))
 	w.elapse(time.Millisecond, func(*call) bool { return false }) // it began before, by any clock

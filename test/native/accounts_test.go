@@ -241,8 +241,8 @@ func diedMeanwhile(t *testing.T, n *nativeWorld) {
 	n.is(t, account{n.redeem(t, n.signInAs(t, b, ask{}, who)), who})
 }
 
-// A token that the API refuses, for whatever reason of its own, is nothing that a new handle or a new sign-in would
-// change: the answer says so, and has no challenge that would send an OAuth library to either.
+// A token that the API refuses, for whatever reason of its own, or an API that is away, is nothing that a new handle or a
+// new sign-in would change: the answer says so, and has no challenge that would send an OAuth library to either.
 func refusedUpstream(t *testing.T, n *nativeWorld) {
 	a := n.redeem(t, n.signIn(t, n.browser(t), ask{}))
 	for status, want := range map[string]int{"401": 401, "403": 403, "503": 503} {
@@ -258,4 +258,12 @@ func refusedUpstream(t *testing.T, n *nativeWorld) {
 		}
 	}
 	n.wantAlive(t, a.Access, 200)
+	b := n.redeem(t, n.signIn(t, n.browser(t), ask{App: "other", Redirect: private})).Access
+	resp := n.call(t, n.All[0], http.MethodGet, "/others/orders", "Authorization", "Bearer "+b) // where nobody listens
+	if resp.StatusCode != http.StatusBadGateway || resp.Header.Get("WWW-Authenticate") != "" {
+		t.Errorf("an API that is not there: %d %v", resp.StatusCode, resp.Header)
+	}
+	if got := n.ask(t, n.All[1], http.MethodGet, "/mobile/session", b, nil); got != 200 {
+		t.Errorf("the session after that: %d", got)
+	}
 }

@@ -183,9 +183,18 @@ func reuse(t *testing.T, n *nativeWorld) {
 		t.Error("within the grace the old handle gets another successor than before")
 	}
 	<-time.After(pastGrace)
-	n.wantAlive(t, first.Access, 401) // older than the grace: refused, and no alarm
+	id := `"session":"` + second.Session["id"].(string) + `"`
+	n.wantAlive(t, first.Access, 401) // a call that was queued with it: refused, and no alarm
 	n.wantAlive(t, second.Access, 200)
+	if said(n.All[0], `"event":"session_ended"`, id)+said(n.All[1], `"event":"session_ended"`, id) > 0 {
+		t.Error("a call with an old access handle ended the session")
+	}
+	rule := []string{`"event":"credential_refused"`, `"rule":"refresh handle reused"`, `"app":"cli"`}
+	before := said(n.All[0], rule...)
 	refused(t, n.token(t, n.All[0], refreshing("cli", first.Refresh)), "invalid_grant")
+	if said(n.All[0], rule...) != before+1 || said(n.All[0], `"event":"session_ended"`, id, `"reason":"handle_reused"`) != 1 {
+		t.Error("the log does not say why the session ended")
+	}
 	n.wantAlive(t, second.Access, 401)
 	refused(t, n.token(t, n.All[1], refreshing("cli", second.Refresh)), "invalid_grant")
 	n.awaitRevoked(t)
@@ -232,13 +241,21 @@ func (n *nativeWorld) awaitRevoked(t *testing.T) {
 // shows NAT-ROT
 func lostAnswer(t *testing.T, n *nativeWorld) {
 	first := n.redeem(t, n.signIn(t, n.browser(t), ask{}))
-	lost := n.rotate(t, 0, first.Refresh)
+	n.front.loseNext("/mobile/token")
+	if resp, err := http.PostForm(n.front.URL+"/mobile/token", refreshing("cli", first.Refresh)); err == nil {
+		resp.Body.Close()
+		t.Fatalf("the answer was not lost: %s", resp.Status)
+	}
+	soon := n.rotate(t, 0, first.Refresh)
 	<-time.After(pastGrace)
-	again := n.rotate(t, 1, first.Refresh)
-	if again.Access != lost.Access || again.Refresh != lost.Refresh {
+	late := n.rotate(t, 1, first.Refresh)
+	if soon.Refresh != late.Refresh || soon.Access != late.Access {
 		t.Error("the repeated question gets another successor")
 	}
-	n.wantAlive(t, again.Access, 200)
+	if next := n.rotate(t, 0, soon.Refresh); next.Refresh == soon.Refresh || next.Session["id"] != first.Session["id"] {
+		t.Error("the successor of a lost answer does not rotate")
+	}
+	n.wantAlive(t, soon.Access, 200)
 }
 
 // No code without a click where the redirect proves nothing, however well the provider knows the person; and the click is
@@ -387,6 +404,11 @@ func bearer(t *testing.T, n *nativeWorld) {
 		if got := resp.Header.Get("WWW-Authenticate"); resp.StatusCode != tt.want || !strings.HasPrefix(got, tt.challenge) ||
 			!strings.Contains(tt.challenge, "error") && got != tt.challenge {
 			t.Errorf("%s: %d %q, want %d %q", tt.name, resp.StatusCode, got, tt.want, tt.challenge)
+		}
+	}
+	for _, path := range []string{"/mobile/logout", "/api/orders"} {
+		if got := n.post(t, n.All[1], path, url.Values{"access_token": {good}}); got.Status != 400 || !challenges(got.Header, "Bearer", "invalid_request") {
+			t.Errorf("a handle in a form to %s: %d %q", path, got.Status, got.Header.Values("WWW-Authenticate"))
 		}
 	}
 	if got := n.call(t, n.All[0], http.MethodGet, "/mobile/session", "Authorization", "Bearer "+good); got.StatusCode != 200 {

@@ -36,7 +36,7 @@ func boundYAML(apps []boundApp) string {
     client_id: boundc_%s
     client_secret: %s
     claims: [sub, name, email]
-    redirect_uris: [%q]
+    redirect_uris: [%q, "http://127.0.0.1/callback"]
     handle: %s
 `, a.name, a.name, a.secret(), redirectOf(a.name), a.handle)
 	}
@@ -180,8 +180,8 @@ func (n *nativeWorld) allowBound() {
 }
 
 // challenges tells whether an answer has a challenge of a scheme with an error; "" for none.
-func challenges(resp *http.Response, scheme, problem string) bool {
-	return slices.ContainsFunc(resp.Header.Values("WWW-Authenticate"), func(field string) bool {
+func challenges(h http.Header, scheme, problem string) bool {
+	return slices.ContainsFunc(h.Values("WWW-Authenticate"), func(field string) bool {
 		named, rest, _ := strings.Cut(field, " ")
 		if named != scheme {
 			return false

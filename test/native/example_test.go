@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +34,10 @@ type example struct {
 	app     string
 	who     string
 	b       *browser.Browser // the system browser
+	// confirm is what the person does with the page that asks, in place of letting the program in. It returns the line that the
+	// program is told.
+	confirm func(*testing.T, *browser.Page) string
+	asked   url.Values // what the program asked of /mobile/authorize
 }
 
 // newExample builds the desktop example.
@@ -105,6 +110,9 @@ func (e *example) visit(t *testing.T, address string) string {
 		t.Error(err)
 		return ""
 	}
+	if u, err := url.Parse(address); err == nil {
+		e.asked = u.Query()
+	}
 	if strings.Contains(address, "/mobile/logout/") {
 		e.signOut(t, p)
 		return ""
@@ -114,6 +122,9 @@ func (e *example) visit(t *testing.T, address string) string {
 	}
 	if !strings.Contains(p.Text(), e.app) || e.app == "cli" && !strings.Contains(p.Text(), "Ada") {
 		t.Errorf("the confirm page does not say who is let into what: %s", p.Text())
+	}
+	if e.confirm != nil {
+		return e.confirm(t, p)
 	}
 	if p = press(t, e.b, p, "Continue"); p.Unsent {
 		return p.URL + "\n"
@@ -260,56 +271,34 @@ func TestExampleRefused(t *testing.T) {
 	t.Parallel()
 	n := newWorld(t)
 	e := newExample(t, n)
-	cmd := exec.Command(e.command[0], append(e.command[1:], "login")...)
-	cmd.Env = append(os.Environ(), "HOME="+e.home, "XDG_CONFIG_HOME="+filepath.Join(e.home, ".config"))
-	var problems bytes.Buffer
-	cmd.Stderr = &problems
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
-	defer late.Stop()
-	lines := bufio.NewScanner(stdout)
-	for lines.Scan() {
-		address := strings.TrimSpace(lines.Text())
-		if !strings.HasPrefix(address, n.front.URL) {
-			continue
-		}
-		p, err := e.b.Navigate(address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		e.stray(t, address)
-		if p = press(t, e.b, p, "Cancel"); p.Status != 200 || !strings.Contains(p.Text(), "Not signed in") {
-			t.Errorf("back at the program: %d %s", p.Status, p.Text())
-		}
-	}
-	if err := cmd.Wait(); err == nil || !strings.Contains(problems.String(), "access_denied") {
-		t.Errorf("the program says %v: %s", err, problems.String())
+	e.confirm = e.cancel
+	if out, err := e.run(t, "login"); err == nil || !strings.Contains(out, "access_denied") {
+		t.Errorf("the program says %v: %s", err, out)
 	}
 	n.finish(t)
 }
 
-// stray visits the program's port without the state.
-func (e *example) stray(t *testing.T, address string) {
+// cancel is a person who does not let the program in, after somebody else was at its port.
+func (e *example) cancel(t *testing.T, p *browser.Page) string {
 	t.Helper()
-	p := browser.At(address)
-	to := regexp.MustCompile(`redirect_uri=([^&]+)`).FindStringSubmatch(address)
-	if to == nil {
-		t.Fatalf("no redirect_uri in %s", address)
+	if got := e.stray(t, p, url.Values{"code": {"foreign"}, "state": {"guessed"}, "iss": {e.n.front.URL + "/mobile"}}); got.Status != 404 {
+		t.Errorf("a stray visitor gets %d", got.Status)
 	}
-	target := strings.NewReplacer("%3A", ":", "%2F", "/").Replace(to[1])
-	got, err := e.b.Click(p, target+"?code=foreign&state=guessed&iss="+e.n.front.URL+"/mobile")
+	p = press(t, e.b, p, "Cancel")
+	if p.Status != 200 || !strings.Contains(p.Text(), "You can close this window") {
+		t.Errorf("back at the program: %d %s", p.Status, p.Text())
+	}
+	return ""
+}
+
+// stray visits the program's port with something that is not the gateway's answer.
+func (e *example) stray(t *testing.T, p *browser.Page, query url.Values) *browser.Page {
+	t.Helper()
+	got, err := e.b.Click(p, e.asked.Get("redirect_uri")+"?"+query.Encode())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Status != 404 {
-		t.Errorf("a stray visitor gets %d", got.Status)
-	}
+	return got
 }
 
 // finish is the end of every journey: no secret where it must not be, and nothing kept for ever.

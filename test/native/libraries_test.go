@@ -37,24 +37,28 @@ func TestLibraries(t *testing.T) {
 		{"oauth4webapi that pushes its request", oauth4webapi, "cli", []string{"--par"}, append([]string{"push the request"}, unbound...), []string{
 			"POST /mobile/par 201", "POST /mobile/token 200",
 		}},
-		{"oauth4webapi with a bound handle", oauth4webapi, "bound", []string{"--dpop"}, bound, []string{
+		{"oauth4webapi with a bound handle", oauth4webapi, "bound", []string{"--dpop", "ES256"}, bound, []string{
 			"POST /mobile/token with proof 200", "GET /api/orders with proof 200", "GET /api/orders 401 invalid_token",
 			"POST /mobile/revoke 200", "GET /api/orders with proof 401 invalid_token",
 		}},
-		{"oauth4webapi with a bound handle and a pushed request", oauth4webapi, "bound", []string{"--dpop", "--par"}, append([]string{"push the request"}, bound...), []string{
+		{"oauth4webapi with a bound handle and a pushed request", oauth4webapi, "bound", []string{"--dpop", "PS256", "--par"}, append([]string{"push the request"}, bound...), []string{
 			"POST /mobile/par with proof 201", "POST /mobile/token with proof 200", "GET /api/orders with proof 200",
 		}},
-		{"oauth4webapi that is asked for nonces", oauth4webapi, "strict", []string{"--dpop"}, bound, []string{
+		{"oauth4webapi that is asked for nonces", oauth4webapi, "strict", []string{"--dpop", "Ed25519"}, bound, []string{
 			"POST /mobile/token with proof 400 use_dpop_nonce", "POST /mobile/token with proof 200",
 			"GET /api/orders with proof 401 use_dpop_nonce", "GET /api/orders with proof 200", "POST /api/orders with proof 201",
+		}},
+		{"oauth4webapi that is asked for nonces and pushes its request", oauth4webapi, "strict", []string{"--dpop", "ES384", "--par"}, append([]string{"push the request"}, bound...), []string{
+			"POST /mobile/par with proof 400 use_dpop_nonce", "POST /mobile/par with proof 201", "POST /mobile/token with proof 200",
+			"GET /api/orders with proof 401 use_dpop_nonce", "GET /api/orders with proof 200",
 		}},
 		{"openid-client", openidClient, "cli", []string{"--oidc"}, unbound, []string{
 			"GET /mobile/.well-known/openid-configuration 200", "POST /mobile/token 200", "POST /mobile/token 200", "POST /mobile/revoke 200",
 		}},
-		{"openid-client with a bound handle and a pushed request", openidClient, "bound", []string{"--dpop", "--par"}, bound, []string{
+		{"openid-client with a bound handle and a pushed request", openidClient, "bound", []string{"--dpop", "RS256", "--par"}, bound, []string{
 			"POST /mobile/par with proof 201", "POST /mobile/token with proof 200", "GET /api/orders with proof 200",
 		}},
-		{"openid-client that is asked for nonces", openidClient, "strict", []string{"--dpop"}, bound, []string{
+		{"openid-client that is asked for nonces", openidClient, "strict", []string{"--dpop", "ES256"}, bound, []string{
 			"POST /mobile/token with proof 400 use_dpop_nonce", "POST /mobile/token with proof 200", "GET /api/orders with proof 200",
 		}},
 		{"AppAuth-JS", appAuth, "cli", nil, unbound, []string{

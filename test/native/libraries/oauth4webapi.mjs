@@ -11,8 +11,10 @@ const auth = oauth.None();
 const found = await oauth.discoveryRequest(issuer, { ...insecure, algorithm: told.oidc ? 'oidc' : 'oauth2' });
 const server = await oauth.processDiscoveryResponse(issuer, found);
 
+assert.ok(!told.dpop || server.dpop_signing_alg_values_supported.includes(told.dpop));
+
 // A key, and what remembers the nonce of a server for it. The second is for the API, as if that were on another machine.
-const key = told.dpop && (await oauth.generateKeyPair('ES256'));
+const key = told.dpop && (await oauth.generateKeyPair(told.dpop));
 const prover = () => (key ? { ...insecure, DPoP: oauth.DPoP(client, key) } : insecure);
 const options = prover();
 const atAPI = prover();

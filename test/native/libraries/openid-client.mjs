@@ -9,7 +9,7 @@ const config = await client.discovery(issuer, told.app, undefined, client.None()
   execute: [client.allowInsecureRequests], // loopback
 });
 // It takes a nonce and asks once more by itself.
-const key = told.dpop && (await client.randomDPoPKeyPair('EdDSA'));
+const key = told.dpop && (await client.randomDPoPKeyPair(told.dpop));
 const options = key ? { DPoP: client.getDPoPHandle(config, key) } : {};
 
 const verifier = client.randomPKCECodeVerifier();

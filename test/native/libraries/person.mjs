@@ -10,7 +10,7 @@ export const { values: told } = parseArgs({
     gateway: { type: 'string' },
     app: { type: 'string' },
     redirect: { type: 'string', default: 'http://127.0.0.1:9/callback' }, // RFC 863's port: nobody listens, and no request is sent
-    dpop: { type: 'boolean', default: false },
+    dpop: { type: 'string' }, // what its proofs are signed with
     par: { type: 'boolean', default: false },
     oidc: { type: 'boolean', default: false }, // discovery as OpenID Connect has it
   },

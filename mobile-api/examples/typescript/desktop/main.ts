@@ -2,13 +2,14 @@
 
 import { spawn } from "node:child_process";
 import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { homedir, hostname } from "node:os";
+import { homedir, hostname, release, type } from "node:os";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 
-import { Gateway } from "../shared/gateway.ts";
+import { bearer, Gateway } from "../shared/gateway.ts";
 import { Handles, type Vault } from "../shared/handles.ts";
 import { commands, explain } from "../shared/tour.ts";
+import { keyIn, proving } from "./bound.ts";
 import { discover, signIn, trade, type Server } from "./oauth.ts";
 
 const { values, positionals } = parseArgs({
@@ -17,6 +18,7 @@ const { values, positionals } = parseArgs({
     gateway: { type: "string", default: "http://127.0.0.1:8080" },
     app: { type: "string", default: "cli" },
     file: { type: "string", default: join(homedir(), ".config", "cloakroom-typescript-example", "handles.json") },
+    bound: { type: "boolean", default: false },
     "no-browser": { type: "boolean", default: false },
   },
 });
@@ -55,13 +57,14 @@ async function main(): Promise<void> {
   if (!command) {
     throw new Error(`No such command. There are: ${Object.keys(commands).join(", ")}`);
   }
+  const key = values.bound ? await keyIn(fileVault(`${values.file}.key`)) : undefined;
   let found: Server | undefined;
-  const server = async () => (found ??= await discover(values.gateway, values.app));
+  const server = async () => (found ??= await discover(values.gateway, values.app, key));
   const owner = `${values.gateway} ${values.app}`;
   const handles = new Handles(owner, fileVault(values.file), async (refresh) => trade(await server(), refresh));
   await command({
-    gateway: new Gateway(values.gateway, handles),
-    signIn: async () => signIn(await server(), `Order desk on ${hostname()}`, browse),
+    gateway: new Gateway(values.gateway, handles, key ? proving(key) : bearer()),
+    signIn: async () => signIn(await server(), { name: `Order desk on ${hostname()}`, platform: `${type()} ${release()}` }, browse),
     browse,
     say,
   });

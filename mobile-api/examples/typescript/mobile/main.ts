@@ -58,7 +58,7 @@ async function main(): Promise<void> {
   const handles = new Handles(`${values.gateway} ${values.app}`, phone.vault, (refresh) => client.trade(refresh));
   await command({
     gateway: new Gateway(values.gateway, handles),
-    signIn: () => client.signIn("Order desk on a phone"),
+    signIn: () => client.signIn({ name: "Order desk on a phone", platform: "iOS 19.1" }),
     browse: (address) => phone.browse(address),
     say,
   });

@@ -5,7 +5,7 @@ import {
   type AuthorizationRequestResponse, type Crypto, type StringMap, type TokenResponse,
 } from "@openid/appauth";
 
-import { SignedOut, type Pair } from "../shared/handles.ts";
+import { SignedOut, type Device, type Pair } from "../shared/handles.ts";
 import type { Phone } from "./phone.ts";
 
 /** What the app is registered as at the gateway. */
@@ -31,7 +31,7 @@ export class Client {
   }
 
   /** Signs a person in with the system browser. */
-  async signIn(device: string): Promise<Pair> {
+  async signIn(device: Device): Promise<Pair> {
     const crypto = new PhoneCrypto(this.#phone);
     const request = new AuthorizationRequest({
       client_id: this.#is.app,
@@ -48,7 +48,8 @@ export class Client {
     }
     return this.#ask(GRANT_TYPE_AUTHORIZATION_CODE, { code: response.code }, {
       code_verifier: request.internal!["code_verifier"]!,
-      device_name: device, // what the list of the person's devices is to say
+      device_name: device.name, // what the list of the person's devices is to say
+      device_platform: device.platform,
     });
   }
 

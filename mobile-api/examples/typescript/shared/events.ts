@@ -105,10 +105,12 @@ async function* blocks(body: ReadableStream<Uint8Array>): AsyncGenerator<string[
 /** Waits, but no longer than the signal. */
 function sleep(time: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, time);
-    signal.addEventListener("abort", () => {
+    const done = () => {
       clearTimeout(timer);
+      signal.removeEventListener("abort", done);
       resolve();
-    });
+    };
+    const timer = setTimeout(done, signal.aborted ? 0 : time);
+    signal.addEventListener("abort", done);
   });
 }

@@ -18,14 +18,30 @@ export class Refused extends Error {
 }
 
 /** One of the person's sessions, over all apps and devices. */
-export interface Device {
+export interface Session {
   id: string;
   app: string;
+  /** Name and platform of the device; empty where the app did not tell. */
   device: string;
+  platform: string;
   last_active_at: string;
   /** It is this very session. */
   current: boolean;
 }
+
+/** Sends a request with an access handle. */
+export type Ask = (access: string, address: string, init: RequestInit & { headers: Record<string, string> }) => Promise<Response>;
+
+/**
+ * The handle in Authorization is all there is (RFC 6750 section 2.1): no cookie, no CSRF header.
+ * @param fetch - React Native's own cannot read a stream: take the one of `expo/fetch`.
+ */
+export function bearer(fetch: typeof globalThis.fetch = globalThis.fetch): Ask {
+  return (access, address, init) => fetch(address, { ...init, headers: { ...init.headers, Authorization: `Bearer ${access}` } });
+}
+
+/** The gateway's own words for a handle that opens nothing. Every other 401 is about something else, and the session lives. */
+const refused = ["session_required", "session_expired", "session_ended"];
 
 /** The gateway, with the handles of the person who is signed in. */
 export class Gateway {
@@ -33,22 +49,17 @@ export class Gateway {
     /** `public.url` of its configuration, without a slash at the end. */
     readonly address: string,
     readonly handles: Handles,
-    /** React Native's own fetch cannot read a stream: take the one of `expo/fetch`. */
-    readonly fetch: typeof globalThis.fetch = globalThis.fetch,
+    readonly ask: Ask = bearer(),
   ) {}
 
   /** Calls the API, or the gateway itself, and returns what it says. */
   async call(method: string, path: string, body?: unknown): Promise<unknown> {
     const pair = await this.handles.current();
-    const answer = await this.send(pair, method, path, body);
-    if (answer.status !== 401) {
-      return read(answer);
-    }
     try {
-      return await read(answer);
+      return await read(await this.send(pair, method, path, body));
     } catch (problem) {
-      if (problem instanceof Refused && problem.code === "upstream_unauthorized") {
-        throw problem; // it is the API that refuses; the session lives
+      if (!(problem instanceof Refused && problem.status === 401 && refused.includes(problem.code))) {
+        throw problem;
       }
     }
     // An access handle is refused once it is replaced, and another window may just have done that. Whether the session has
@@ -56,23 +67,21 @@ export class Gateway {
     return read(await this.send(await this.handles.renew(pair), method, path, body));
   }
 
-  /** One request. No cookie, no CSRF header: the handle in Authorization is all there is (RFC 6750 section 2.1). */
+  /** One request. */
   send(pair: Pair, method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<Response> {
-    const headers: Record<string, string> = { Authorization: `Bearer ${pair.access}`, Accept: "application/json, text/event-stream" };
-    const init: RequestInit = { method, headers, credentials: "omit", redirect: "manual" }; // a handle is for the gateway alone
-    if (body !== undefined) {
-      headers["Content-Type"] = "application/json";
-      init.body = JSON.stringify(body);
-    }
-    if (signal) {
-      init.signal = signal;
-    }
-    return this.fetch(this.address + path, init);
+    return this.ask(pair.access, this.address + path, {
+      method,
+      headers: { Accept: "application/json, text/event-stream", ...(body !== undefined && { "Content-Type": "application/json" }) },
+      credentials: "omit",
+      redirect: "manual", // a handle is for the gateway alone
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      ...(signal && { signal }),
+    });
   }
 
   /** Where else the person is signed in. */
-  async devices(): Promise<Device[]> {
-    const list = (await this.call("GET", "/mobile/sessions")) as { sessions: Device[] };
+  async devices(): Promise<Session[]> {
+    const list = (await this.call("GET", "/mobile/sessions")) as { sessions: Session[] };
     return list.sessions;
   }
 
@@ -81,9 +90,12 @@ export class Gateway {
    * which ends the provider's own session; null where there is none. Without that visit the next sign-in asks for nothing.
    */
   async signOut(): Promise<string | null> {
-    // A handle that was replaced a while ago ends nothing, and is answered as one whose session is over already: take one that
-    // is certainly good.
-    const pair = await this.handles.renew(await this.handles.current());
+    let pair = await this.handles.current();
+    if (pair.refresh !== "") {
+      // A handle that was replaced a while ago ends nothing, and is answered as one whose session is over already: take one
+      // that is certainly good.
+      pair = await this.handles.renew(pair);
+    }
     const out = (await read(await this.send(pair, "POST", "/mobile/logout"))) as { ended: boolean; logout_url?: string };
     if (!out.ended) {
       throw new Error("The gateway has ended nothing; the handles are kept, try again.");

@@ -2,10 +2,16 @@
 export interface Pair {
   /** `clk_…`, for calls, in `Authorization`. */
   access: string;
-  /** `clr_…`, for the gateway's token endpoint alone. */
+  /** `clr_…`, for the gateway's token endpoint alone; empty where the access handle is bound to a key and lasts as long as the session. */
   refresh: string;
   /** When the access handle ends, in milliseconds since 1970, by the clock of this device. */
   ends: number;
+}
+
+/** This device, as the list of its user's sessions names it. */
+export interface Device {
+  name: string;
+  platform: string;
 }
 
 /**

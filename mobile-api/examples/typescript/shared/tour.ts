@@ -68,13 +68,17 @@ async function order(app: App, item: string, quantity: number): Promise<void> {
 
 async function devices(app: App): Promise<void> {
   for (const d of await app.gateway.devices()) {
-    app.say(`  ${d.device} (${d.app})${d.current ? ", this one" : `, last used ${d.last_active_at}`}`);
+    app.say(`  ${d.device}, ${d.platform} (${d.app})${d.current ? ", this one" : `, last used ${d.last_active_at}`}`);
   }
 }
 
 /** Forces what {@link Handles.current} does by itself when the access handle has ended. */
 async function rotate(app: App): Promise<void> {
   const before = await app.gateway.handles.current();
+  if (before.refresh === "") {
+    app.say(`  access handle   ${masked(before.access)}  is bound to this app's key, and lasts as long as the session`);
+    return;
+  }
   const after = await app.gateway.handles.renew(before);
   if (after.access === before.access || after.refresh === before.refresh) {
     throw new Error("The gateway answered with the same handles.");
@@ -116,6 +120,9 @@ function masked(handle: string): string {
 export function explain(problem: unknown): string {
   if (problem instanceof Refused && problem.status >= 500) {
     return `${problem.message}. You are still signed in; try again in a while.`;
+  }
+  if (problem instanceof TypeError) { // fetch has no other word for it
+    return "The gateway cannot be reached. Whoever was signed in still is; try again in a while.";
   }
   return problem instanceof Error ? problem.message : String(problem);
 }

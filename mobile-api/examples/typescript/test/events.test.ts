@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { follow, type SessionEvent } from "../shared/events.ts";
-import { Gateway } from "../shared/gateway.ts";
+import { bearer, Gateway } from "../shared/gateway.ts";
 import { Handles, SignedOut } from "../shared/handles.ts";
 
 /** A gateway that answers each stream in turn: text of a stream, or a status. */
@@ -15,11 +15,11 @@ async function answering(...answers: (string | number)[]) {
   };
   const handles = new Handles("gw app", vault, () => Promise.reject(new SignedOut("over")), []);
   await handles.keep({ access: "clk_1", refresh: "clr_1", ends: Date.now() + 900_000 });
-  const gateway = new Gateway("https://gw.example.com", handles, async (_, init) => {
+  const gateway = new Gateway("https://gw.example.com", handles, bearer(async (_, init) => {
     assert.equal(new Headers(init?.headers).get("authorization"), "Bearer clk_1");
     const answer = answers.shift() ?? 401;
     return typeof answer === "number" ? new Response("{}", { status: answer }) : new Response(cut(answer));
-  });
+  }));
   return { gateway, answers, kept: () => kept };
 }
 

@@ -1,0 +1,156 @@
+//go:build integration
+
+package faults_test
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"cloakroom/test/forge"
+	"cloakroom/test/prover"
+	"cloakroom/test/world"
+)
+
+const (
+	attackers = 32       // of a flood, each with a connection to each instance
+	tolerated = 64 << 10 // bytes by which Redis's memory may differ between two looks: buffers of its connections
+)
+
+// Whoever has no key of a session makes Redis keep nothing, however many proofs they sign: for handles that there are none of,
+// for somebody's real handle, and by signatures that do not hold, which cost not even a question. Others are served meanwhile.
+//
+// shows DPOP-11.1
+func TestFloodOfProofsLeavesRedisFlat(t *testing.T) {
+	t.Parallel()
+	n := newBound(t, world.Options{})
+	victim, other := n.boundDevice(t), n.signIn(t, n.phone())
+	victim.lives(t, "the victim, before", 200)
+	n.lives(t, other, 200)
+	handles := make([]string, sized(1000, 10000))
+	for name, f := range map[string]struct {
+		handle func() string
+		bend   []prover.Option
+		asks   bool // whether Redis has to be asked
+	}{
+		"handles of nobody":         {func() string { return forge.Handle(forge.Access) }, nil, true},
+		"a handle of somebody":      {func() string { return victim.handle }, nil, true},
+		"signatures that are wrong": {func() string { return victim.handle }, []prover.Option{prover.SignedBy(prover.New("ES256"))}, false},
+	} {
+		for i := range handles {
+			handles[i] = f.handle()
+		}
+		n.flood(t, handles[:len(handles)/10], f.bend) // connections are open, scripts known, buffers as large as they get
+		before := n.look()
+		done := make(chan struct{})
+		slowest := n.served(t, done, other.Access)
+		began := time.Now()
+		n.flood(t, handles, f.bend)
+		took := time.Since(began)
+		close(done)
+		worst := <-slowest
+		after := n.look()
+		if more := added(before.keys, after.keys); len(more) > 0 {
+			t.Errorf("%d proofs with %s: Redis keeps %d keys more: %.5q", len(handles), name, len(more), more)
+		}
+		if grown := after.memory - before.memory; grown > tolerated {
+			t.Errorf("%d proofs with %s: Redis has grown by %d bytes", len(handles), name, grown)
+		}
+		if asked := after.commands["EVALSHA"]; f.asks != (asked == len(handles)) || !f.asks && asked > 0 || len(after.writes) > 0 {
+			t.Errorf("%d proofs with %s: Redis was asked %v and wrote by %v", len(handles), name, after.commands, after.writes)
+		}
+		t.Logf("%d proofs with %s in %v (%.0f a second): %d keys before, %d after, %+d bytes; commands %v; slowest request of another user %v",
+			len(handles), name, took.Round(time.Millisecond), float64(len(handles))/took.Seconds(), len(before.keys), len(after.keys),
+			after.memory-before.memory, after.commands, worst.Round(time.Millisecond))
+		if worst > 10*time.Second { // finds what hangs, not what is slow
+			t.Errorf("another user waited %v", worst)
+		}
+	}
+	victim.lives(t, "the victim, after", 200)
+	n.lives(t, other, 200)
+	n.Leaks()
+}
+
+// added are the keys that were not there before. That some have gone is no wonder: all have a life.
+func added(before, after []string) []string {
+	return slices.DeleteFunc(slices.Clone(after), func(key string) bool { return slices.Contains(before, key) })
+}
+
+// flood presents each handle with a proof by a key that nobody has seen before: all are refused.
+func (n *nativeWorld) flood(t *testing.T, handles []string, bend []prover.Option) {
+	t.Helper()
+	next := make(chan string)
+	var all sync.WaitGroup
+	for i := range attackers {
+		all.Go(func() {
+			for handle := range next {
+				r, err := http.NewRequest("GET", publicURL+"/api/orders", nil)
+				if err != nil {
+					t.Error(err)
+					continue
+				}
+				prover.New("ES256").Present(r, handle, bend...)
+				if status, _ := n.sendAs(i%2, r); status != 401 {
+					t.Errorf("a forged proof: %d", status)
+				}
+			}
+		})
+	}
+	for _, h := range handles {
+		next <- h
+	}
+	close(next)
+	all.Wait()
+}
+
+// served calls the API as somebody else until done, at both instances in turn, and tells the longest wait.
+func (n *nativeWorld) served(t *testing.T, done <-chan struct{}, access string) <-chan time.Duration {
+	slowest := make(chan time.Duration, 1)
+	go func() {
+		var worst time.Duration
+		for i := 0; ; i++ {
+			select {
+			case <-done:
+				slowest <- worst
+				return
+			default:
+			}
+			began := time.Now()
+			if status, body := n.call(i%2, "GET", "/api/orders", access); status != 200 {
+				t.Errorf("another user, during a flood: %d %.200s", status, body)
+			}
+			worst = max(worst, time.Since(began))
+		}
+	}()
+	return slowest
+}
+
+// sight is what Redis holds, and what it did since the last one.
+type sight struct {
+	keys     []string
+	memory   int            // bytes
+	commands map[string]int // of the gateways, by name
+	writes   map[string]int // commands that write, those of scripts included
+}
+
+// look looks at Redis. The memory comes last of what is looked at: the other looks cost some.
+func (n *nativeWorld) look() sight {
+	s := sight{commands: map[string]int{}, writes: n.Redis.Calls(), keys: n.Redis.Keys()}
+	for _, p := range n.wires {
+		for name, count := range p.Counts().Commands {
+			s.commands[name] += count
+		}
+		p.Reset()
+	}
+	// What is left is of the world that looks for keys without a life, and of the looks themselves.
+	maps.DeleteFunc(s.writes, func(name string, _ int) bool {
+		return beside(name) || slices.Contains([]string{"evalsha", "exists", "hmget", "hget", "get", "keys", "pttl", "scan"}, name)
+	})
+	s.memory, _ = strconv.Atoi(n.Redis.Info("memory")["used_memory"])
+	n.Redis.ResetCalls()
+	return s
+}

@@ -1,0 +1,546 @@
+// Package openapi_test holds docs/openapi.yaml against running gateways, answer by answer: each request of the tour that is of
+// a described operation must be answered as it is described, status, header fields and body, and whatever is described must
+// have been answered when the tour is over. The real server on real sockets, an embedded Redis, our own provider.
+//
+// contract (world_test.go) makes requests and judges answers; the tour (tour_test.go) says what to ask for. That the paths and
+// methods are those that are registered is shown beside the server, which knows them.
+package openapi_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"github.com/getkin/kin-openapi/routers"
+
+	"cloakroom/docs"
+	"cloakroom/server"
+	"cloakroom/server/config"
+)
+
+// patience is how long anything may take: it finds what hangs, not what is slow.
+const patience = 20 * time.Second
+
+// The listeners and origins that the description knows, by the address of its servers.
+const (
+	ofApp     = "{app}"
+	ofGateway = "{gateway}"
+	ofOps     = "http://{ops}"
+	ofAdmin   = "{scheme}://{admin}"
+)
+
+// contract holds what is answered against the description, both ways: an answer that is not described fails at once, and what
+// was described and never answered is told at the end.
+type contract struct {
+	t    *testing.T
+	d    *openapi3.T
+	at   map[string]place  // by host of the addresses that the tour asks at
+	seen map[string]bool   // "GET /path 200 type/subtype" that was answered as it is described
+	also map[string]bool   // responses that belong to no operation, and were answered
+	stop map[string]func() // of the gateways, by name
+	raw  *http.Transport   // follows nothing
+}
+
+// place is where a host of the tour leads: a listener, and the server of the description that it is.
+type place struct{ addr, server string }
+
+func newContract(t *testing.T) *contract {
+	t.Helper()
+	text, err := docs.OpenAPI("https://gw.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := openapi3.NewLoader().LoadFromData(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &contract{
+		t: t, d: d, at: map[string]place{}, seen: map[string]bool{}, also: map[string]bool{}, stop: map[string]func(){},
+		raw: &http.Transport{MaxIdleConnsPerHost: 64},
+	}
+	t.Cleanup(c.raw.CloseIdleConnections)
+	for _, media := range []string{"text/html", "text/event-stream", "application/x-ndjson", "application/openmetrics-text", "application/octet-stream"} {
+		openapi3filter.RegisterBodyDecoder(media, plainText)
+	}
+	return c
+}
+
+// plainText takes a body for the text that it is.
+func plainText(body io.Reader, _ http.Header, _ *openapi3.SchemaRef, _ openapi3filter.EncodingFn) (any, error) {
+	text, err := io.ReadAll(body)
+	return string(text), err
+}
+
+// run starts a gateway whose hosts lead to it: of surfaces as they are, of the other listeners "ops.<name>", "admin.<name>".
+func (c *contract) run(name, key, yaml string, hosts map[string]string) {
+	c.t.Helper()
+	dir := c.t.TempDir()
+	for _, file := range []string{key, "i1"} {
+		text := make([]byte, 32)
+		_, _ = rand.Read(text)
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(base64.RawURLEncoding.EncodeToString(text)+"\n"), 0o600); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	cfg, err := config.Parse(filepath.Join(dir, "cloakroom.yaml"), []byte(yaml), nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	listening := make(chan [2]string, 3)
+	s, err := server.New(cfg, server.Options{
+		OnListen: func(name string, a net.Addr) { listening <- [2]string{name, a.String()} },
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	over := make(chan error, 1)
+	go func() { over <- s.Run(ctx) }()
+	c.stop[name] = stop
+	c.t.Cleanup(func() {
+		stop()
+		if err := <-over; err != nil {
+			c.t.Error(err)
+		}
+		_ = s.Close()
+	})
+	for range 3 {
+		at := <-listening
+		switch at[0] {
+		case "ops":
+			c.at["ops."+name] = place{at[1], ofOps}
+		case "admin":
+			c.at["admin."+name] = place{at[1], ofAdmin}
+		default:
+			for host, server := range hosts {
+				c.at[host] = place{at[1], server}
+			}
+		}
+	}
+}
+
+// person is somebody at a browser or an app: what they hold, and the address they come from.
+type person struct {
+	from    string                       // "" = this one
+	cookies map[string]map[string]string // by host, then name
+}
+
+func newPerson() *person { return &person{cookies: map[string]map[string]string{}} }
+
+// call is one request. Its address names the place by its host.
+type call struct {
+	method, url string
+	fields      []string // header fields, in pairs
+	body        string   // a form
+	by          *person  // nil: somebody who holds nothing
+	stream      bool     // only the beginning of the answer is read
+}
+
+func get(url string, fields ...string) call { return call{method: "GET", url: url, fields: fields} }
+
+func post(url string, form url.Values, fields ...string) call {
+	return call{method: "POST", url: url, fields: append([]string{"Content-Type", "application/x-www-form-urlencoded"}, fields...), body: form.Encode()}
+}
+
+// of has somebody make the request.
+func (q call) of(p *person) call { q.by = p; return q }
+
+// with adds header fields.
+func (q call) with(fields ...string) call {
+	q.fields = append(slices.Clone(q.fields), fields...)
+	return q
+}
+
+// reply is an answer that was read.
+type reply struct {
+	*http.Response
+	text string
+}
+
+// to is where the answer leads.
+func (r *reply) to() *url.URL {
+	u, err := url.Parse(r.Header.Get("Location"))
+	if err != nil {
+		return &url.URL{}
+	}
+	return u
+}
+
+// members reads the answer's JSON.
+func (r *reply) members() (m map[string]any) {
+	_ = json.Unmarshal([]byte(r.text), &m)
+	return m
+}
+
+// make makes a request, with the cookies of whoever asks.
+func (c *contract) make(ctx context.Context, q call) *http.Request {
+	c.t.Helper()
+	u, err := url.Parse(q.url)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	host, addr := u.Host, u.Host // a host that leads nowhere is one of its own: the provider
+	if at, ok := c.at[u.Host]; ok {
+		addr = at.addr
+	}
+	req, err := http.NewRequestWithContext(ctx, q.method, q.url, strings.NewReader(q.body))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	req.URL.Scheme, req.URL.Host, req.Host = "http", addr, host
+	for i := 0; i+1 < len(q.fields); i += 2 {
+		req.Header.Add(q.fields[i], q.fields[i+1])
+	}
+	if q.by != nil {
+		for name, value := range q.by.cookies[host] {
+			req.AddCookie(&http.Cookie{Name: name, Value: value})
+		}
+		if q.by.from != "" {
+			req.Header.Set("X-Forwarded-For", q.by.from)
+		}
+	}
+	return req
+}
+
+// open makes a request and leaves the body of its answer unread.
+func (c *contract) open(q call) *http.Response {
+	res, err := c.raw.RoundTrip(c.make(c.t.Context(), q))
+	if err != nil {
+		c.t.Errorf("%s %s: %v", q.method, q.url, err)
+		return &http.Response{Body: http.NoBody}
+	}
+	return res
+}
+
+// send makes a request and reads its answer.
+func (c *contract) send(q call) (*http.Request, *reply) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	req := c.make(ctx, q)
+	res, err := c.raw.RoundTrip(req)
+	if err != nil {
+		c.t.Fatalf("%s %s: %v", q.method, q.url, err)
+	}
+	defer res.Body.Close()
+	text, err := read(res.Body, q.stream)
+	if err != nil {
+		c.t.Fatalf("%s %s: %v", q.method, q.url, err)
+	}
+	if q.by != nil {
+		q.by.keep(req.Host, res.Cookies())
+	}
+	return req, &reply{res, string(text)}
+}
+
+// read reads a body; of a stream what comes up to the end of its first event.
+func read(body io.Reader, stream bool) ([]byte, error) {
+	if !stream {
+		return io.ReadAll(body)
+	}
+	var text []byte
+	for buf := make([]byte, 512); !bytes.Contains(text, []byte("data:")) || !bytes.HasSuffix(text, []byte("\n\n")); {
+		n, err := body.Read(buf)
+		if text = append(text, buf[:n]...); errors.Is(err, io.EOF) {
+			return text, nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return text, nil
+}
+
+func (p *person) keep(host string, cookies []*http.Cookie) {
+	if p.cookies[host] == nil {
+		p.cookies[host] = map[string]string{}
+	}
+	for _, k := range cookies {
+		if p.cookies[host][k.Name] = k.Value; k.MaxAge < 0 {
+			delete(p.cookies[host], k.Name)
+		}
+	}
+}
+
+// operation finds what a request is of: the operation, its route and the parameters of its path; nil if it is of none.
+func (c *contract) operation(server, method, path string) (*routers.Route, map[string]string) {
+	best, params := (*routers.Route)(nil), map[string]string(nil)
+	for pattern, item := range c.d.Paths.Map() {
+		found, ok := matches(pattern, path)
+		op := item.GetOperation(method)
+		if !ok || op == nil || !slices.ContainsFunc(item.Servers, func(s *openapi3.Server) bool { return s.URL == server }) {
+			continue
+		}
+		if best == nil || len(found) < len(params) { // a path without variables is the better one
+			best, params = &routers.Route{Spec: c.d, Path: pattern, PathItem: item, Method: method, Operation: op}, found
+		}
+	}
+	return best, params
+}
+
+// matches fits a path to a pattern, segment by segment.
+func matches(pattern, path string) (map[string]string, bool) {
+	want, have := strings.Split(pattern, "/"), strings.Split(path, "/")
+	if len(want) != len(have) {
+		return nil, false
+	}
+	params := map[string]string{}
+	for i, segment := range want {
+		switch {
+		case strings.HasPrefix(segment, "{") && have[i] != "":
+			params[strings.Trim(segment, "{}")] = have[i]
+		case segment != have[i]:
+			return nil, false
+		}
+	}
+	return params, true
+}
+
+// ask makes a request of a described operation, and holds the answer against the description.
+func (c *contract) ask(q call) *reply {
+	c.t.Helper()
+	req, res := c.send(q)
+	host, _, _ := strings.Cut(strings.SplitN(q.url, "://", 2)[1], "/")
+	route, params := c.operation(c.at[host].server, q.method, req.URL.Path)
+	if route == nil {
+		c.t.Errorf("%s %s is described nowhere", q.method, q.url)
+		return res
+	}
+	media, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	what := fmt.Sprintf("%s %s %d %s", q.method, route.Path, res.StatusCode, media)
+	if err := c.hold(route, params, q, req, res, media); err != nil {
+		c.t.Errorf("%s (%s): %v\n%v\n%.700s", what, q.url, err, res.Header, res.text)
+		return res
+	}
+	c.seen[what] = true
+	return res
+}
+
+// hold says what of an answer, or of a request that was answered well, is not as it is described.
+func (c *contract) hold(route *routers.Route, params map[string]string, q call, req *http.Request, res *reply, media string) error {
+	described := route.Operation.Responses.Status(res.StatusCode)
+	switch {
+	case described == nil:
+		return errors.New("a status that is not described")
+	case described.Value.Content.Get(media) == nil && (len(described.Value.Content) > 0 || res.text != ""):
+		return errors.New("a media type that is not described")
+	}
+	in := &openapi3filter.RequestValidationInput{
+		Request: req, PathParams: params, Route: route, QueryParams: req.URL.Query(),
+		Options: &openapi3filter.Options{AuthenticationFunc: presented, IncludeResponseStatus: true, MultiError: true},
+	}
+	if res.StatusCode < 400 {
+		req.Body = io.NopCloser(strings.NewReader(q.body)) // the one that was sent has been read
+		if err := openapi3filter.ValidateRequest(req.Context(), in); err != nil {
+			return fmt.Errorf("a request that was answered well: %w", err)
+		}
+		if err := c.knownParameters(route, req); err != nil {
+			return err
+		}
+	}
+	out := &openapi3filter.ResponseValidationInput{RequestValidationInput: in, Status: res.StatusCode, Header: res.Header, Options: in.Options}
+	if err := openapi3filter.ValidateResponse(context.Background(), out.SetBodyBytes([]byte(res.text))); err != nil {
+		return err
+	}
+	return c.inner(described.Value, media, res.text)
+}
+
+// knownParameters refuses a query with a parameter that is not described: the tour would show what nobody is told.
+func (c *contract) knownParameters(route *routers.Route, req *http.Request) error {
+	for name := range req.URL.Query() {
+		if route.Operation.Parameters.GetByInAndName("query", name) == nil {
+			return fmt.Errorf("the parameter %s is not described", name)
+		}
+	}
+	return nil
+}
+
+// presented holds a request against a security scheme.
+func presented(_ context.Context, in *openapi3filter.AuthenticationInput) error {
+	r, s := in.RequestValidationInput.Request, in.SecurityScheme
+	good := false
+	switch {
+	case s.Type == "http":
+		scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		good = strings.EqualFold(scheme, s.Scheme)
+	case s.In == "header":
+		good = r.Header.Get(s.Name) != ""
+	case s.In == "cookie": // by the name of another app too
+		good = slices.ContainsFunc(r.Cookies(), func(k *http.Cookie) bool { return strings.HasPrefix(k.Name, "__Host-Http-") })
+	}
+	if !good {
+		return errors.New("the request lacks " + in.SecuritySchemeName)
+	}
+	return nil
+}
+
+// inner holds events, and lines of JSON, against their schemas.
+func (c *contract) inner(described *openapi3.Response, media, text string) error {
+	switch media {
+	case "text/event-stream":
+		return c.events(described, text)
+	case "application/x-ndjson":
+		for line := range strings.Lines(text) {
+			if err := c.fits(described.Extensions["x-lines"], line); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *contract) events(described *openapi3.Response, text string) error {
+	schemas, _ := described.Extensions["x-events"].(map[string]any)
+	n := 0
+	for block := range strings.SplitSeq(text, "\n\n") {
+		name, data, ok := strings.Cut(strings.TrimPrefix(block, "event: "), "\ndata: ")
+		if !ok {
+			continue
+		}
+		if schemas[name] == nil {
+			return fmt.Errorf("the event %s is not described", name)
+		}
+		if err := c.fits(schemas[name], data); err != nil {
+			return fmt.Errorf("the event %s: %w", name, err)
+		}
+		c.also["event "+name] = true
+		n++
+	}
+	if n == 0 {
+		return errors.New("a stream without an event")
+	}
+	return nil
+}
+
+// fits holds a text of JSON against a schema of an extension: references to components, or anyOf them.
+func (c *contract) fits(schema any, text string) error {
+	var value any
+	if err := json.Unmarshal([]byte(text), &value); err != nil {
+		return err
+	}
+	s, _ := schema.(map[string]any)
+	choices, ok := s["anyOf"].([]any)
+	if !ok {
+		choices = []any{s}
+	}
+	var all error
+	for _, choice := range choices {
+		ref, _ := choice.(map[string]any)["$ref"].(string)
+		component := c.d.Components.Schemas[strings.TrimPrefix(ref, "#/components/schemas/")]
+		if component == nil {
+			return fmt.Errorf("no schema %q", ref)
+		}
+		err := component.Value.VisitJSON(value, openapi3.EnableJSONSchema2020())
+		if err == nil {
+			return nil
+		}
+		all = errors.Join(all, err)
+	}
+	return all
+}
+
+// is holds an answer that is of no operation against a response of the components.
+func (c *contract) is(name string, status int, q call) *reply {
+	c.t.Helper()
+	for _, fields := range [][]string{nil, {"Sec-Fetch-Mode", "navigate"}} {
+		req, res := c.send(q.with(fields...))
+		media, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
+		op := openapi3.NewOperation()
+		op.AddResponse(status, c.d.Components.Responses[name].Value)
+		out := &openapi3filter.ResponseValidationInput{
+			RequestValidationInput: &openapi3filter.RequestValidationInput{Request: req, Route: &routers.Route{Spec: c.d, Operation: op}},
+			Status:                 res.StatusCode, Header: res.Header, Options: &openapi3filter.Options{IncludeResponseStatus: true},
+		}
+		if err := openapi3filter.ValidateResponse(context.Background(), out.SetBodyBytes([]byte(res.text))); err != nil {
+			c.t.Errorf("%s (%s %s): %d: %v\n%.500s", name, q.method, q.url, res.StatusCode, err, res.text)
+			continue
+		}
+		c.also[name+" "+media] = true
+		if len(fields) > 0 {
+			return res
+		}
+	}
+	return nil
+}
+
+// see makes a request and wants a status. An error is asked for twice, by a program and by a navigation, if it is described as
+// a page too; make makes the request anew each time.
+func (c *contract) see(status int, make func() call) *reply {
+	c.t.Helper()
+	q := make()
+	res := c.ask(q)
+	if res.StatusCode != status {
+		c.t.Errorf("%s %s: %d, want %d\n%.300s", q.method, q.url, res.StatusCode, status, res.text)
+	}
+	if status >= 400 && !slices.Contains(q.fields, "Sec-Fetch-Mode") && c.hasPage(q, status) {
+		if again := c.ask(make().with("Sec-Fetch-Mode", "navigate")); again.StatusCode != status {
+			c.t.Errorf("%s %s as a navigation: %d, want %d\n%.300s", q.method, q.url, again.StatusCode, status, again.text)
+		}
+	}
+	return res
+}
+
+// hasPage reports whether an answer is described as a page too.
+func (c *contract) hasPage(q call, status int) bool {
+	u, _ := url.Parse(q.url)
+	route, _ := c.operation(c.at[u.Host].server, q.method, u.Path)
+	if route == nil {
+		return false
+	}
+	described := route.Operation.Responses.Status(status)
+	return described != nil && described.Value.Content["text/html"] != nil
+}
+
+// same is a request that may be made again as it is.
+func same(q call) func() call { return func() call { return q } }
+
+// missing lists what is described and was not answered.
+func (c *contract) missing() (all []string) {
+	for path, item := range c.d.Paths.Map() {
+		for method, op := range item.Operations() {
+			for status, response := range op.Responses.Map() {
+				media := slices.Collect(maps.Keys(response.Value.Content))
+				if len(media) == 0 {
+					media = []string{""}
+				}
+				for _, m := range media {
+					if what := method + " " + path + " " + status + " " + m; !c.seen[what] {
+						all = append(all, what)
+					}
+				}
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// each calls back for every operation with a described answer of this status.
+func (c *contract) each(status int, do func(server, path, method string, op *openapi3.Operation)) {
+	for _, path := range c.d.Paths.InMatchingOrder() {
+		item := c.d.Paths.Value(path)
+		for method, op := range item.Operations() {
+			if op.Responses.Value(strconv.Itoa(status)) != nil {
+				do(item.Servers[0].URL, path, method, op)
+			}
+		}
+	}
+}
