@@ -104,7 +104,8 @@ func (e *Engine) unheld(ctx context.Context, app *App, s *Session, p *Possession
 		return refuse("bound handle without proof", errNoSession(ErrBound))
 	case p.Key != s.Key: // RFC 9449 section 4.3, item 12
 		return refuse("proof by another key", proofRejected(nil))
-	case app.Nonces && !p.Fresh: // RFC 9449 section 11.3: once asked for, never done without. It was not used up
+	// RFC 9449 section 11.3: once asked for, never done without. And what was spared was not used up, so it is good for nothing.
+	case app.Nonces && !p.Fresh, !p.Uses(app.ID, s.Key):
 		return errNonce()
 	default:
 		return nil

@@ -26,7 +26,7 @@ func (e *Engine) Redeem(ctx context.Context, app *App, r Redemption) (*Session, 
 		return nil, grantRejected(nil)
 	}
 	s := e.sessionOf(app, root, p)
-	s.Key, s.Device, s.Platform = r.Key, r.Device, ""
+	s.Key, s.Device, s.Platform = r.Key, r.Device, r.Platform
 	if err = e.admit(ctx, s); err == nil {
 		err = e.holdToMost(ctx, app, s, nil)
 	}

@@ -79,8 +79,8 @@ func Check(fields []string, r Request) (*Proof, error) {
 	if !k.verifies(f.signed, f.signature) {
 		return nil, refuse("signature")
 	}
-	print := k.thumbprint()
-	return &Proof{Thumbprint: print, ID: name(print, c.id), Nonce: c.nonce, Until: c.issued.Add(back + slow)}, nil
+	jkt := k.thumbprint()
+	return &Proof{Thumbprint: jkt, ID: name(jkt, c.id), Nonce: c.nonce, Until: c.issued.Add(back + slow)}, nil
 }
 
 // name makes a proof's ID. The thumbprint's length is fixed, so no other key and jti make the same text. Half of the hash is

@@ -127,8 +127,8 @@ func (o object) number(name string) (string, []byte) {
 	return s, raw
 }
 
-// curve reads a point of a NIST curve: RFC 7518 section 6.2.1. Both coordinates have full length, and the point lies on the
-// curve; these curves have no points of small order.
+// curve reads a point of a NIST curve: RFC 7518 section 6.2.1. Both coordinates have full length, or one key had many
+// thumbprints, and the point lies on the curve (RFC 8725 section 3.4); these curves have no points of small order.
 func (o object) curve(alg jwa.SignatureAlgorithm, c elliptic.Curve, name string) (*key, bool) {
 	size := (c.Params().BitSize + 7) / 8
 	x, xs := o.number("x")

@@ -14,7 +14,7 @@ const maxDepth = 8
 type object map[string]any
 
 // members reads one JSON object, and nothing that two readers could read differently: no member twice on any level, no name
-// in another case, no bytes that are no text (RFC 7515 section 4, RFC 7519 section 4, RFC 8725 section 3.10).
+// in another case, no bytes that are no text (RFC 7515 section 4, RFC 7519 section 4, RFC 8725 section 3.7).
 func members(data []byte) (object, bool) {
 	// The grammar is the library's to judge. What follows walks once over text that keeps to it: the library's decoder into
 	// maps lets doubled members pass, and its tokens cost half as much as a signature.

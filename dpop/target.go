@@ -1,8 +1,6 @@
 package dpop
 
-import (
-	"strings"
-)
+import "strings"
 
 // sameTarget reports whether two absolute addresses are the same place, both without query and fragment, and both after the
 // normalisation of RFC 3986 sections 6.2.2 and 6.2.3, as RFC 9449 section 4.3 asks for: https://GW.example.com:443/%7eme is
@@ -27,7 +25,7 @@ func target(s string) (p place, ok bool) {
 	if !found {
 		return place{}, false
 	}
-	p.scheme = strings.ToLower(scheme) // RFC 3986 section 6.2.2.1
+	p.scheme = lower(scheme) // RFC 3986 section 6.2.2.1
 	authority := rest
 	if i := strings.IndexByte(rest, '/'); i >= 0 {
 		authority, p.path = rest[:i], rest[i:]
@@ -51,7 +49,17 @@ func hostPort(authority, scheme string) (host, port string, ok bool) {
 	if port == "" { // RFC 3986 section 6.2.3: none, an empty one and the scheme's own are the same
 		port = map[string]string{"http": "80", "https": "443"}[scheme]
 	}
-	return strings.ToLower(host), port, host != "" && port != ""
+	return lower(host), port, host != "" && port != ""
+}
+
+// lower makes capitals small, those of ASCII alone: the library's would make a k of the sign for kelvin, too.
+func lower(name string) string {
+	return strings.Map(func(c rune) rune {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		return c
+	}, name)
 }
 
 // escaped normalises the escapes of a path (RFC 3986 sections 2.1, 6.2.2.1 and 6.2.2.2): what needs none is written plainly,

@@ -2,9 +2,9 @@ package dpop
 
 import "slices"
 
-// weakPoint reports whether an Ed25519 key is a point of small order, or one that is not written in the one way it should be.
-// For a point of small order anybody can make signatures that crypto/ed25519 takes (RFC 8032 section 8.7 leaves it to whoever
-// needs more): a handle that is bound to one is bound to nobody.
+// weakPoint reports whether an Ed25519 key is a point of small order, or is not written in the one way that it should be (RFC
+// 8032 section 5.1.3: y below p). For a point of small order anybody can make signatures that crypto/ed25519 takes: a handle
+// that is bound to one is bound to nobody.
 func weakPoint(key [32]byte) bool {
 	key[31] &= 0x7f // the sign of x: each of these has its mirror
 	slices.Reverse(key[:])

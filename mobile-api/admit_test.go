@@ -127,7 +127,7 @@ func TestAnAppThatNeedsDPoP(t *testing.T) {
 	}
 	w.call("POST", "/mobile/logout", h.Access).is(t, "a sign-out, which would be told as done", 401)
 	w.redeem("phone", claimed, code).refused(t, "a code", 400, "invalid_dpop_proof")
-	w.rotate("phone", h.Refresh).refused(t, "a refresh handle", 400, "invalid_dpop_proof")
+	w.rotate("phone", h.Refresh).refused(t, "a refresh handle, from which none leads to what is bound", 400, "invalid_grant")
 	w.apps["phone"].Binding = bff.BindingOff
 	w.redeem("phone", claimed, code).handles(t) // it was not looked at
 }

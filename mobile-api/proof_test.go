@@ -318,7 +318,7 @@ func TestNoncesBesideAppsWithout(t *testing.T) {
 	later := w.beside(binding("cli", bff.BindingRequired), nonces("cli"))
 	later.prove(p, "GET", "/api", cli.Access).challenged(t, "once it wants nonces", 401, "use_dpop_nonce", needNonce)
 	w.post("/mobile/token", url.Values{"grant_type": {"refresh_token"}, "client_id": {"cli"}, "refresh_token": {free.Refresh}}).
-		refused(t, "no proof at all", 400, "invalid_dpop_proof")
+		refused(t, "an unbound handle of another app", 400, "invalid_grant")
 }
 
 // The gateway's own address may be written with its port.

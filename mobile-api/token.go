@@ -34,7 +34,8 @@ func (s *Surface) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	key, err := s.keyOf(w, r, app)
+	// A proof is judged before the grant: one that is not good has used nothing up (RFC 9449 section 8).
+	key, err := s.announced(w, r, app)
 	if err != nil {
 		return err
 	}
@@ -55,21 +56,14 @@ func (s *Surface) token(w http.ResponseWriter, r *http.Request) error {
 	return s.handOut(w, r, app, session)
 }
 
-// keyOf returns the key that the handles will be bound to; "" of an app that may, and does, leave that out. It is asked before
-// the grant is looked at: a request without its proof, or with one that is not good, has used nothing up.
-func (s *Surface) keyOf(w http.ResponseWriter, r *http.Request, app *bff.App) (key string, err error) {
-	key, err = s.announced(w, r, app)
-	if err == nil && key == "" && app.Binding == bff.BindingRequired {
-		return "", surface.RefuseOAuth(surface.OAuthInvalidProof, "This app's handles are bound: send a DPoP proof.")
-	}
-	return key, err
-}
-
 // redeem trades a code. Verifier and redirect URI go to the engine as they are, absent ones too: a code that comes with
 // the wrong ones, or none, has been caught by somebody, and is used up by the try (RFC 7636 section 4.6).
 func (s *Surface) redeem(r *http.Request, app *bff.App, form url.Values, key string) (*bff.Session, error) {
 	if form.Get("code") == "" {
 		return nil, surface.RefuseOAuth(surface.OAuthInvalidRequest, "code is missing.")
+	}
+	if key == "" && app.Binding == bff.BindingRequired { // whoever forgot it may still send it
+		return nil, surface.RefuseOAuth(surface.OAuthInvalidProof, "This app's handles are bound: send a DPoP proof.")
 	}
 	code, err := bff.ParseRoot(form.Get("code"))
 	if err != nil {

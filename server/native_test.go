@@ -60,8 +60,8 @@ func newUpstream(t *testing.T, name string) *upstream {
 	return u
 }
 
-// newPhones starts it all.
-func newPhones(t *testing.T, o server.Options) *phones {
+// newPhones starts it all; change may alter the configuration's text first.
+func newPhones(t *testing.T, o server.Options, change ...func(text string) string) *phones {
 	t.Helper()
 	issuer, err := provider.New(provider.Config{Clients: []provider.Client{nativeClient("phone"), nativeClient("tablet")}})
 	if err != nil {
@@ -72,7 +72,7 @@ func newPhones(t *testing.T, o server.Options) *phones {
 	}
 	t.Cleanup(issuer.Close)
 	up := newUpstream(t, "first")
-	cfg, err := config.Parse(filepath.Join(keyed(t), "cloakroom.yaml"), []byte(fmt.Sprintf(`
+	text := fmt.Sprintf(`
 public: {url: "https://gw.example.com", listen: "127.0.0.1:0"}
 ops: {listen: "127.0.0.1:0"}
 redis: {addrs: [%q]}
@@ -95,7 +95,11 @@ routes:
   - {path: /upload, upstream: %[5]q, methods: [POST]}
   - {path: /cookies, upstream: %[5]q, methods: [GET], cookies: [theme]}
   - {path: /stream, upstream: %[5]q, methods: [GET]}
-`, miniredis.RunT(t).Addr(), issuer.Issuer(), signedIn, signedIn, up.URL, newUpstream(t, "second").URL)), nil)
+`, miniredis.RunT(t).Addr(), issuer.Issuer(), signedIn, signedIn, up.URL, newUpstream(t, "second").URL)
+	for _, c := range change {
+		text = c(text)
+	}
+	cfg, err := config.Parse(filepath.Join(keyed(t), "cloakroom.yaml"), []byte(text), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +177,7 @@ type pair struct {
 func (h pair) bearer() []string { return []string{"Authorization", "Bearer " + h.Access} }
 
 // signIn signs a user of the provider's in to an app, who is not asked.
-func (p *phones) signIn(app, user string) pair {
+func (p *phones) signIn(app, user string, fields ...string) pair {
 	p.t.Helper()
 	sum := sha256.Sum256([]byte(verifier))
 	start, _ := p.call("GET", "/mobile/authorize?"+url.Values{
@@ -197,7 +201,7 @@ func (p *phones) signIn(app, user string) pair {
 	_, text := p.call("POST", "/mobile/token", url.Values{
 		"grant_type": {"authorization_code"}, "client_id": {app}, "redirect_uri": {signedIn},
 		"code": {to.Query().Get("code")}, "code_verifier": {verifier},
-	}.Encode(), "Content-Type", "application/x-www-form-urlencoded")
+	}.Encode(), append([]string{"Content-Type", "application/x-www-form-urlencoded"}, fields...)...)
 	var h pair
 	if err := json.Unmarshal([]byte(text), &h); err != nil || h.Access == "" || h.Session.ID == "" {
 		p.t.Fatalf("redeeming: %s", text)

@@ -112,7 +112,9 @@ func TestTheConfirmPage(t *testing.T) {
 		if !strings.HasSuffix(csp, "; form-action 'self' "+row.allows) {
 			t.Errorf("%s: %s", row.redirect, csp)
 		}
-		inlineAllowed(t, row.redirect, csp, text)
+		if inlineAllowed(t, row.redirect, csp, text); strings.Count(text, "<script>") != 1 || !strings.Contains(csp, "; script-src 'sha256-") {
+			t.Errorf("%s: nothing tells where no app opens: %s %s", row.redirect, csp, text)
+		}
 		if !strings.Contains(text, "<dd><bdi>"+row.receiver+`</bdi><br><bdi class="detail">`+row.redirect+"</bdi></dd>") {
 			t.Errorf("%s: where the answer goes: %s", row.redirect, text)
 		}
@@ -185,6 +187,9 @@ func TestThePagesOfANativeSignOut(t *testing.T) {
 		}
 	}
 	_, text := page(t, surface.LogoutPage(&bff.EndSessionRequest{URL: "https://idp.example/end?a=1&b=%zz", Values: map[string][]string{"state": {"s"}}}, "a.b:/x"))
+	if !strings.Contains(text, `<template id="said"><p>If nothing else opens,`) {
+		t.Errorf("a way back that no app takes is a dead end: %s", text)
+	}
 	if !strings.Contains(text, `<form method="get" action="https://idp.example/end">`) || !strings.Contains(text, `name="state" value="s"`) || strings.Contains(text, `name="a"`) {
 		t.Error(text)
 	}

@@ -126,7 +126,7 @@ func TestTheLogoutPage(t *testing.T) {
 	if !strings.HasSuffix(csp, "form-action 'self' https://idp.example:8443") || !strings.Contains(csp, "script-src 'sha256-") {
 		t.Errorf("policy %s", csp)
 	}
-	if !strings.Contains(text, "form.submit()") || !strings.Contains(text, "<button") || strings.Contains(text, "<b>") {
+	if !strings.Contains(text, "form.submit()") || !strings.Contains(text, "<button") || strings.Contains(text, "<b>") || strings.Contains(text, `id="after"`) {
 		t.Errorf("the page: %s", text)
 	}
 	for _, bad := range []string{"/end", "javascript:alert(1)", "https://", "https://idp.example;script-src", "//idp.example/end", "data:text/html,x"} {

@@ -31,9 +31,10 @@ import (
 const mostCalls = max(perRound, int(paceTime/time.Second)*fixedRate) // in one round, or at the fixed rate
 
 const (
-	publicURL = "http://gw.localhost"
-	orders    = publicURL + "/bench/orders"
-	appSecret = "the-secret-of-both-apps-at-the-provider"
+	publicURL     = "http://gw.localhost"
+	orders        = publicURL + "/bench/orders"
+	unboundSecret = "the-secret-of-the-app-unbound-at-the-provider"
+	boundSecret   = "the-secret-of-the-app-bound-at-the-provider"
 )
 
 // nativeApps are two apps that differ in nothing but the binding.
@@ -42,13 +43,13 @@ const nativeApps = `
     kind: mobile
     provider: main
     client_id: nativec_1
-    client_secret: ` + appSecret + `
+    client_secret: ` + unboundSecret + `
     redirect_uris: ["https://app.example.com/unbound"]
   bound:
     kind: mobile
     provider: main
-    client_id: nativec_1
-    client_secret: ` + appSecret + `
+    client_id: nativec_2
+    client_secret: ` + boundSecret + `
     redirect_uris: ["https://app.example.com/bound"]
     handle: {dpop: required}
 `
@@ -66,9 +67,8 @@ func newPhone(t *testing.T, upstream string) *phone {
 		Routes: fmt.Sprintf("  - {path: /bench/, upstream: %q, methods: [GET], token: user}", upstream),
 		Behave: func(b *provider.Behaviour) { b.AccessLife = time.Hour }, Apps: nativeApps,
 	})
-	w.Dev.Register(provider.Client{ID: "nativec_1", Secret: appSecret, RedirectURIs: []string{
-		publicURL + "/mobile/callback/unbound", publicURL + "/mobile/callback/bound",
-	}})
+	w.Dev.Register(provider.Client{ID: "nativec_1", Secret: unboundSecret, RedirectURIs: []string{publicURL + "/mobile/callback/unbound"}})
+	w.Dev.Register(provider.Client{ID: "nativec_2", Secret: boundSecret, RedirectURIs: []string{publicURL + "/mobile/callback/bound"}})
 	w.Setup.Bin = gateway.Plain(t)
 	p := &phone{w: w, in: w.Setup.StartQuiet(t, level(), "CLOAKROOM_PUBLIC__URL="+publicURL)}
 	w.At(p.in)

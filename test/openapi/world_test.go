@@ -78,7 +78,7 @@ func newContract(t *testing.T) *contract {
 		raw: &http.Transport{MaxIdleConnsPerHost: 64},
 	}
 	t.Cleanup(c.raw.CloseIdleConnections)
-	for _, media := range []string{"text/html", "text/event-stream", "application/x-ndjson", "application/openmetrics-text", "application/octet-stream"} {
+	for _, media := range []string{"text/html", "text/event-stream", "application/x-ndjson", "application/octet-stream"} {
 		openapi3filter.RegisterBodyDecoder(media, plainText)
 	}
 	return c
@@ -327,11 +327,17 @@ func (c *contract) ask(q call) *reply {
 	media, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type"))
 	what := fmt.Sprintf("%s %s %d %s", q.method, route.Path, res.StatusCode, media)
 	if err := c.hold(route, params, q, req, res, media); err != nil {
-		c.t.Errorf("%s (%s): %v\n%v\n%.700s", what, q.url, err, res.Header, res.text)
+		c.t.Errorf("%s (%s): %s\n%v\n%.300s", what, q.url, cause(err), res.Header, res.text)
 		return res
 	}
 	c.seen[what] = true
 	return res
+}
+
+// cause is what an error says first: the schema that follows stands in the description.
+func cause(err error) string {
+	text, _, _ := strings.Cut(err.Error(), "\nSchema:")
+	return text
 }
 
 // hold says what of an answer, or of a request that was answered well, is not as it is described.
@@ -470,7 +476,7 @@ func (c *contract) is(name string, status int, q call) *reply {
 			Status:                 res.StatusCode, Header: res.Header, Options: &openapi3filter.Options{IncludeResponseStatus: true},
 		}
 		if err := openapi3filter.ValidateResponse(context.Background(), out.SetBodyBytes([]byte(res.text))); err != nil {
-			c.t.Errorf("%s (%s %s): %d: %v\n%.500s", name, q.method, q.url, res.StatusCode, err, res.text)
+			c.t.Errorf("%s (%s %s): %d: %s\n%.300s", name, q.method, q.url, res.StatusCode, cause(err), res.text)
 			continue
 		}
 		c.also[name+" "+media] = true

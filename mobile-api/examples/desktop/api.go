@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"golang.org/x/oauth2"
 )
@@ -128,5 +129,29 @@ func (a *app) whoami(ctx context.Context) error {
 		return err
 	}
 	a.say("  %s", text)
+	return nil
+}
+
+// devices lists where the person is signed in: in this app and others of the same gateway, on this device and others.
+func (a *app) devices(ctx context.Context) error {
+	var list struct {
+		Sessions []struct {
+			App      string    `json:"app"`
+			Device   string    `json:"device"`
+			Platform string    `json:"platform"`
+			Used     time.Time `json:"last_active_at"`
+			Current  bool      `json:"current"`
+		} `json:"sessions"`
+	}
+	if err := a.call(ctx, http.MethodGet, "/mobile/sessions", nil, &list); err != nil {
+		return err
+	}
+	for _, s := range list.Sessions {
+		when := "this one"
+		if !s.Current {
+			when = "last used " + s.Used.Local().Format(time.DateTime)
+		}
+		a.say("  %s, %s (%s): %s", s.Device, s.Platform, s.App, when)
+	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
+	"runtime"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -42,7 +44,9 @@ func (a *app) login(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	token, err := config.Exchange(a.handles.with(ctx), code, oauth2.VerifierOption(verifier))
+	token, err := config.Exchange(a.handles.with(ctx), code, oauth2.VerifierOption(verifier),
+		// What the list of the person's devices is to say.
+		oauth2.SetAuthURLParam("device_name", "Desktop example on "+hostName()), oauth2.SetAuthURLParam("device_platform", runtime.GOOS))
 	if err != nil {
 		return fmt.Errorf("redeeming the code: %w", err)
 	}
@@ -51,6 +55,15 @@ func (a *app) login(ctx context.Context) error {
 	}
 	a.say("Signed in as %s.", nameOf(token.Extra("user")))
 	return nil
+}
+
+// hostName is how this machine calls itself.
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "a machine without a name"
+	}
+	return name
 }
 
 // serve answers the browser until the function it returns is called.

@@ -38,6 +38,7 @@ const usage = `A desktop app of a Cloakroom gateway.
   orders            list orders
   order ITEM QTY    place one
   whoami            what the gateway says of this session
+  devices           where else you are signed in
   watch             follow the session, and say when and why it ends
   rotate            trade both handles for their successors
   logout            sign out, here and at the provider
@@ -152,7 +153,7 @@ func (a *app) command(ctx context.Context, args []string) error {
 		return a.order(ctx, rest[0], quantity)
 	}
 	do, known := map[string]func(context.Context) error{
-		"tour": a.tour, "login": a.login, "orders": a.orders, "whoami": a.whoami, "watch": a.watch, "rotate": a.rotate, "logout": a.logout,
+		"tour": a.tour, "login": a.login, "orders": a.orders, "whoami": a.whoami, "devices": a.devices, "watch": a.watch, "rotate": a.rotate, "logout": a.logout,
 	}[name]
 	if !known || len(rest) > 0 {
 		return &usageError{fmt.Errorf("no such command: %s", strings.Join(args, " "))}

@@ -35,6 +35,7 @@ func (a *app) tour(ctx context.Context) error {
 		{"List them again.", a.orders},
 		{"Trade both handles for their successors, as happens every quarter of an hour by itself.", a.rotate},
 		{"The new ones are good.", a.orders},
+		{"Where you are signed in.", a.devices},
 		{"Sign out: here, in every app of the same sign-in, and in the browser at the provider.", a.logout},
 		{"Whoever follows the session has been told.", func(ctx context.Context) error { return toldIn(ctx, followed) }},
 	}

@@ -10,7 +10,7 @@ const looks = {
   'dark, wide': {colorScheme: 'dark'},
 };
 
-export default async function ({apps, folder, profile, expect, step}) {
+export default async function ({apps, folder, profile, ask, expect, step}) {
   const refused = [];
   const open = async (context) => {
     const page = await context.newPage();
@@ -93,6 +93,7 @@ export default async function ({apps, folder, profile, expect, step}) {
   const landed = new URL(page.url());
   expect(landed.pathname === '/open/map' && landed.searchParams.get('code'), `at ${page.url()}`);
   expect(!(await page.content()).includes(landed.searchParams.get('code')), 'no code in the page');
+  await ask(`unlogged ${landed.searchParams.get('code')}`);
   await accessible(page, 'the page of a claimed address');
   await picture(page, 'missed-link');
 
