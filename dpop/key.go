@@ -15,8 +15,9 @@ import (
 )
 
 // Algorithms are what a proof may be signed by, as RFC 9449 section 5.1 lists them in a server's metadata. EdDSA and Ed25519
-// are two names of one: the first is deprecated by RFC 9864 and what older libraries write.
-func Algorithms() []string { return []string{"ES256", "ES384", "Ed25519", "EdDSA", "PS256", "RS256"} }
+// are two names of one: the first is deprecated by RFC 9864 and what older libraries write. ES384 and ES512 are not among
+// them: each proof would cost eight times as much to check, and who has no handle can ask for that too.
+func Algorithms() []string { return []string{"ES256", "Ed25519", "EdDSA", "PS256", "RS256"} }
 
 // IsThumbprint reports whether s has the form of a thumbprint, as dpop_jkt must have (RFC 9449 section 10).
 func IsThumbprint(s string) bool {
@@ -99,9 +100,7 @@ func family(alg string) string {
 func (o object) public(alg string) (*key, bool) {
 	switch alg {
 	case "ES256":
-		return o.curve(jwa.ES256, elliptic.P256(), "P-256")
-	case "ES384":
-		return o.curve(jwa.ES384, elliptic.P384(), "P-384")
+		return o.point()
 	case "EdDSA", "Ed25519":
 		return o.edwards()
 	case "PS256":
@@ -127,21 +126,21 @@ func (o object) number(name string) (string, []byte) {
 	return s, raw
 }
 
-// curve reads a point of a NIST curve: RFC 7518 section 6.2.1. Both coordinates have full length, or one key had many
-// thumbprints, and the point lies on the curve (RFC 8725 section 3.4); these curves have no points of small order.
-func (o object) curve(alg jwa.SignatureAlgorithm, c elliptic.Curve, name string) (*key, bool) {
-	size := (c.Params().BitSize + 7) / 8
+// point reads a point of P-256: RFC 7518 section 6.2.1. Both coordinates have full length, or one key had many thumbprints,
+// and the point lies on the curve (RFC 8725 section 3.4), which has no points of small order.
+func (o object) point() (*key, bool) {
+	const size = 32 // bytes of a coordinate
 	x, xs := o.number("x")
 	y, ys := o.number("y")
-	if !o.is("EC", name) || len(xs) != size || len(ys) != size {
+	if !o.is("EC", "P-256") || len(xs) != size || len(ys) != size {
 		return nil, false
 	}
 	point := append(append([]byte{4}, xs...), ys...) // SEC 1 section 2.3.3: 4 says that both coordinates follow
-	public, err := ecdsa.ParseUncompressedPublicKey(c, point)
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
 	if err != nil {
 		return nil, false
 	}
-	return &key{alg, public, `{"crv":"` + name + `","kty":"EC","x":"` + x + `","y":"` + y + `"}`}, true
+	return &key{jwa.ES256, public, `{"crv":"P-256","kty":"EC","x":"` + x + `","y":"` + y + `"}`}, true
 }
 
 // edwards reads a point of edwards25519: RFC 8037 section 2.

@@ -18,7 +18,7 @@ import (
 
 // A proof that a library makes, and the thumbprint that it computes: the prover of these tests is not the only judge.
 func TestProofThatALibraryMakes(t *testing.T) {
-	for _, alg := range []jwa.SignatureAlgorithm{jwa.ES256, jwa.ES384, jwa.EdDSA, jwa.PS256, jwa.RS256} {
+	for _, alg := range []jwa.SignatureAlgorithm{jwa.ES256, jwa.EdDSA, jwa.PS256, jwa.RS256} {
 		t.Run(alg.String(), func(t *testing.T) {
 			private := must(jwk.FromRaw(prover.New(alg.String()).Key()))
 			public := must(private.PublicKey())

@@ -163,6 +163,7 @@ func TestHeaderWith(t *testing.T) {
 		{"an HMAC", prover.Header("alg", "HS256"), "alg"},
 		{"an unlisted alg that there is", prover.Header("alg", "RS512"), "alg"},
 		{"a curve that is not listed", prover.Header("alg", "ES256K"), "alg"},
+		{"a curve that costs too much", prover.Header("alg", "ES384"), "alg"},
 		{"an alg that nobody knows", prover.Header("alg", "XY256"), "alg"},
 		{"an alg in another case", prover.Header("alg", "ed25519"), "alg"},
 		{"an alg that is a list", prover.Header("alg", []string{"EdDSA"}), "alg"},

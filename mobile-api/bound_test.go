@@ -13,7 +13,7 @@ import (
 
 // The challenges of handles that are bound to a key, to the letter.
 const (
-	algs      = `, algs="ES256 ES384 Ed25519 EdDSA PS256 RS256"`
+	algs      = `, algs="ES256 Ed25519 EdDSA PS256 RS256"`
 	bareKey   = `DPoP realm="cloakroom"` + algs
 	badBound  = `DPoP realm="cloakroom", error="invalid_token", error_description="The handle is unknown, expired or revoked."` + algs
 	badProof  = `DPoP realm="cloakroom", error="invalid_dpop_proof", error_description="The proof of possession is not good for this handle and request."` + algs

@@ -30,7 +30,7 @@ func bindingOf(apps map[string]*bff.App) (b binding) {
 		app := apps[id]
 		bearer = bearer || app.Binding != bff.BindingRequired
 		bound = bound || app.Binds()
-		if app.Binds() && app.Nonces {
+		if app.Nonces {
 			b.nonces = append(b.nonces, id)
 		}
 	}

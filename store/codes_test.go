@@ -21,7 +21,7 @@ func (w *world) waiting() *bff.Pending {
 	return &bff.Pending{
 		App: "phone", KeyID: w.ring.Front(),
 		Request: bff.NativeRequest{
-			RedirectURI: "com.example.app:/signed-in", Challenge: strings.Repeat("c", 43), State: "state-of-the-app",
+			RedirectURI: "com.example.app:/signed-in", Challenge: strings.Repeat("c", 43), State: "state-of-the-app", Key: ownKey,
 		},
 		Identity: s.Identity, Provider: s.Provider, Began: s.Began, Seen: s.Seen, Tokens: s.Tokens,
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"cloakroom/bff"
 	"cloakroom/surface"
 )
@@ -25,6 +27,9 @@ func TestErrorsOfOAuthEndpoints(t *testing.T) {
 		}
 		if _, ok := err.(*surface.OAuthError); !ok {
 			continue // a guard's, seen below
+		}
+		if code == bff.CodeProofRejected || code == bff.CodeNonceRequired {
+			status = 400 // RFC 9449 sections 5 and 8
 		}
 		res := write("POST", err, surface.Info{RequestID: "r1"}, "Sec-Fetch-Mode", "navigate") // not even then a page
 		var got map[string]string
@@ -45,6 +50,7 @@ func TestHowCodesAreToldToOAuthClients(t *testing.T) {
 		bff.CodeStoreUnavailable: "temporarily_unavailable", bff.CodeKeyUnknown: "temporarily_unavailable", bff.CodeRateLimited: "temporarily_unavailable",
 		bff.CodeIDPUnavailable: "temporarily_unavailable", bff.CodeDraining: "temporarily_unavailable", bff.CodeInternal: "server_error",
 		bff.CodeLoginMixedUp: "server_error", "forgotten": "server_error",
+		bff.CodeProofRejected: "invalid_dpop_proof", bff.CodeNonceRequired: "use_dpop_nonce",
 	} {
 		if got := surface.OAuthCode(code); got != want {
 			t.Errorf("%s is told as %s, want %s", code, got, want)
@@ -89,6 +95,32 @@ func TestChallenges(t *testing.T) {
 			if got := res.Header.Get("WWW-Authenticate"); got != want || res.StatusCode != 401 || res.Header.Get("Content-Type") != "application/problem+json" {
 				t.Errorf("%q: %d %s", code, res.StatusCode, got)
 			}
+		}
+	}
+}
+
+// A challenge for each scheme, in a field of its own.
+//
+// shows DPOP-7.1 (the challenges' part)
+func TestChallengesForProofs(t *testing.T) {
+	const key = `DPoP realm="cloakroom"`
+	both := []surface.Scheme{surface.SchemeBearer, surface.SchemeDPoP}
+	for _, row := range []struct {
+		code    string
+		schemes []surface.Scheme
+		want    []string
+	}{
+		{"", both, []string{`Bearer realm="cloakroom"`, key + `, algs="ES256 EdDSA"`}},
+		{"", both[1:], []string{key + `, algs="ES256 EdDSA"`}},
+		{"", both[:1], []string{`Bearer realm="cloakroom"`}},
+		{surface.OAuthInvalidToken, both[1:], []string{key + `, error="invalid_token", error_description="The handle is unknown, expired or revoked.", algs="ES256 EdDSA"`}},
+		{surface.OAuthInvalidProof, both[1:], []string{key + `, error="invalid_dpop_proof", error_description="The proof of possession is not good for this handle and request.", algs="ES256 EdDSA"`}},
+		{surface.OAuthUseNonce, both[1:], []string{key + `, error="use_dpop_nonce", error_description="The proof of possession needs the nonce in DPoP-Nonce.", algs="ES256 EdDSA"`}},
+	} {
+		err := &surface.ChallengeError{Code: row.code, Schemes: row.schemes, Algs: []string{"ES256", "EdDSA"}, Err: &bff.Error{Code: bff.CodeProofRejected, Message: "No."}}
+		res := write("GET", err, surface.Info{}, "Sec-Fetch-Mode", "cors")
+		if diff := cmp.Diff(row.want, res.Header.Values("WWW-Authenticate")); diff != "" || res.StatusCode != 401 {
+			t.Errorf("%q: %d %s", row.code, res.StatusCode, diff)
 		}
 	}
 }

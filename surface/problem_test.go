@@ -28,9 +28,12 @@ var codes = map[bff.Code]int{
 	bff.CodeLoginUnknown: 400, bff.CodeLoginExpired: 400, bff.CodeLoginReplayed: 400, bff.CodeLoginMixedUp: 400,
 	bff.CodeLoginRefused: 403, bff.CodeLoginNoCode: 400, bff.CodeLoginSignedOut: 403, bff.CodeLoginNoSID: 502,
 	bff.CodeLoginCodeRejected: 400, bff.CodeLoginTokenRejected: 400, bff.CodeIDPMisconfigured: 502,
-	bff.CodeGrantRejected: 400, surface.CodeClientRejected: 401,
+	bff.CodeGrantRejected: 400, surface.CodeClientRejected: 401, bff.CodeProofRejected: 401, bff.CodeNonceRequired: 401,
 	surface.CodeCookiesBlocked: 400, surface.CodeLoginMisconfigured: 400, surface.CodeLoginProviderFailed: 502,
 }
+
+// toldToApps are the codes of what no sign-in in a browser mends.
+var toldToApps = map[bff.Code]bool{surface.CodeClientRejected: true, bff.CodeProofRejected: true, bff.CodeNonceRequired: true}
 
 // write answers one error to a request with these header fields, in pairs.
 func write(method string, err error, info surface.Info, fields ...string) *http.Response {
@@ -71,7 +74,7 @@ func TestEveryCodeAsAProblem(t *testing.T) {
 			"type": "urn:cloakroom:problem:" + string(code), "status": float64(status), "detail": "One sentence.",
 			"instance": "urn:cloakroom:request:r1", "code": string(code), "request_id": "r1", "retry_after": 2.0,
 		}
-		if status == 401 && code != surface.CodeClientRejected { // no sign-in makes an app known
+		if status == 401 && !toldToApps[code] { // no sign-in makes an app known
 			want["login_url"] = "/bff/login"
 		}
 		if diff := cmp.Diff(want, p); diff != "" {

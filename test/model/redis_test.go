@@ -187,8 +187,8 @@ func (k *real) text(key string) string {
 }
 
 func (k *real) life(key string) time.Duration {
-	if left := k.look("PTTL", key); len(left) == 1 && num(left[0]) > 0 {
-		return time.Duration(num(left[0])) * time.Millisecond
+	if left := k.look("PTTL", key); len(left) == 1 && num(left[0]) >= 0 { // 0 is its last millisecond
+		return time.Duration(max(num(left[0]), 1)) * time.Millisecond
 	}
 	return 0
 }

@@ -23,7 +23,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -539,13 +538,20 @@ func (c *contract) missing() (all []string) {
 	return all
 }
 
-// each calls back for every operation with a described answer of this status.
-func (c *contract) each(status int, do func(server, path, method string, op *openapi3.Operation)) {
+// each makes a request of every operation, as ask says (nil: of this one none), which is to be answered with a status wherever
+// that is described, and wherever it is not with something that is.
+func (c *contract) each(status int, ask func(server, path, method string, op *openapi3.Operation) func() call) {
+	c.t.Helper()
 	for _, path := range c.d.Paths.InMatchingOrder() {
 		item := c.d.Paths.Value(path)
 		for method, op := range item.Operations() {
-			if op.Responses.Value(strconv.Itoa(status)) != nil {
-				do(item.Servers[0].URL, path, method, op)
+			make := ask(item.Servers[0].URL, path, method, op)
+			switch {
+			case make == nil:
+			case op.Responses.Status(status) != nil:
+				c.see(status, make)
+			default:
+				c.ask(make())
 			}
 		}
 	}

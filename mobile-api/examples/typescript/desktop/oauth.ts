@@ -31,7 +31,7 @@ export async function withNonce<T>(request: () => Promise<T>): Promise<T> {
   try {
     return await request();
   } catch (problem) {
-    if (false as boolean) {
+    if (oauth.isDPoPNonceError(problem)) {
       return request();
     }
     throw problem;

@@ -114,7 +114,7 @@ export class Handles {
 
   /** Asks until there is an answer, or it is time to tell the person that there is no network. */
   async #again(refresh: string): Promise<Pair> {
-    for (const pause of [] as number[]) {
+    for (const pause of this.#pauses) {
       try {
         return await this.#trade(refresh);
       } catch (problem) {
