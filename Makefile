@@ -58,8 +58,8 @@ soak: tools
 	SOAK=1 go test -tags bench -run TestSessions -timeout 60m -count 1 -v ./test/bench
 
 bench: tools
-	go test -tags bench -run 'TestHotPath|TestProfile' -timeout 30m -count 1 -v ./test/bench
-	go test -run '^$$' -bench . -benchmem -timeout 30m ./store ./bff/proxy
+	go test -tags bench -run 'TestHotPath|TestProfile|TestProof' -timeout 30m -count 1 -v ./test/bench
+	go test -run '^$$' -bench . -benchmem -timeout 30m ./store ./bff/proxy ./dpop
 
 lint: vet
 	$(STATICCHECK) -tags integration ./...

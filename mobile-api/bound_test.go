@@ -132,7 +132,7 @@ func TestChallengesOfBoundHandles(t *testing.T) {
 
 // A handle is presented as it is bound, or not at all.
 //
-// shows DPOP-7.2, DPOP-4.3-12
+// shows DPOP-7.2, DPOP-4.3-12, NAT-ROT, NAT-TYPE (a bound handle without proof)
 func TestBoundHandlesAreNotDowngraded(t *testing.T) {
 	w := newWorld(t, binding("phone", bff.BindingAllowed), binding("cli", bff.BindingAllowed))
 	p, thief := w.prover(), w.prover()
@@ -180,7 +180,7 @@ func TestBoundHandlesAreNotDowngraded(t *testing.T) {
 
 // What an app announced at the start of its sign-in it is held to at its end, and never in the middle of a session.
 //
-// shows DPOP-10, NAT-BIND (the announced key)
+// shows DPOP-10, NAT-BIND, NAT-CODE (the announced key)
 func TestTheKeyOfASignIn(t *testing.T) {
 	for _, row := range []struct {
 		with     string
@@ -216,13 +216,18 @@ func TestTheKeyOfASignIn(t *testing.T) {
 		again := w.post("/mobile/token", redemption("phone", claimed, code), announcing(own, "/mobile/token")...)
 		switch row.want {
 		case "":
-			if h := a.handles(t); h.Type != "DPoP" {
+			h := a.handles(t)
+			if h.Type != "DPoP" {
 				t.Errorf("%s: %s", row.with, a.body)
 			}
 			again.refused(t, row.with+", a second time", 400, "invalid_grant")
+			w.prove(own, "GET", "/api", h.Access).is(t, "the handle after that", 401) // RFC 6749 section 4.1.2
 		case "invalid_grant":
 			a.refused(t, row.with, 400, row.want)
 			again.refused(t, row.with+": the code afterwards", 400, "invalid_grant") // burned
+			if !w.noted("credential: exchange code with another key") {
+				t.Errorf("%s was not told: %q", row.with, w.events)
+			}
 		default:
 			a.refused(t, row.with, 400, row.want)
 			again.handles(t) // RFC 9449 section 8: not looked at before there was a proof

@@ -9,7 +9,8 @@
 // first, and then the browser carries a sealed word alone (par.go). /mobile/callback/{app} has the
 // engine redeem the provider's answer (callback.go). Where the app's redirect proves nothing of who receives it, a page
 // asks the person first (confirm.go); then the browser goes to the app with a code of ours, the app's own state and our
-// issuer.
+// issuer. Which addresses of this origin belong to which app the systems of phones are told by two files; a browser that
+// does not find the app there gets a page (applinks.go).
 //
 // At /mobile/token the app trades code and verifier for an access handle and a refresh handle, and later each refresh
 // handle for the next two (token.go, client.go). Each call then carries the access handle in its Authorization header,

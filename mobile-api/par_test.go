@@ -152,7 +152,6 @@ func TestRequestURIsOfSomebodyElse(t *testing.T) {
 		"something at its end":                   byReference("phone", uri+"AAAA"),
 		"nothing in it":                          byReference("phone", "urn:ietf:params:oauth:request_uri:"),
 		"no form":                                byReference("phone", "urn:ietf:params:oauth:request_uri:ä"),
-		"a code in it":                           byReference("phone", "urn:ietf:params:oauth:request_uri:"+w.code()),
 		"a whole request beside, of another app": asked("cli", listened, "request_uri", uri),
 	} {
 		a := w.browser().open("/mobile/authorize?"+query.Encode(), "none").is(t, "a request_uri with "+with, 400)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -133,6 +134,33 @@ func TestAProofOfNoUseIsNotRemembered(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whoever guesses handles, or has only heard of sessions that are over, costs Redis no memory: ten thousand in a soak.
+//
+// shows DPOP-11.1
+func TestProofsForHandlesThatDoNotExistLeaveRedisFlat(t *testing.T) {
+	guesses := 200
+	if os.Getenv("SOAK") == "1" {
+		guesses = 10_000
+	}
+	each(t, func(t *testing.T, w *world) {
+		w.bound()
+		before := w.keys()
+		var guessing sync.WaitGroup
+		for range 4 {
+			guessing.Go(func() {
+				for i := range guesses / 4 {
+					_, err := w.ReadProven(t.Context(), bff.NewRoot(), w.proven(ownKey, fmt.Sprint(i)))
+					want(t, "reading what is not there", err, bff.ErrNoSession)
+				}
+			})
+		}
+		guessing.Wait()
+		if after := w.keys(); len(after) != len(before) {
+			t.Errorf("%d keys became %d", len(before), len(after))
+		}
+	})
 }
 
 // What its app refuses whatever the record says is read, and not used up: also where it was used before. An app is spared

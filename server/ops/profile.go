@@ -17,6 +17,9 @@ const longestProfile = 60 // seconds
 
 // profiles names what of the process can be looked at.
 func profiles(j *job) error {
+	if _, err := parameters(j.r); err != nil {
+		return err
+	}
 	names := []string{"profile", "trace"}
 	for _, p := range pprof.Profiles() {
 		names = append(names, p.Name())

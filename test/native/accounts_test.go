@@ -146,6 +146,7 @@ func twoAccounts(t *testing.T, n *nativeWorld) {
 	if status := n.ask(t, n.All[1], "DELETE", "/mobile/sessions", ada.Access, nil); status != 204 { // all of Ada's own others
 		t.Errorf("ending all others: %d", status)
 	}
+	n.is(t, ada)
 	n.is(t, bob)
 
 	var out tokens

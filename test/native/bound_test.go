@@ -318,7 +318,7 @@ func beginsToBind(t *testing.T, n *nativeWorld) {
 		t.Errorf("an unbound handle of an app that binds: %d", resp.StatusCode)
 	}
 	d := n.device("cli")
-	refused(t, n.token(t, in, refreshing("cli", before.Refresh)), "invalid_dpop_proof")
+	refused(t, n.token(t, in, refreshing("cli", before.Refresh)), "invalid_grant")
 	refused(t, n.post(t, in, "/mobile/token", refreshing("cli", before.Refresh), "DPoP", d.proof("POST", "/mobile/token", "")), "invalid_grant")
 	refused(t, n.token(t, in, pending.form()), "invalid_dpop_proof")
 	n.wantAlive(t, before.Access, 200) // the others do not know yet, and nothing was ended

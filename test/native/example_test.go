@@ -40,14 +40,31 @@ type example struct {
 	asked   url.Values // what the program asked of /mobile/authorize
 }
 
-// newExample builds the desktop example.
-func newExample(t *testing.T, n *nativeWorld) *example {
-	t.Helper()
+// The examples, in Go and in TypeScript, as their users have them, over two instances.
+func TestExamples(t *testing.T) {
+	t.Parallel()
 	bin := filepath.Join(t.TempDir(), "desktop")
 	if out, err := exec.Command("go", "build", "-race", "-o", bin, "cloakroom/mobile-api/examples/desktop").CombinedOutput(); err != nil {
 		t.Fatalf("building the example: %v\n%s", err, out)
 	}
-	return n.program(t, "cli", ".", bin, "--no-browser", "--gateway", n.front.URL)
+	n := newWorld(t, boundApp{"strict", "{dpop: required, dpop_nonce: true}"})
+	inGo := func(t *testing.T) *example {
+		return n.program(t, "cli", ".", bin, "--no-browser", "--gateway", n.front.URL)
+	}
+	for name, journey := range map[string]func(*testing.T){
+		"Go":                            func(t *testing.T) { goTour(t, inGo(t)) },
+		"Go, between runs":              func(t *testing.T) { goBetweenRuns(t, inGo(t)) },
+		"Go, a sign-in that is refused": func(t *testing.T) { goRefused(t, inGo(t)) },
+		"desktop":                       func(t *testing.T) { tour(t, n.typescriptDesktop(t)) },
+		"desktop, between runs":         func(t *testing.T) { betweenRuns(t, n.typescriptDesktop(t)) },
+		"desktop, bound":                func(t *testing.T) { boundTour(t, n) },
+		"mobile":                        func(t *testing.T) { tour(t, n.typescriptMobile(t)) },
+		"strange answers":               func(t *testing.T) { strangeAnswers(t, n) },
+	} {
+		t.Run(name, func(t *testing.T) { n.T = t; journey(t) })
+	}
+	n.T = t
+	n.finish(t)
 }
 
 // program is a command that somebody new uses.
@@ -192,10 +209,7 @@ func (e *example) holds(t *testing.T) oauth2.Token {
 // provider, over two instances; afterwards its handle is nothing at either, and nowhere a secret.
 //
 // shows NAT-8.12, NAT-TOKEN, RPL-NATIVE
-func TestTour(t *testing.T) {
-	t.Parallel()
-	n := newWorld(t)
-	e := newExample(t, n)
+func goTour(t *testing.T, e *example) {
 	out := e.good(t)
 	for _, want := range []string{
 		`Signed in as Ada \d`, `access handle +clk_…\S{4} `, `refresh handle +clr_…\S{4} `, `"name": "Ada \d"`,
@@ -209,23 +223,19 @@ func TestTour(t *testing.T) {
 	if _, err := os.Stat(e.file()); !os.IsNotExist(err) {
 		t.Errorf("the handles are still kept after signing out: %v", err)
 	}
-	p, err := e.b.Navigate(n.address(n.complete(ask{})))
+	p, err := e.b.Navigate(e.n.address(e.n.complete(ask{})))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if form, err := p.Form("Sign in"); err != nil || !form.Fields.Has("login") {
 		t.Errorf("after signing out the provider asks for nothing: %s %s", p.URL, p.Text())
 	}
-	n.finish(t)
 }
 
 // The example command by command, as somebody uses it from a shell.
 //
 // shows NAT-ROT
-func TestExampleBetweenRuns(t *testing.T) {
-	t.Parallel()
-	n := newWorld(t)
-	e := newExample(t, n)
+func goBetweenRuns(t *testing.T, e *example) {
 	if out, err := e.run(t, "orders"); err == nil || !strings.Contains(out, "not signed in") {
 		t.Errorf("orders before signing in: %v %s", err, out)
 	}
@@ -243,7 +253,7 @@ func TestExampleBetweenRuns(t *testing.T) {
 	if second.AccessToken == first.AccessToken || second.RefreshToken == first.RefreshToken {
 		t.Error("rotate kept a handle")
 	}
-	n.front.loseNext("/mobile/token")
+	e.n.front.loseNext("/mobile/token")
 	if out, err := e.run(t, "rotate"); err == nil || !strings.Contains(out, "they are kept; try again") {
 		t.Errorf("a rotation whose answer is lost: %v %s", err, out)
 	}
@@ -252,7 +262,7 @@ func TestExampleBetweenRuns(t *testing.T) {
 	}
 	e.good(t, "rotate")
 	third := e.holds(t)
-	n.wantAlive(t, third.AccessToken, 200)
+	e.n.wantAlive(t, third.AccessToken, 200)
 	if out, err := e.run(t, "--app", "other", "orders"); err == nil || !strings.Contains(out, "not signed in") {
 		t.Errorf("another app with these handles: %v %s", err, out)
 	}
@@ -260,22 +270,17 @@ func TestExampleBetweenRuns(t *testing.T) {
 		t.Errorf("whoami: %s", out)
 	}
 	e.good(t, "logout")
-	n.wantAlive(t, third.AccessToken, 401)
-	n.finish(t)
+	e.n.wantAlive(t, third.AccessToken, 401)
 }
 
 // A sign-in that is refused, and a stray visitor at the program's port, through the example itself.
 //
 // shows NAT-8.9
-func TestExampleRefused(t *testing.T) {
-	t.Parallel()
-	n := newWorld(t)
-	e := newExample(t, n)
+func goRefused(t *testing.T, e *example) {
 	e.confirm = e.cancel
 	if out, err := e.run(t, "login"); err == nil || !strings.Contains(out, "access_denied") {
 		t.Errorf("the program says %v: %s", err, out)
 	}
-	n.finish(t)
 }
 
 // cancel is a person who does not let the program in, after somebody else was at its port.

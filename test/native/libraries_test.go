@@ -48,7 +48,7 @@ func TestLibraries(t *testing.T) {
 			"POST /mobile/token with proof 400 use_dpop_nonce", "POST /mobile/token with proof 200",
 			"GET /api/orders with proof 401 use_dpop_nonce", "GET /api/orders with proof 200", "POST /api/orders with proof 201",
 		}},
-		{"oauth4webapi that is asked for nonces and pushes its request", oauth4webapi, "strict", []string{"--dpop", "ES384", "--par"}, append([]string{"push the request"}, bound...), []string{
+		{"oauth4webapi that is asked for nonces and pushes its request", oauth4webapi, "strict", []string{"--dpop", "EdDSA", "--par"}, append([]string{"push the request"}, bound...), []string{
 			"POST /mobile/par with proof 400 use_dpop_nonce", "POST /mobile/par with proof 201", "POST /mobile/token with proof 200",
 			"GET /api/orders with proof 401 use_dpop_nonce", "GET /api/orders with proof 200",
 		}},

@@ -47,22 +47,10 @@ func (n *nativeWorld) typescriptMobile(t *testing.T) *example {
 	return n.typescript(t, "mobile/main.ts", "other", "--redirect", private)
 }
 
-// Each example's tour: sign-in, calls, a rotation whose answer is lost, devices, events, sign-out at gateway and provider. Then
-// command by command, as an app that is closed and opened again; and with a handle that is bound to a key.
+// tour is all that an example does: sign-in, calls, a rotation whose answer is lost, devices, events, sign-out at gateway and
+// provider.
 //
 // shows NAT-ROT, NAT-8.12
-func TestTypeScript(t *testing.T) {
-	t.Parallel()
-	n := newWorld(t, boundApp{"strict", "{dpop: required, dpop_nonce: true}"})
-	t.Run("desktop", func(t *testing.T) { n.T = t; tour(t, n.typescriptDesktop(t)) })
-	t.Run("desktop, between runs", func(t *testing.T) { n.T = t; betweenRuns(t, n.typescriptDesktop(t)) })
-	t.Run("mobile", func(t *testing.T) { n.T = t; tour(t, n.typescriptMobile(t)) })
-	t.Run("desktop, bound", func(t *testing.T) { n.T = t; boundTour(t, n) })
-	t.Run("answers", func(t *testing.T) { n.T = t; strangeAnswers(t, n) })
-	n.T = t
-	n.finish(t)
-}
-
 func tour(t *testing.T, e *example) {
 	e.n.front.read()
 	lost := e.n.front.wire.LoseReply(wire.Contains("grant_type=refresh_token"))
@@ -128,6 +116,7 @@ func boundTour(t *testing.T, n *nativeWorld) {
 	}
 }
 
+// betweenRuns is an app that is closed and opened again.
 func betweenRuns(t *testing.T, e *example) {
 	if out, err := e.run(t, "orders"); err == nil || !strings.Contains(out, "Nobody is signed in") {
 		t.Errorf("orders before signing in: %v %s", err, out)

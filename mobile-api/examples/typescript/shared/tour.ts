@@ -27,7 +27,10 @@ export async function tour(app: App): Promise<void> {
   let followed: Promise<void> = Promise.resolve();
   const steps: [string, () => Promise<void>][] = [
     ["Sign in. The browser asks who you are and whether this app may come in; the app sees no password.", () => login(app)],
-    ["In the background, follow what the gateway says of this session.", async () => void (followed = listen(app, stop.signal))],
+    ["In the background, follow what the gateway says of this session.", () =>
+      new Promise((opened) => {
+        followed = listen(app, stop.signal, opened).finally(opened);
+      })],
     ["Call the API. The gateway takes the handle off and puts an access token on.", () => orders(app)],
     ["Place an order.", () => order(app, "Darjeeling, 100 g", 2)],
     ["Trade both handles for their successors, as happens every quarter of an hour by itself.", () => rotate(app)],
@@ -101,10 +104,11 @@ async function logout(app: App): Promise<void> {
   app.say("The old handle is refused.");
 }
 
-async function listen(app: App, signal: AbortSignal): Promise<void> {
+async function listen(app: App, signal: AbortSignal, opened: () => void): Promise<void> {
   await follow(app.gateway, (event) => {
     if (event.name === "session") {
       app.say("Following the session: should it end elsewhere, this app knows at once.");
+      opened();
     } else if (event.name === "session-ended") {
       app.say(`The gateway says that the session is over: ${event.data.reason}`);
     }
