@@ -49,7 +49,8 @@ func (e *Engine) misused(app *App, s *Session, h Handle) (rule string) {
 // HandleSession returns the live session of an access handle, and the app that it is of. apps finds a native app by id;
 // nil for all others. p is the proof that it came with, nil for none: how it came must be how its session is bound. An access
 // handle of an older turn, or one that is too old, is CodeSessionRequired, and so is, with ErrBound, one without the proof
-// it needs. A proof that was used, or is by another key, is CodeProofRejected.
+// it needs, and with ErrUnbound one that is bound to no key where it should be. A proof that was used, or is by another key,
+// is CodeProofRejected, and one that lacks a nonce CodeNonceRequired.
 func (e *Engine) HandleSession(
 	ctx context.Context, apps func(id string) *App, h Handle, p *Possession,
 ) (*App, *Session, error) {

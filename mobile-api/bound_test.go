@@ -2,12 +2,15 @@ package mobileapi_test
 
 import (
 	"encoding/json"
+	"errors"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"cloakroom/bff"
+	"cloakroom/surface"
 	"cloakroom/test/prover"
 )
 
@@ -302,4 +305,20 @@ func TestASettingThatIsTakenBack(t *testing.T) {
 	later.prove(p, "GET", "/api", h.Access).is(t, "with its proof", 200)
 	later.call("GET", "/api", h.Access).challenged(t, "as Bearer", 401, "session_required", badBound)
 	later.prove(later.prover(), "GET", "/api", h.Access).challenged(t, "by another key, where nobody is told of proofs", 401, "session_required", badOne)
+}
+
+// What ends under a call is challenged for by the scheme that the call came by.
+//
+// shows DPOP-7.1 (a session that ends meanwhile)
+func TestTheEndOfABoundSession(t *testing.T) {
+	w := newWorld(t, binding("phone", bff.BindingAllowed))
+	over := &bff.Error{Code: bff.CodeSessionEnded}
+	for credential, want := range map[string]surface.Scheme{"DPoP clk_x": surface.SchemeDPoP, "dpop clk_x": surface.SchemeDPoP, "Bearer clk_x": surface.SchemeBearer} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Authorization", credential)
+		var got *surface.ChallengeError
+		if err := w.surface.Ended(r, over); !errors.As(err, &got) || got.Code != "invalid_token" || len(got.Schemes) != 1 || got.Schemes[0] != want {
+			t.Errorf("%s: %#v", credential, got)
+		}
+	}
 }

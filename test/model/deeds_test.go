@@ -394,9 +394,7 @@ func (w *world) presentWith(ctx context.Context, s *session, in *instance, acces
 		return nil, err
 	}
 	_, n, err := in.HandleSession(ctx, w.appOf, h, p.given())
-	if err == nil {
-		w.letThrough(s, p)
-	}
+	w.judgeProof(s, p, err)
 	return n, err
 }
 
@@ -521,9 +519,7 @@ func (w *world) leaving(ctx context.Context, s *session, in *instance, access st
 	}
 	p := w.possession(s)
 	_, n, err := in.LeavingSession(ctx, w.appOf, h, p.given())
-	if err == nil {
-		w.letThrough(s, p)
-	}
+	w.judgeProof(s, p, err)
 	return n, err
 }
 

@@ -9,8 +9,9 @@
 // which things happen is part of the drawn case, and a failure shrinks to the few steps that matter.
 //
 // The files: bubble_test.go is what a run consists of, gate_test.go who goes next, link_test.go the way to Redis,
-// provider_test.go the provider, instance_test.go one gateway, deeds_test.go what people do, weather_test.go what
-// happens to machines, promise_test.go what must hold, redis_test.go (build tag integration) the real server.
+// provider_test.go the provider, instance_test.go one gateway, deeds_test.go what people do, proofs_test.go what
+// those do who have a key or lack it, weather_test.go what happens to machines, promise_test.go what must hold, redis_test.go
+// (build tag integration) the real server.
 package model_test
 
 import (

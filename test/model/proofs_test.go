@@ -26,7 +26,8 @@ var (
 type shown struct {
 	bff.Possession
 	of    *session
-	taken int // how often a call by it was let through, over all instances
+	taken int  // how often a call by it was let through, over all instances
+	again bool // somebody who recorded it was perhaps faster than the app
 }
 
 // newProof makes one by this key, for a handle of s.
@@ -56,12 +57,15 @@ func (p *shown) given() *bff.Possession {
 	return &p.Possession
 }
 
-// letThrough notes that a call was, whoever still hears of it: a bound handle by its key alone, and by each proof once.
-func (w *world) letThrough(s *session, p *shown) {
+// judgeProof judges what became of a call, whoever still hears of it: a bound handle is served by its key alone, and by each
+// proof once; and the first time.
+func (w *world) judgeProof(s *session, p *shown, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
-	case s.key == "" && p == nil:
+	case bff.CodeOf(err) == bff.CodeProofRejected && p.Key == s.key && !p.again:
+		w.brokenLocked("%s of %s is refused, and nobody used it before", p.Proof, s.name)
+	case err != nil, s.key == "" && p == nil:
 	case s.key == "":
 		w.brokenLocked("%s is not bound, and was served with a proof", s.name)
 	case p == nil:
@@ -89,6 +93,9 @@ func (w *world) proofAgain(t *rapid.T, s *session, in *instance) {
 		return
 	}
 	p := young[len(young)-1-rapid.IntRange(0, len(young)-1).Draw(t, "proof")]
+	w.mu.Lock()
+	p.again = true
+	w.mu.Unlock()
 	w.steal(s, in, fmt.Sprintf("%s of %s again", p.Proof, s.name), p)
 }
 
@@ -101,7 +108,7 @@ func (w *world) stolen(t *rapid.T, s *session, in *instance) {
 	w.steal(s, in, "the handle of "+s.name+" without a proof", nil)
 }
 
-// steal makes a call for its answer alone. What is wrong with being let through is known to letThrough.
+// steal makes a call for its answer alone. What is wrong with being let through is known to judgeProof.
 func (w *world) steal(s *session, in *instance, what string, p *shown) {
 	access := s.pairs[s.turn].access
 	w.do(in, what, func(ctx context.Context, d *deed) func() {

@@ -60,8 +60,6 @@ func (w *world) turnedAway(d *deed, s *session, turn int64, err error) {
 			return
 		}
 		w.brokenLocked("the holder of %s is told %s, though it lives", s.name, code)
-	case bff.CodeProofRejected: // each is new, and by the key: only one that was repeated on the way could be taken for used
-		w.brokenLocked("%s: a proof that nobody used before is refused", d.what)
 	case bff.CodeStoreUnavailable:
 		w.excused(d, err)
 	case bff.CodeIDPUnavailable:

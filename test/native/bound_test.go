@@ -183,7 +183,7 @@ func pushing(t *testing.T, n *nativeWorld) {
 		"no client":             start(got.URI, "", nil),
 		"its last bits changed": start(flipped(got.URI), app.app, nil),
 		"half of it":            start(got.URI[:len(got.URI)/2], app.app, nil),
-		"somebody's own":        start("urn:ietf:params:oauth:request_uri:"+app.key.Thumbprint(), app.app, nil),
+		"somebody's own":        start("urn:ietf:params:oauth:request_uri:zzzz"+app.key.Thumbprint()[4:], app.app, nil),
 		"an address":            start("https://evil.example/request", app.app, nil),
 	} {
 		p, err := n.browser(t).Navigate(address)

@@ -115,6 +115,8 @@ apps:
 // api is what the routes forward to.
 func (w *tour) api(rw http.ResponseWriter, r *http.Request) {
 	switch first := strings.Split(r.URL.Path, "/")[1]; {
+	case strings.HasPrefix(r.URL.Path, "/api/via"):
+		rw.Header().Set("Seen-Via", r.Header.Get("Via"))
 	case strings.HasPrefix(r.URL.Path, "/api/refuse"):
 		rw.WriteHeader(http.StatusUnauthorized)
 	case first == "hang":
@@ -228,7 +230,7 @@ func (w *tour) proven(q call, handle string, bend ...prover.Option) call {
 	return q
 }
 
-// shows nothing of the standards: that what is told of the endpoints is true.
+// Every answer that is described is given, as it is described; and of all that was asked nothing was answered otherwise.
 func TestEveryDescribedAnswerIsReal(t *testing.T) {
 	w := newTour(t)
 	for _, leg := range []func(){
@@ -315,9 +317,14 @@ func (w *tour) browserSessions() {
 	w.see(404, same(script("DELETE", web+"/bff/sessions/"+nobody[:22], p)))
 	other := w.id(w.signIn(web, 200))
 	w.see(204, same(script("DELETE", web+"/bff/sessions/"+other, p)))
-	stream := script("GET", web+"/bff/events", p)
-	stream.stream = true
-	w.see(200, same(stream))
+	q := w.signIn(web, 200)
+	w.follow(script("GET", web+"/bff/events", q),
+		func() { w.see(200, same(script("POST", web+"/bff/session/extend", q))) },
+		func() { w.see(200, same(script("POST", web+"/bff/logout", q))) })
+	q = w.signIn(web, 200)
+	w.follow(script("GET", web+"/bff/events", q), func() { // the same browser signs in anew
+		w.see(200, same(get(w.begin(q, web, "login_hint="+w.user()).String()).of(q)))
+	})
 	w.see(200, same(script("DELETE", web+"/bff/sessions/"+w.id(p), p)))
 	w.see(401, same(script("DELETE", web+"/bff/sessions/"+other, p)))
 	w.ended(p)
@@ -394,6 +401,8 @@ func (w *tour) signInByApp() {
 	pushed := w.see(201, same(post(gw+"/mobile/par", w.request("phone", claimed, "prompt", "")))).members()
 	uri, _ := pushed["request_uri"].(string)
 	w.see(303, same(get(gw+"/mobile/authorize?"+url.Values{"client_id": {"phone"}, "request_uri": {uri}}.Encode())))
+	_, elsewhere := w.send(post(plain+"/mobile/par", w.request("phone", private)))
+	w.see(503, same(get(gw+"/mobile/authorize?"+url.Values{"client_id": {"phone"}, "request_uri": {fmt.Sprint(elsewhere.members()["request_uri"])}}.Encode())))
 	w.see(400, same(post(gw+"/mobile/par", w.request("phone", "https://evil.example"))))
 	w.see(400, same(post(gw+"/mobile/par", w.request("phone", claimed, "response_type", "token"))))
 
@@ -418,15 +427,16 @@ func (w *tour) nativeSessions() {
 	access, _ := w.handles()
 	session, _ := w.see(200, same(asApp("GET", gw+"/mobile/session", access))).members()["session"].(map[string]any)
 	w.see(200, same(asApp("GET", gw+"/mobile/sessions", access)))
-	stream := asApp("GET", gw+"/mobile/events", access)
-	stream.stream = true
-	w.see(200, same(stream))
+	other, refresh := w.handles()
+	w.follow(asApp("GET", gw+"/mobile/events", other), func() {
+		w.see(200, same(post(gw+"/mobile/revoke", url.Values{"client_id": {"phone"}, "token": {refresh}})))
+	})
 	w.see(204, same(asApp("DELETE", gw+"/mobile/sessions", access)))
 	w.newUser()
 	access, _ = w.handles()
 	session, _ = w.see(200, same(asApp("GET", gw+"/mobile/session", access))).members()["session"].(map[string]any)
 	w.see(404, same(asApp("DELETE", gw+"/mobile/sessions/"+nobody[:22], access)))
-	other, _ := w.handles()
+	other, _ = w.handles()
 	theirs, _ := w.see(200, same(asApp("GET", gw+"/mobile/session", other))).members()["session"].(map[string]any)
 	w.see(204, same(asApp("DELETE", gw+"/mobile/sessions/"+fmt.Sprint(theirs["id"]), access)))
 	w.see(200, same(asApp("DELETE", gw+"/mobile/sessions/"+fmt.Sprint(session["id"]), access)))
@@ -526,6 +536,8 @@ func (w *tour) routes() {
 	big.body = strings.Repeat("x", 2<<10)
 	w.is("RouteTooLarge", 413, big)
 	w.is("RouteUpstreamUnavailable", 502, api("GET", "/dead/x"))
+	_, came := w.send(api("GET", "/api/via"))
+	w.is("RouteLoopDetected", 508, api("GET", "/api/x").with("Via", came.Header.Get("Seen-Via")))
 	w.is("RouteUpstreamTimeout", 504, api("GET", "/hang/x"))
 	w.is("MethodNotAllowed", 405, api("PUT", "/api/x"))
 	w.is("Malformed", 400, api("GET", "/api/..%2fx"))
@@ -651,6 +663,7 @@ func (w *tour) outage() {
 		"POST /mobile/revoke":          same(form("/mobile/revoke", "client_id", "phone", "token", refresh)),
 		"POST /mobile/logout/{ticket}": same(post(gw+"/mobile/logout/"+nobody, nil, "Sec-Fetch-Site", "same-origin")),
 		"GET /mobile/callback/{app}":   nil, // goes back to the app
+		"GET /mobile/authorize":        nil, // writes nothing, as all starts
 		"GET /bff/login":               nil, // writes nothing
 		"GET /bff/initiate":            nil,
 		"GET /readyz":                  nil, // says so in its body
@@ -773,8 +786,8 @@ func (w *tour) unreferenced() {
 			}
 		}
 	}
-	// What cannot be asked for: a defect, 51 WebSockets, a second gateway behind the first.
-	for _, name := range []string{"Internal", "RouteTooManySockets", "RouteLoopDetected"} {
+	// What cannot be asked for here: a defect, and one WebSocket too many, which the proxy's own tests show.
+	for _, name := range []string{"Internal", "RouteTooManySockets"} {
 		used[name] = true
 	}
 	for name, r := range w.d.Components.Responses {

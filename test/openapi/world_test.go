@@ -151,7 +151,6 @@ type call struct {
 	fields      []string // header fields, in pairs
 	body        string   // a form
 	by          *person  // nil: somebody who holds nothing
-	stream      bool     // only the beginning of the answer is read
 }
 
 func get(url string, fields ...string) call { return call{method: "GET", url: url, fields: fields} }
@@ -241,7 +240,7 @@ func (c *contract) send(q call) (*http.Request, *reply) {
 		c.t.Fatalf("%s %s: %v", q.method, q.url, err)
 	}
 	defer res.Body.Close()
-	text, err := read(res.Body, q.stream)
+	text, err := io.ReadAll(res.Body)
 	if err != nil {
 		c.t.Fatalf("%s %s: %v", q.method, q.url, err)
 	}
@@ -251,18 +250,12 @@ func (c *contract) send(q call) (*http.Request, *reply) {
 	return req, &reply{res, string(text)}
 }
 
-// read reads a body; of a stream what comes up to the end of its first event.
-func read(body io.Reader, stream bool) ([]byte, error) {
-	if !stream {
-		return io.ReadAll(body)
-	}
-	var text []byte
+// nextEvent reads a stream up to the end of its next event.
+func nextEvent(body io.Reader) (text []byte, err error) {
 	for buf := make([]byte, 512); !bytes.Contains(text, []byte("data:")) || !bytes.HasSuffix(text, []byte("\n\n")); {
 		n, err := body.Read(buf)
-		if text = append(text, buf[:n]...); errors.Is(err, io.EOF) {
-			return text, nil
-		} else if err != nil {
-			return nil, err
+		if text = append(text, buf[:n]...); err != nil {
+			return text, err
 		}
 	}
 	return text, nil
@@ -317,6 +310,39 @@ func matches(pattern, path string) (map[string]string, bool) {
 func (c *contract) ask(q call) *reply {
 	c.t.Helper()
 	req, res := c.send(q)
+	return c.judge(q, req, res)
+}
+
+// follow reads a stream to its end: what happens while it is open is done one by one, each when an event has come.
+func (c *contract) follow(q call, acts ...func()) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), patience)
+	defer cancel()
+	req := c.make(ctx, q)
+	res, err := c.raw.RoundTrip(req)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var text []byte
+	for _, act := range acts {
+		event, err := nextEvent(res.Body)
+		if err != nil {
+			c.t.Fatalf("%s: %v after %q", q.url, err, text)
+		}
+		text = append(text, event...)
+		act()
+	}
+	rest, err := io.ReadAll(res.Body)
+	if err != nil {
+		c.t.Fatalf("%s: %v after %q", q.url, err, text)
+	}
+	c.judge(q, req, &reply{res, string(text) + string(rest)})
+}
+
+// judge holds an answer against the description.
+func (c *contract) judge(q call, req *http.Request, res *reply) *reply {
+	c.t.Helper()
 	host, _, _ := strings.Cut(strings.SplitN(q.url, "://", 2)[1], "/")
 	route, params := c.operation(c.at[host].server, q.method, req.URL.Path)
 	if route == nil {
@@ -522,6 +548,12 @@ func (c *contract) missing() (all []string) {
 	for path, item := range c.d.Paths.Map() {
 		for method, op := range item.Operations() {
 			for status, response := range op.Responses.Map() {
+				events, _ := response.Value.Extensions["x-events"].(map[string]any)
+				for name := range events {
+					if !c.also["event "+name] {
+						all = append(all, method+" "+path+" event "+name)
+					}
+				}
 				media := slices.Collect(maps.Keys(response.Value.Content))
 				if len(media) == 0 {
 					media = []string{""}

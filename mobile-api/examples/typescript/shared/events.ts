@@ -1,4 +1,4 @@
-import { Refused, read, type Gateway } from "./gateway.ts";
+import { opensNothing, read, type Gateway } from "./gateway.ts";
 import { SignedOut } from "./handles.ts";
 
 /** What the gateway says of a session: `session`, `session-extended`, `session-ended` (with `reason`) or `session-replaced`. */
@@ -49,13 +49,13 @@ async function* listen(gateway: Gateway, signal: AbortSignal, retry: (wait: numb
   try {
     const pair = await gateway.handles.current();
     const answer = await gateway.send(pair, "GET", "/mobile/events", undefined, quiet.signal);
-    if (answer.status === 401) {
-      await gateway.handles.renew(pair); // the handle may only have been replaced: rejects if the session is over
-      return;
-    }
     if (!answer.ok || !answer.body) {
-      await read(answer);
-      throw new Refused(answer.status, "", "", "no stream");
+      await read(answer).catch(async (problem) => {
+        if (opensNothing(problem)) {
+          await gateway.handles.renew(pair); // the handle may only have been replaced: rejects if the session is over
+        }
+      });
+      return;
     }
     for await (const block of blocks(answer.body)) {
       clearTimeout(timer);

@@ -40,8 +40,13 @@ export function bearer(fetch: typeof globalThis.fetch = globalThis.fetch): Ask {
   return (access, address, init) => fetch(address, { ...init, headers: { ...init.headers, Authorization: `Bearer ${access}` } });
 }
 
-/** The gateway's own words for a handle that opens nothing. Every other 401 is about something else, and the session lives. */
-const refused = ["session_required", "session_expired", "session_ended"];
+/**
+ * Reports whether the gateway says that a handle opens nothing. Every other 401 is about something else, and the session lives:
+ * the API's own refusal, or a proof that was made by a clock that is wrong.
+ */
+export function opensNothing(problem: unknown): boolean {
+  return problem instanceof Refused && ["session_required", "session_expired", "session_ended"].includes(problem.code);
+}
 
 /** The gateway, with the handles of the person who is signed in. */
 export class Gateway {
@@ -58,7 +63,7 @@ export class Gateway {
     try {
       return await read(await this.send(pair, method, path, body));
     } catch (problem) {
-      if (!(problem instanceof Refused && problem.status === 401 && refused.includes(problem.code))) {
+      if (!opensNothing(problem)) {
         throw problem;
       }
     }

@@ -5,8 +5,8 @@ import { follow, type SessionEvent } from "../shared/events.ts";
 import { bearer, Gateway } from "../shared/gateway.ts";
 import { Handles, SignedOut } from "../shared/handles.ts";
 
-/** A gateway that answers each stream in turn: text of a stream, or a status. */
-async function answering(...answers: (string | number)[]) {
+/** A gateway that answers each stream in turn: text of a stream, or a refusal. Then it says that the session is over. */
+async function answering(...answers: (string | { status: number; code: string })[]) {
   let kept: string | null = null;
   const vault = {
     read: async () => kept,
@@ -17,8 +17,8 @@ async function answering(...answers: (string | number)[]) {
   await handles.keep({ access: "clk_1", refresh: "clr_1", ends: Date.now() + 900_000 });
   const gateway = new Gateway("https://gw.example.com", handles, bearer(async (_, init) => {
     assert.equal(new Headers(init?.headers).get("authorization"), "Bearer clk_1");
-    const answer = answers.shift() ?? 401;
-    return typeof answer === "number" ? new Response("{}", { status: answer }) : new Response(cut(answer));
+    const answer = answers.shift() ?? { status: 401, code: "session_ended" };
+    return typeof answer === "string" ? new Response(cut(answer)) : Response.json(answer, { status: answer.status });
   }));
   return { gateway, answers, kept: () => kept };
 }
@@ -49,13 +49,21 @@ test("the end of a session is heard with its reason, and the handles are dropped
 });
 
 test("a stream that breaks is opened again, also after an outage; what was cut off is no event", async () => {
-  const { gateway, answers } = await answering("retry: 1\n\nevent: session\ndata: {}\n\nevent: session-en", 503, "event: session-ended\ndata: {}\n\n");
+  const { gateway, answers } = await answering("retry: 1\n\nevent: session\ndata: {}\n\nevent: session-en",
+    { status: 503, code: "store_unavailable" }, "event: session-ended\ndata: {}\n\n");
   assert.deepEqual((await heard(gateway)).map((event) => event.name), ["session", "session-ended"]);
   assert.equal(answers.length, 0);
 });
 
 test("a handle that is refused is judged by the token endpoint", async () => {
-  const { gateway, kept } = await answering(401);
+  const { gateway, kept } = await answering();
   assert.deepEqual(await heard(gateway), []);
   assert.equal(kept(), null);
+});
+
+test("a 401 about something else than the session costs nothing", async () => {
+  const { gateway, kept } = await answering("retry: 1\n\n", { status: 401, code: "invalid_dpop_proof" }, 'event: session\ndata: {}\n\n');
+  const stop = new AbortController();
+  await follow(gateway, () => stop.abort(), stop.signal);
+  assert.match(kept()!, /clk_1/);
 });
