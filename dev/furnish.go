@@ -73,6 +73,7 @@ apps:
     client_id: cli
     client_secret_file: {{file "cli.secret"}}
     redirect_uris: ["http://127.0.0.1/callback"]
+    handle: {dpop: allowed} # a program that sends a proof gets a handle that is bound to its key
 routes:
   - {path: /api/, upstream: "{{.API}}", methods: [GET, POST], apps: [demo, board, docs, cli]}
   - {path: /api/public, upstream: "{{.API}}", methods: [GET], token: none, apps: [demo, board, docs, cli]}

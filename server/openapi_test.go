@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"cloakroom/docs"
+	"cloakroom/dpop"
 	"cloakroom/server"
 	"cloakroom/server/config"
 )
@@ -165,9 +166,46 @@ func TestTheDescriptionListsEveryCodeAndReason(t *testing.T) {
 	}
 }
 
-// The description is on the gateway's own origin alone: an app's own file or API may be at that address of its origin.
+// The algorithms by which a proof may be signed are those that are checked.
+func TestTheDescriptionListsEveryAlgorithm(t *testing.T) {
+	var all []string
+	for _, v := range described(t).Components.Schemas["Metadata"].Value.Properties["dpop_signing_alg_values_supported"].Value.Items.Value.Enum {
+		all = append(all, v.(string))
+	}
+	if diff := cmp.Diff(all, dpop.Algorithms()); diff != "" {
+		t.Errorf("algorithms (-described +code):\n%s", diff)
+	}
+}
+
+// The description is on the gateway's own origin alone, where no route takes its address, however it is spelled; an app's own
+// API may be at that address of its origin.
 func TestWhereTheDescriptionIsServed(t *testing.T) {
-	p := newPhones(t, server.Options{})
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("an API's own")) }))
+	defer api.Close()
+	cfg, err := config.Parse(keyed(t)+"/cloakroom.yaml", []byte(`
+public: {url: "https://gw.example.com", listen: "127.0.0.1:0"}
+ops: {listen: "127.0.0.1:0"}
+redis: {addrs: ["127.0.0.1:1"]}
+sealing_keys: [{id: k1, file: k1}]
+index_keys: [{id: i1, file: i1}]
+providers: {main: {issuer: "http://127.0.0.1:1"}}
+apps:
+  web: {kind: spa, origin: "https://app.example.com", provider: main, client_id: web, client_secret: secret-of-web-at-the-provider}
+  phone: {kind: mobile, provider: main, client_id: phone, client_secret: secret-of-phone-at-the-provider, redirect_uris: ["https://links.example.com/x"]}
+routes:
+  - {path: /, upstream: "`+api.URL+`", methods: [GET, POST], token: none}
+`), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := server.New(cfg, server.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	gateway := httptest.NewServer(s.Handler())
+	defer gateway.Close()
+	p := &phones{front: &front{t: t, addr: gateway.Listener.Addr().String()}}
 	res, text := p.call("GET", "/openapi.json", "")
 	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "application/json; charset=utf-8" ||
 		res.Header.Get("Cache-Control") != "public, max-age=300" || len(res.Header.Values("Access-Control-Allow-Origin")) > 0 {
@@ -176,17 +214,15 @@ func TestWhereTheDescriptionIsServed(t *testing.T) {
 	if want, err := docs.OpenAPI("https://gw.example.com"); err != nil || text != string(want) {
 		t.Errorf("%v: %.200s", err, text)
 	}
-	for _, path := range []string{"/OpenAPI.json", "/openapi.json/", "/openapi.json;a=b"} {
-		if res, _ := p.call("GET", path, ""); res.StatusCode != 404 {
-			t.Errorf("%s: %d", path, res.StatusCode)
+	for _, path := range []string{"/OpenAPI.json", "/openapi.json/", "/openapi.json/x", "/openapi.json;a=b"} {
+		if res, text := p.call("GET", path, ""); res.StatusCode != 404 {
+			t.Errorf("%s: %d %s", path, res.StatusCode, text)
 		}
 	}
-	if res, _ := p.call("POST", "/openapi.json", ""); res.StatusCode != 405 || res.Header.Get("Allow") != "GET" {
-		t.Errorf("POST: %d %v", res.StatusCode, res.Header)
+	if res, text := p.call("POST", "/openapi.json", ""); res.StatusCode != 405 || res.Header.Get("Allow") != "GET" {
+		t.Errorf("POST: %d %v %s", res.StatusCode, res.Header, text)
 	}
-	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("an API's own")) }))
-	defer api.Close()
-	req, err := http.NewRequest("GET", "http://"+newFront(t, "/openapi.json", api.URL).addr+"/openapi.json", nil)
+	req, err := http.NewRequest("GET", "http://"+p.addr+"/openapi.json", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
