@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // KeyBytes is the length of every key: 256 bits.
@@ -76,12 +77,22 @@ func (r *Keyring) key(id string) (Key, error) {
 			return k, nil
 		}
 	}
+	if !isKeyID(id) { // what somebody sent, not what we sealed: no other instance will know it either
+		return Key{}, ErrTampered
+	}
 	// Only a key that was named as gone signs anybody out. Any other unknown id is a rollout in the wrong order, which the
 	// next instance may know better: 503, and the cookie is kept.
 	if slices.Contains(r.retired, id) {
 		return Key{}, ErrKeyRetired
 	}
 	return Key{}, ErrKeyUnknown
+}
+
+// isKeyID reports whether id may name a key at all: the configuration takes no other.
+func isKeyID(id string) bool {
+	return id != "" && !strings.ContainsFunc(id, func(c rune) bool {
+		return (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '_' && c != '-' && c != '.'
+	})
 }
 
 // RecordBox seals and opens the parts of one session's record.

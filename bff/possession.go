@@ -3,7 +3,6 @@ package bff
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 )
 
@@ -40,22 +39,14 @@ type Possession struct {
 	Proof string    // names the proof among all of its key: 128 bits of a hash, base64url
 	Until time.Time // from then on it is too old to be presented
 	Fresh bool      // it has a nonce of ours that is still good (Engine.NonceGood)
-	// Spared are the ids of apps that refuse this proof whatever their records say: those that want a nonce, where it is not
-	// Fresh. Which app a handle is of is known by its record alone, and a proof that is to be made again is not used up.
-	Spared []string
-}
-
-// Uses reports whether the proof is used up by being presented with a session of an app that is bound to key.
-func (p *Possession) Uses(app, key string) bool {
-	return p.Key == key && !slices.Contains(p.Spared, app)
 }
 
 // Proofs reads records by handles that are bound to a key, and remembers which proofs were used, over all instances.
 type Proofs interface {
 	// ReadProven is Records.Read of a record that is bound to p.Key, and uses p up in the same round trip: ErrUsed where it was
-	// used before, whatever else is wrong. Of a record that is bound to another key or to none, or is of a spared app, it is
-	// Read and remembers nothing, and so where there is no record: nobody but the holder of the key makes the store keep
-	// anything. A repetition of one call is safe.
+	// used before, whatever else is wrong. Of a record that is bound to another key or to none it is Read and remembers
+	// nothing, and so where there is no record: nobody but the holder of the key makes the store keep anything. A repetition
+	// of one call is safe.
 	ReadProven(ctx context.Context, root Root, p *Possession) (*Session, error)
 }
 
@@ -104,8 +95,7 @@ func (e *Engine) unheld(ctx context.Context, app *App, s *Session, p *Possession
 		return refuse("bound handle without proof", errNoSession(ErrBound))
 	case p.Key != s.Key: // RFC 9449 section 4.3, item 12
 		return refuse("proof by another key", proofRejected(nil))
-	// RFC 9449 section 11.3: once asked for, never done without. And what was spared was not used up, so it is good for nothing.
-	case app.Nonces && !p.Fresh, !p.Uses(app.ID, s.Key):
+	case app.Nonces && !p.Fresh: // RFC 9449 section 11.3: once asked for, never done without. The next try is another proof
 		return errNonce()
 	default:
 		return nil

@@ -2,7 +2,6 @@ package mobileapi
 
 import (
 	"errors"
-	"maps"
 	"net/http"
 	"slices"
 
@@ -20,19 +19,16 @@ const (
 // binding is what all apps of the surface together want of keys: what a request without an app is told.
 type binding struct {
 	schemes []surface.Scheme // by which any app's handle may be presented; never empty
-	nonces  []string         // ids of the apps whose proofs must carry a nonce of ours
+	nonces  bool             // some app's proofs must carry a nonce of ours
 }
 
 // bindingOf reads the apps.
 func bindingOf(apps map[string]*bff.App) (b binding) {
 	bearer, bound := len(apps) == 0, false
-	for _, id := range slices.Sorted(maps.Keys(apps)) {
-		app := apps[id]
+	for _, app := range apps {
 		bearer = bearer || app.Binding != bff.BindingRequired
 		bound = bound || app.Binds()
-		if app.Nonces {
-			b.nonces = append(b.nonces, id)
-		}
+		b.nonces = b.nonces || app.Nonces
 	}
 	if bearer {
 		b.schemes = append(b.schemes, surface.SchemeBearer)
@@ -70,7 +66,7 @@ func ruleOf(err error) string {
 // possession judges the proof that came with a handle, as far as it can be without the handle's record. It asks no store: who
 // has no key costs nothing but this. The answer brings the next nonce, wherever any app wants one (RFC 9449 section 8.2).
 func (s *Surface) possession(w http.ResponseWriter, r *http.Request, handle string) (*bff.Possession, error) {
-	if len(s.binding.nonces) > 0 {
+	if s.binding.nonces {
 		w.Header().Set(fieldNonce, s.engine.Nonce())
 	}
 	p, err := s.checkProof(r, "", handle)
@@ -79,11 +75,7 @@ func (s *Surface) possession(w http.ResponseWriter, r *http.Request, handle stri
 			Code: bff.CodeProofRejected, Message: "The proof of possession is not good for this request: " + ruleOf(err) + ".", Err: err,
 		}
 	}
-	held := &bff.Possession{Key: p.Thumbprint, Proof: p.ID, Until: p.Until, Fresh: s.engine.NonceGood(p.Nonce)}
-	if !held.Fresh {
-		held.Spared = s.binding.nonces
-	}
-	return held, nil
+	return &bff.Possession{Key: p.Thumbprint, Proof: p.ID, Until: p.Until, Fresh: s.engine.NonceGood(p.Nonce)}, nil
 }
 
 // announced returns the thumbprint of the key that a request to an OAuth endpoint proves to hold (RFC 9449 sections 5 and

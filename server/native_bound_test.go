@@ -101,6 +101,10 @@ func TestRoutesWithABoundHandle(t *testing.T) {
 	if res.StatusCode != 200 || res.Header.Get("DPoP-Nonce") != "" {
 		t.Errorf("where no handle is looked at: %d %v %s", res.StatusCode, res.Header, text)
 	}
+	res, text = b.call("GET", "/api/x", "", b.signIn("phone", "ada@example.com").bearer()...)
+	if res.StatusCode != 200 || res.Header.Get("DPoP-Nonce") != "" {
+		t.Errorf("an app without a key: %d %v %s", res.StatusCode, res.Header, text)
+	}
 	if log := b.log.String(); !strings.Contains(log, `"rule":"proof of possession: htu"`) || strings.Contains(log, h.Access) || strings.Contains(log, "eyJ") {
 		t.Errorf("the log: %s", log)
 	}

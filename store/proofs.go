@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"strings"
 	"time"
 
 	"cloakroom/bff"
@@ -21,7 +20,7 @@ const proofSlack = 5 * time.Second
 func (s *Store) ReadProven(ctx context.Context, root bff.Root, p *bff.Possession) (*bff.Session, error) {
 	lookup := root.Lookup()
 	rec := s.record(lookup)
-	args := []any{p.Key, atLeastOne(p.Until.Sub(s.Now()) + proofSlack), rand.Text(), " " + strings.Join(p.Spared, " ") + " "}
+	args := []any{p.Key, atLeastOne(p.Until.Sub(s.Now()) + proofSlack), rand.Text()}
 	c := call{s.scripts.proof, []string{rec, proofOf(rec, p.Proof)}, append(args, readCommand(rec)[2:]...)}
 	var got answer
 	err := s.reading(ctx, "reading the record", func() (err error) {
@@ -40,7 +39,7 @@ func (s *Store) ReadProven(ctx context.Context, root bff.Root, p *bff.Possession
 	}
 	session, err := s.open(fields, root, lookup)
 	// The field that the script compared is in clear: somebody who writes it by hand would have proofs taken twice.
-	if err == nil && p.Uses(session.App, session.Key) != (got.text(0) == "proven") {
+	if err == nil && (session.Key == p.Key) != (got.text(0) == "proven") {
 		return nil, fmt.Errorf("%w: clear and sealed key differ", bff.ErrTampered)
 	}
 	return session, err

@@ -163,39 +163,6 @@ func TestProofsForHandlesThatDoNotExistLeaveRedisFlat(t *testing.T) {
 	})
 }
 
-// What its app refuses whatever the record says is read, and not used up: also where it was used before. An app is spared
-// by its whole name.
-//
-// shows DPOP-11.1
-func TestAProofForASparedAppIsNotRemembered(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
-		s, ctx := w.bound(), t.Context()
-		spared := w.proven(ownKey, "one")
-		for _, spared.Spared = range [][]string{{app}, {"tablet", app}, {app, "tablet"}} {
-			got, err := w.ReadProven(ctx, s.Root, spared)
-			if err != nil || got.Key != ownKey || w.proofs() != 0 {
-				t.Errorf("spared by %v: %+v, %v, %d proofs remembered", spared.Spared, got, err, w.proofs())
-			}
-		}
-		named := w.proven(ownKey, "one")
-		named.Spared = []string{"", "we", "eb", "web2", "docs"}
-		_, err := w.ReadProven(ctx, s.Root, named)
-		want(t, "a proof that spares apps of other names", err, nil)
-		_, err = w.ReadProven(ctx, s.Root, named)
-		want(t, "the same again", err, bff.ErrUsed)
-		_, err = w.ReadProven(ctx, s.Root, spared)
-		want(t, "the same, spared", err, nil)
-		named.Proof = "two"
-		w.set(s, "app", "docs") // by hand: it would have proofs taken twice
-		_, err = w.ReadProven(ctx, s.Root, named)
-		want(t, "a record with the name of a spared app", err, bff.ErrTampered)
-		w.raw.HDel(ctx, w.record(s.Lookup), "app")
-		if _, err = w.ReadProven(ctx, s.Root, named); !errors.Is(err, bff.ErrTampered) || w.proofs() != 1 {
-			t.Errorf("a record without the name of an app: %v, %d proofs remembered", err, w.proofs())
-		}
-	})
-}
-
 // A proof is remembered for as long as it could be presented, and five seconds for clocks; not longer.
 //
 // shows DPOP-11.1, KEY-TTL

@@ -19,7 +19,7 @@ import (
 const (
 	attackers = 32 // of a flood
 	// tolerated is by how many bytes all of Redis may have grown: the buffers of its connections and the garbage of its scripts
-	// come and go by half of it, and ten thousand remembered proofs would take twice as much.
+	// come and go by half of it, and ten thousand remembered proofs would take half as much again.
 	tolerated = 1 << 20
 )
 
