@@ -99,6 +99,7 @@ func TestARequestURIThatIsNotOursIsRefused(t *testing.T) {
 		"an address behind the prefix":   pushedPrefix + "https://evil.example.com/",
 		"one cut":                        uri[:len(uri)-4],
 		"one with another byte in front": bent(len("k1") + 1),
+		"one with an id of another size": bent(0),
 		"one with another last byte":     bent(len(sealed) - 1),
 		"one in padding":                 uri + "=",
 		"one with more behind":           uri + "AAAA",
@@ -108,7 +109,7 @@ func TestARequestURIThatIsNotOursIsRefused(t *testing.T) {
 		_, err := e.PushedRequest(t.Context(), phoneApp, other)
 		wantCode(t, name, err, bff.CodeBadRequest)
 	}
-	_, err = e.PushedRequest(t.Context(), phoneApp, bent(0)) // the length of the id: another instance may know that one
+	_, err = e.PushedRequest(t.Context(), phoneApp, bent(1)) // the id itself: another instance may know that one
 	wantCode(t, "one that names another key", err, bff.CodeKeyUnknown)
 	_, err = e.PushedRequest(t.Context(), tabletApp, uri) // RFC 9126 section 2.2: it is bound to the client that pushed it
 	wantCode(t, "another app's", err, bff.CodeBadRequest)
