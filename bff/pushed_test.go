@@ -99,7 +99,7 @@ func TestARequestURIThatIsNotOursIsRefused(t *testing.T) {
 		"an address behind the prefix":   pushedPrefix + "https://evil.example.com/",
 		"one cut":                        uri[:len(uri)-4],
 		"one with another byte in front": bent(len("k1") + 1),
-		"one with an id of another size": bent(0),
+		"nothing but zeros":              pushedPrefix + strings.Repeat("A", len(text)),
 		"one with another last byte":     bent(len(sealed) - 1),
 		"one in padding":                 uri + "=",
 		"one with more behind":           uri + "AAAA",
