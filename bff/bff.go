@@ -15,6 +15,9 @@
 //   - The generation of a token set counts its refreshes.
 //   - A Handle is what a native app presents instead of a cookie: the root and a Turn, which moves at each rotation. An
 //     exchange code is what it gets its first handles for; until then its login is Pending.
+//   - A Possession is a proof that who presents a handle holds the key which the handle is bound to (RFC 9449). A nonce is
+//     what such a proof may have to answer: the time, with a MAC.
+//   - A pushed request is the start of a native login that its app sent beforehand, sealed into its own request_uri.
 //   - A Device is a session as its user sees it, in the list of all of theirs.
 //   - A watch is what a stream hangs on: its context ends with the session, and EndOf says why.
 //   - A purge ends all sessions of an app, or all there are, step by step, by a Marker and a scan of the store.
@@ -25,7 +28,7 @@
 // proxy forwards. The other journeys are Engine.BeginLogin and Engine.CompleteLogin, Engine.SignOut, and Engine.Devices,
 // where a user finds and ends the sessions of other browsers and devices. A native app goes from
 // Engine.CompleteNativeLogin (and Engine.ConfirmNativeLogin, where a person is asked) over Engine.Redeem to
-// Engine.HandleSession, and comes back to Engine.RotateHandles every few minutes.
+// Engine.HandleSession, and comes back to Engine.RotateHandles every few minutes, if its handle is bound to no key.
 //
 // Sessions end from elsewhere by Engine.BackchannelLogout and Engine.FrontchannelLogout, where the provider says so, and by
 // Engine.EndSessionsOf, Engine.EndSessionNamed and Engine.BeginPurge, where an administrator does. Whatever ends one,

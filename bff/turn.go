@@ -112,8 +112,8 @@ func (s *Session) admits(n int64, app *App, now time.Time) bool {
 	return s.Key != "" && n == s.Turn.N || s.Key == "" && s.Turn.admits(n, app, now)
 }
 
-// admits reports whether an unbound access handle of turn n is good at now: one of the current turn for its life, one of the turn
-// before for the grace, in which calls that were under way arrive, and no longer than its own life.
+// admits reports whether an unbound access handle of turn n is good at now: one of the current turn for its life, one of the
+// turn before for the grace, in which calls that were under way arrive, and no longer than its own life.
 func (t Turn) admits(n int64, app *App, now time.Time) bool {
 	switch n {
 	case t.N:

@@ -47,6 +47,7 @@ func TestKeyWith(t *testing.T) {
 		{"an empty d", with(jwk, set{"d": ""}), secret},
 		{"a d that is a number", with(jwk, set{"d": 1}), secret},
 		{"the private part of another kind", with(jwk, set{"dp": "AQ"}), secret},
+		{"the private part of another kind, and no text", with(jwk, set{"oth": []any{}}), secret},
 		{"a symmetric key", prover.Header("jwk", set{"kty": "oct", "k": "c2VjcmV0"}), secret},
 		{"a symmetric key that is empty", prover.Header("jwk", set{"kty": "oct"}), "jwk"},
 		{"no kty", with(jwk, set{"kty": nil}), "jwk"},

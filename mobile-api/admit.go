@@ -25,7 +25,8 @@ var errNothing = errors.New("no handle presented")
 // Admit returns app and live session of a request with an access handle, and notes that the user was active unless the
 // request says X-Background: 1. Its refusals carry the challenge of RFC 6750 section 3: without an error code where
 // nothing was presented, invalid_token where the handle opens nothing, invalid_request where it is not clear what was
-// meant; of RFC 9449 section 7.1 where it is bound to a key. It needs no CSRF header: no page can make a browser send what it does not know.
+// meant; of RFC 9449 section 7.1 where it is bound to a key. It needs no CSRF header: no page can make a browser send what it
+// does not know.
 func (s *Surface) Admit(w http.ResponseWriter, r *http.Request) (*bff.App, *bff.Session, error) {
 	app, session, err := s.admitted(w, r)
 	return s.touched(r, app, session, err)
@@ -60,8 +61,8 @@ func (s *Surface) Ended(r *http.Request, err error) error {
 	case surface.IsOver(err):
 		return s.challenge(r, surface.OAuthInvalidToken, err)
 	case code == bff.CodeProofRejected || code == bff.CodeNonceRequired:
-		if !s.binding.binds() { // a gateway of bearer handles knows nothing of proofs
-			return s.challenge(r, surface.OAuthInvalidToken, unknownHandle())
+		if !s.binding.binds() { // a gateway of bearer handles knows nothing of proofs; the handle's session may well live
+			return s.challenge(r, surface.OAuthInvalidToken, &bff.Error{Code: bff.CodeSessionRequired, Message: signIn, Err: bff.ErrUnbound})
 		}
 		return s.challenge(r, surface.OAuthCode(code), err)
 	default:
@@ -174,7 +175,7 @@ func (s *Surface) nothing(r *http.Request) error {
 	}
 	return &surface.ChallengeError{
 		Schemes: s.binding.schemes, Algs: dpop.Algorithms(),
-		Err: &bff.Error{Code: bff.CodeSessionRequired, Message: "Sign in to continue."},
+		Err: &bff.Error{Code: bff.CodeSessionRequired, Message: signIn},
 	}
 }
 
@@ -191,9 +192,12 @@ func (s *Surface) challenge(r *http.Request, code string, err error) error {
 	return &surface.ChallengeError{Code: code, Schemes: []surface.Scheme{scheme}, Algs: dpop.Algorithms(), Err: err}
 }
 
+// signIn is what everybody is told who presents no handle, or one that is not taken.
+const signIn = "Sign in to continue."
+
 // unknownHandle is the one answer to every handle that opens nothing: it says nothing of why.
 func unknownHandle() error {
-	return &bff.Error{Code: bff.CodeSessionRequired, Message: "Sign in to continue."}
+	return &bff.Error{Code: bff.CodeSessionRequired, Message: signIn}
 }
 
 // invalidRequest is the answer where it is not clear what was presented.

@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
-	"strings"
 
 	"cloakroom/surface"
 )
@@ -18,10 +16,14 @@ const (
 	pathAndroid = "/.well-known/assetlinks.json"
 )
 
-// AppLinks say what the systems of phones know an app by, so that they hand it the addresses that it claims on this origin
-// and no other app (RFC 8252 section 7.2). That alone is why nobody is asked before such an address is answered.
+// AppLinks are the addresses on this origin that an app claims, and what the systems of phones know the app by, so that they
+// hand them to it and to no other (RFC 8252 section 7.2). That alone is why nobody is asked before such an address is
+// answered.
 type AppLinks struct {
-	Paths   []string // of the app's own redirect URIs here, as they stand in an address; no other is named
+	// Paths are those of the app's own redirect URIs on this origin, as they stand in an address: none that is answered here
+	// already, nor one that a router would take for a pattern. Whether any system knows the app or not, each has a page for
+	// browsers that come there.
+	Paths   []string
 	Apple   []string // app ids: ten characters, a dot, the bundle's id
 	Android []AndroidApp
 }
@@ -132,11 +134,9 @@ func sorted(list []string) []string { return slices.Compact(slices.Sorted(slices
 // not have the app. The page says so, and neither shows nor loads anything (RFC 8252 section 7.2, RFC 9700 section 4.2.4).
 func (s *Surface) missedLinks() (endpoints []surface.Endpoint) {
 	claimants := map[string][]string{} // the apps' names, by path
-	for _, app := range s.apps {
-		for _, uri := range app.RedirectURIs {
-			if at, ok := s.ownPath(uri); ok {
-				claimants[at] = sorted(append(claimants[at], cmp.Or(app.Name, app.ID)))
-			}
+	for id, app := range s.apps {
+		for _, at := range s.links[id].Paths {
+			claimants[at] = sorted(append(claimants[at], cmp.Or(app.Name, app.ID)))
 		}
 	}
 	for at, names := range claimants {
@@ -150,19 +150,4 @@ func (s *Surface) missedLinks() (endpoints []surface.Endpoint) {
 		endpoints = append(endpoints, s.page(at, show, "changes nothing, and reads nothing of its address"))
 	}
 	return endpoints
-}
-
-// ownPath returns the path of a redirect URI on this very origin, if it may be an endpoint: not below what is answered
-// here already, and nothing that a router would take for a pattern.
-func (s *Surface) ownPath(uri string) (at string, ok bool) {
-	u, err := url.Parse(uri)
-	if err != nil || u.Scheme != "https" || "https://"+u.Host != s.origin || u.RawPath != "" || strings.ContainsAny(u.Path, "{}:*") {
-		return "", false
-	}
-	for _, ours := range []string{"/mobile/", "/bff/", "/.well-known/", "/healthz/"} {
-		if strings.HasPrefix(u.Path+"/", ours) {
-			return "", false
-		}
-	}
-	return u.Path, u.Path != "" && u.Path != "/"
 }

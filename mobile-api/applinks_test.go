@@ -73,8 +73,7 @@ func TestNoFilesOfAppLinks(t *testing.T) {
 // shows NAT-7.2
 func TestWhoseLinkWasMissed(t *testing.T) {
 	w := newWorld(t, func(w *world) {
-		w.apps["cli"].RedirectURIs = append(w.apps["cli"].RedirectURIs, gateway+"/open/both")
-		w.apps["phone"].RedirectURIs = append(w.apps["phone"].RedirectURIs, gateway+"/open/both", gateway+"/open/both?x=1")
+		w.links = map[string]mobileapi.AppLinks{"phone": {Paths: []string{"/open/phone", "/open/both"}}, "cli": {Paths: []string{"/open/both"}}}
 	})
 	for path, title := range map[string]string{"/open/phone": "Open this in \u2068The phone app\u2069", "/open/both": "Open this in the app"} {
 		if a := w.browser().open(path+"?code=secret&name=evil", "cross-site").is(t, path, 200); !strings.Contains(a.body, "<h1>"+title+"</h1>") || strings.Contains(a.body, "secret") || strings.Contains(a.body, "evil") {

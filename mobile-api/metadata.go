@@ -40,7 +40,8 @@ type discovery struct {
 func (s *Surface) describe() metadata {
 	public := []string{"none"} // RFC 8252 section 8.5: a secret that ships in an app is none
 	m := metadata{
-		Issuer: s.issuer, Authorization: s.origin + pathAuthorize, Push: s.origin + pathPush, Token: s.origin + pathToken, Revocation: s.origin + pathRevoke,
+		Issuer: s.issuer, Authorization: s.origin + pathAuthorize, Push: s.origin + pathPush,
+		Token: s.origin + pathToken, Revocation: s.origin + pathRevoke,
 		ResponseTypes: []string{"code"}, ResponseModes: []string{"query"}, GrantTypes: []string{grantCode, grantRefresh},
 		TokenAuth: public, RevokeAuth: public, Challenges: []string{"S256"}, Issues: true,
 	}

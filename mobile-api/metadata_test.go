@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	mobileapi "cloakroom/mobile-api"
 )
 
 func TestMetadata(t *testing.T) {
@@ -60,20 +62,17 @@ func TestAClaimedLinkThatLandsInABrowser(t *testing.T) {
 	w.redeem("phone", gateway+"/open/phone", code).handles(t) // looking at it used up nothing
 }
 
-// Where the gateway itself answers, or a router would see a pattern, there is no such page.
-func TestClaimedLinksThatGetNoPage(t *testing.T) {
+// What the links name has one page, however many apps claim it; a redirect URI that they do not name has none.
+func TestWhichClaimedLinksGetAPage(t *testing.T) {
 	w := newWorld(t, func(w *world) {
-		w.apps["phone"].RedirectURIs = []string{
-			gateway, gateway + "/", gateway + "/mobile", gateway + "/mobile/x", gateway + "/bff/x", gateway + "/.well-known/x", gateway + "/healthz",
-			gateway + "/{x}", gateway + "/:x", gateway + "/*", gateway + "/%2Fx", "https://other.example/x", "http://gw.example/x", gateway + ":444/x",
-			gateway + "/twice", gateway + "/twice?x=1",
-		}
+		w.apps["phone"].RedirectURIs = []string{gateway + "/twice", gateway + "/mobile/x"}
+		w.links = map[string]mobileapi.AppLinks{"phone": {Paths: []string{"/twice"}}, "cli": {Paths: []string{"/twice"}}, "none": {Paths: []string{"/none"}}}
 	})
 	n := 0
 	for _, e := range w.surface.Endpoints() {
 		if e.Path == "/twice" {
 			n++
-		} else if !strings.HasPrefix(e.Path, "/mobile/") && e.Path != "/.well-known/oauth-authorization-server/mobile" {
+		} else if e.Path == "/mobile/x" || e.Path == "/none" {
 			t.Errorf("a page at %s", e.Path)
 		}
 	}

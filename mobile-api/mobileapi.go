@@ -1,7 +1,7 @@
 // Package mobileapi is the native surface: to apps on phones and desktops the gateway looks like a small OAuth 2.0
 // authorization server of public clients with PKCE, so that any library for such apps works with it. What the apps get are
-// handles, opaque and ours; the provider's tokens stay where they are. The package knows HTTP, OAuth's front and package
-// bff. It does not know the store, the provider or how requests are routed.
+// handles, opaque and ours; the provider's tokens stay where they are. The package knows HTTP, OAuth's front and packages
+// bff and dpop. It does not know the store, the provider or how requests are routed.
 //
 // The journey through it: an app finds the endpoints by their metadata (metadata.go) and opens /mobile/authorize in the
 // system's browser, never in a window of its own. The app's redirect URI is matched exactly (redirect.go), the request is
@@ -14,12 +14,12 @@
 //
 // At /mobile/token the app trades code and verifier for an access handle and a refresh handle, and later each refresh
 // handle for the next two (token.go, client.go). Each call then carries the access handle in its Authorization header,
-// which Admit judges (admit.go). An app that has a key of its own gets one handle alone that lasts, and beside which it must
-// prove each time that it holds the key (proof.go). /mobile/events tells what becomes of its session (events.go), /mobile/sessions where else
-// its user is signed in, and ends what they name (devices.go). Last the sign-out: /mobile/revoke ends one session,
-// /mobile/logout the SSO session, and hands out a one-time address for the system's browser, which ends the provider's own
-// (logout.go). Where it is the provider that ends its session, it says so at /mobile/backchannel-logout, for all native
-// apps, or has a browser open /mobile/frontchannel-logout.
+// which Admit judges (admit.go). An app that binds gets one handle alone, which lasts as long as the session, and proves with
+// each call that it holds the key of it (proof.go; what a proof is, package dpop knows). /mobile/events tells what becomes
+// of its session (events.go), /mobile/sessions where else its user is signed in, and ends what they name (devices.go). Last
+// the sign-out: /mobile/revoke ends one session, /mobile/logout the SSO session, and hands out a one-time address for the
+// system's browser, which ends the provider's own (logout.go). Where it is the provider that ends its session, it says so at
+// /mobile/backchannel-logout, for all native apps, or has a browser open /mobile/frontchannel-logout.
 //
 // No endpoint here takes a password or a code of the provider from an app (RFC 8252 section 8.12), and no cookie but those
 // of a sign-in or sign-out on its way is looked at. No handler writes an error: the server's one error writer tells it by
@@ -61,7 +61,7 @@ type Options struct {
 	PublicURL string                         // the gateway's own origin, without a slash at its end
 	Apps      map[string]*bff.App            // the native apps, by id
 	Login     map[string]surface.LoginPolicy // what each may ask of a login; an app without one may ask nothing
-	Links     map[string]AppLinks            // what the systems of phones know each by; an app without is named to none
+	Links     map[string]AppLinks            // the addresses here that each claims; an app without claims none
 	Engine    *bff.Engine
 	Trace     *bff.Trace // nil: nobody listens
 	Limit     surface.Limit

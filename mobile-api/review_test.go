@@ -8,6 +8,7 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 
 	"cloakroom/bff"
+	"cloakroom/test/prover"
 )
 
 // A click whose ticket was taken before the store went away cannot be repeated: the app is told, and does not wait for ever.
@@ -69,4 +70,40 @@ func TestAFormOfTwoTypes(t *testing.T) {
 	kind := "application/x-www-form-urlencoded"
 	w.send("POST", "/mobile/token", form, "Content-Type", kind, "Content-Type", "text/plain").refused(t, "two types", 400, "invalid_request")
 	w.send("POST", "/mobile/token", form, "Content-Type", kind).handles(t) // and nothing was used up by it
+}
+
+// A sign-out by a handle that came as it is not taken here has ended nothing, and so is not told as done: also where no app
+// binds any more, and nobody is told of proofs.
+func TestSigningOutWhereNobodyBinds(t *testing.T) {
+	w := newWorld(t, binding("phone", bff.BindingAllowed))
+	p := w.prover()
+	bound, free := w.bound(p), w.signedIn()
+	later := w.beside()
+	for with, h := range map[string]handles{"a bound handle": bound, "an unbound one": free} {
+		later.prove(p, "POST", "/mobile/logout", h.Access, prover.Method("GET")).challenged(t, with+" and a bad proof", 401, "session_required", badOne)
+	}
+	used := prover.ID("once")
+	later.prove(p, "GET", "/mobile/session", bound.Access, used).is(t, "which ended nothing", 200)
+	later.prove(p, "POST", "/mobile/logout", bound.Access, used).challenged(t, "a used proof", 401, "session_required", badOne)
+	later.call("GET", "/mobile/session", free.Access).is(t, "which ended nothing", 200)
+	if a := later.prove(p, "POST", "/mobile/logout", bound.Access).is(t, "a good proof", 200); !strings.Contains(a.body, `"ended":true`) {
+		t.Error(a.body)
+	}
+}
+
+// Who is told a nonce puts it into the next proof, and keeps it: a gateway whose apps want none tells none, not even with a refusal.
+func TestNoNonceWhereNoAppWantsOne(t *testing.T) {
+	w := newWorld(t, binding("phone", bff.BindingAllowed))
+	p := w.prover()
+	h := w.bound(p)
+	for with, a := range map[string]*answer{
+		"a bad proof":     w.prove(p, "GET", "/api", h.Access, prover.Method("PUT")).is(t, "a bad proof", 401),
+		"another's proof": w.prove(w.prover(), "GET", "/api", h.Access).is(t, "another's proof", 401),
+		"a bad proof at the token endpoint": w.post("/mobile/token", redemption("phone", claimed, w.code()),
+			announcing(p, "/mobile/elsewhere")...).refused(t, "a bad proof", 400, "invalid_dpop_proof"),
+	} {
+		if got := a.header.Values("DPoP-Nonce"); len(got) != 0 {
+			t.Errorf("an answer to %s carries %q", with, got)
+		}
+	}
 }

@@ -75,6 +75,7 @@ func newWorld(t testing.TB, change ...func(*world)) *world {
 	w := &world{
 		t: t, redis: miniredis.RunT(t), provider: newProvider(), now: start, touched: make(chan bff.Lookup, 64),
 		origin: gateway, limited: map[string]error{}, apps: map[string]*bff.App{}, policies: map[string]surface.LoginPolicy{},
+		links: map[string]mobileapi.AppLinks{"phone": {Paths: []string{"/open/phone"}}},
 	}
 	w.addApp("phone", bff.KindMobile, scheme, claimed, gateway+"/open/phone", "com.example.app:/with?own=query")
 	w.addApp("cli", bff.KindDesktop, loopback, "http://[::1]:7000/six")

@@ -5,9 +5,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-
-	"cloakroom/server"
-	"cloakroom/server/config"
 )
 
 // What the configuration says is what a system is told, under the gateway's own host alone; and whatever address it hands to
@@ -15,31 +12,10 @@ import (
 //
 // shows NAT-7.2
 func TestAppLinksAreServed(t *testing.T) {
-	cfg, err := config.Parse(keyed(t)+"/cloakroom.yaml", []byte(`
-public: {url: "https://gw.example.com", listen: "127.0.0.1:0"}
-ops: {listen: "127.0.0.1:0"}
-redis: {addrs: ["127.0.0.1:1"]}
-sealing_keys: [{id: k1, file: k1}]
-index_keys: [{id: i1, file: i1}]
-providers: {main: {issuer: "http://127.0.0.1:1"}}
-apps:
-  web: {kind: spa, origin: "https://app.example.com", provider: main, client_id: web, client_secret: secret-of-web-at-the-provider}
-  phone:
-    kind: mobile
-    provider: main
-    client_id: phone
-    client_secret: secret-of-phone-at-the-provider
+	cfg, s := phoneServer(t, `
     redirect_uris: ["https://gw.example.com/open/phone", "https://gw.example.com/Open-2/a.b_c~d?x=1", "https://gw.example.com/mobile/x", "https://links.example.com/y"]
     app_links: {apple: [ABCDE12345.com.example.app], android: [{package: com.example.app, sha256: ["`+print32+`"]}]}
-`), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := server.New(cfg, server.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = s.Close() }()
+`)
 	ask := func(host, path string) (int, string) {
 		r := httptest.NewRequest("GET", path, nil)
 		r.Host = host

@@ -85,8 +85,8 @@ func TestEveryRouteIsDescribed(t *testing.T) {
 	}
 }
 
-// surfaceRoutes are what a gateway with everything in it registers under a host.
-func surfaceRoutes(t *testing.T, host string) (all []string) {
+// phoneServer is a gateway for the app phone and a browser app, with what is said of the phone, and after it.
+func phoneServer(t *testing.T, more string) (*config.Config, *server.Server) {
 	t.Helper()
 	cfg, err := config.Parse(keyed(t)+"/cloakroom.yaml", []byte(`
 public: {url: "https://gw.example.com", listen: "127.0.0.1:0"}
@@ -101,10 +101,7 @@ apps:
     kind: mobile
     provider: main
     client_id: phone
-    client_secret: secret-of-phone-at-the-provider
-    redirect_uris: ["https://gw.example.com/open/phone"]
-    app_links: {apple: [ABCDE12345.com.example.app], android: [{package: com.example.app, sha256: ["`+print32+`"]}]}
-`), nil)
+    client_secret: secret-of-phone-at-the-provider`+more), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +109,17 @@ apps:
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = s.Close() }()
+	t.Cleanup(func() { _ = s.Close() })
+	return cfg, s
+}
+
+// surfaceRoutes are what a gateway with everything in it registers under a host.
+func surfaceRoutes(t *testing.T, host string) (all []string) {
+	t.Helper()
+	_, s := phoneServer(t, `
+    redirect_uris: ["https://gw.example.com/open/phone"]
+    app_links: {apple: [ABCDE12345.com.example.app], android: [{package: com.example.app, sha256: ["`+print32+`"]}]}
+`)
 	e, ok := s.Handler().(*echo.Echo)
 	if !ok {
 		t.Fatalf("the handler is a %T", s.Handler())
@@ -182,27 +189,11 @@ func TestTheDescriptionListsEveryAlgorithm(t *testing.T) {
 func TestWhereTheDescriptionIsServed(t *testing.T) {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("an API's own")) }))
 	defer api.Close()
-	cfg, err := config.Parse(keyed(t)+"/cloakroom.yaml", []byte(`
-public: {url: "https://gw.example.com", listen: "127.0.0.1:0"}
-ops: {listen: "127.0.0.1:0"}
-redis: {addrs: ["127.0.0.1:1"]}
-sealing_keys: [{id: k1, file: k1}]
-index_keys: [{id: i1, file: i1}]
-providers: {main: {issuer: "http://127.0.0.1:1"}}
-apps:
-  web: {kind: spa, origin: "https://app.example.com", provider: main, client_id: web, client_secret: secret-of-web-at-the-provider}
-  phone: {kind: mobile, provider: main, client_id: phone, client_secret: secret-of-phone-at-the-provider, redirect_uris: ["https://links.example.com/x"]}
+	_, s := phoneServer(t, `
+    redirect_uris: ["https://links.example.com/x"]
 routes:
   - {path: /, upstream: "`+api.URL+`", methods: [GET, POST], token: none}
-`), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := server.New(cfg, server.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = s.Close() }()
+`)
 	gateway := httptest.NewServer(s.Handler())
 	defer gateway.Close()
 	p := &phones{front: &front{t: t, addr: gateway.Listener.Addr().String()}}

@@ -1,5 +1,6 @@
 // Package store keeps what must outlive a request, in Redis: it implements the ports Records, Leases, Markers,
-// OneTime, Replays, Events, Turns, Proofs, Codes, Devices, States, Scanner and ClientTokens of package bff, and rate limits.
+// OneTime, Replays, Events, Turns, Proofs, Codes, Devices, States, Scanner and ClientTokens of package bff, and rate
+// limits.
 //
 // It knows Redis (a single primary, one behind Sentinel, or a Cluster), the layout of its keys, and how a record is
 // sealed field by field. It does not know what a session is allowed to do, when one has ended, or whom to ask about it:
@@ -8,8 +9,9 @@
 // The journey of a session: Create writes its index entries, then its record. Each request Reads it: one command to the
 // primary. Touch moves its idle end; Claim, MarkSent, Save and Release carry a refresh. Mark, Members and Delete end it,
 // and what is left is the reason, for a while. That of a native app begins as a login that waits under a code (Keep), once
-// redeemed (Redeem), and its handles move by Rotate. Devices and LineUp tell a user's sessions apart and in order. States
-// looks at many records at once for whoever watches them, and Scan goes over all that there are, primary by primary.
+// redeemed (Redeem), and its handles move by Rotate; one whose handle is bound to a key is read by ReadProven, which uses the
+// proof up as well. Devices and LineUp tell a user's sessions apart and in order. States looks at many records at once for
+// whoever watches them, and Scan goes over all that there are, primary by primary.
 //
 // The rules that everything here holds:
 //

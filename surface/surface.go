@@ -2,8 +2,9 @@
 // session answer, the list of a user's devices, the small pages of sign-in and sign-out, and what both do with a sign-in on
 // its way: how its start and the provider's answer are read, and how the browser is given its half of the state in a
 // cookie. So is what knows neither credential: the stream of events about a session (events.go), and a provider's word that
-// one is over (backchannel.go, frontchannel.go). It knows package bff and HTTP. It does not know session cookies, handles, which guard a request must pass, the
-// store or any provider.
+// one is over (backchannel.go, frontchannel.go). It knows package bff and HTTP, and how an OAuth client is told an error or
+// challenged for a handle (oauth.go). It does not know session cookies, handles, which guard a request must pass, the store or
+// any provider.
 //
 // The journey through it: a handler of a surface answers by WriteJSON, Redirect or WritePage, or returns an error. The
 // one place that writes errors (in the server) hands that to WriteError, which chooses: a navigation gets a page with a

@@ -26,7 +26,7 @@ func TestBadAppLinks(t *testing.T) {
 		noID    = "no app id; write ten capitals or digits, a dot and the bundle id, as ABCDE12345.com.example.app"
 		noName  = "no package name; write the applicationId, as com.example.app"
 		noPrint = "no SHA-256 fingerprint; write 32 pairs of hexadecimal digits in capitals with colons between them, as keytool prints it"
-		noPath  = "none of redirect_uris is an https address on public.url with a path outside /mobile/, /bff/, /.well-known/ and /healthz; write one, as https://gw.example.com/open/app"
+		noPath  = "none of redirect_uris is an https address on public.url with a path outside /mobile/, /bff/, /.well-known/, /healthz and /openapi.json; write one, as https://gw.example.com/open/app"
 	)
 	apple := func(id string) string { return "{apple: [" + id + "]}" }
 	android := func(name, by string) string { return "{android: [{package: " + name + ", sha256: [\"" + by + "\"]}]}" }
@@ -58,7 +58,8 @@ func TestBadAppLinks(t *testing.T) {
 	for what, uri := range map[string]string{
 		"none here": "com.example.app:/signed-in", "another host": "https://links.example.com/open", "a host that begins like it": "https://gw.example.com.evil.example/open",
 		"another port": "https://gw.example.com:444/open", "no path": "https://gw.example.com", "the whole host": "https://gw.example.com/", "its own paths": "https://gw.example.com/mobile/open",
-		"a pattern": "https://gw.example.com/$(lang)/open", "an encoding": "https://gw.example.com/%6Dobile/authorize",
+		"what describes it": "https://gw.example.com/openapi.json",
+		"a pattern":         "https://gw.example.com/$(lang)/open", "an encoding": "https://gw.example.com/%6Dobile/authorize",
 	} {
 		tests = append(tests, bad{"redirects with " + what, was, links("\""+uri+"\"", apple("ABCDE12345.com.example.app")), []string{here + ": " + noPath}})
 	}
@@ -70,7 +71,9 @@ func TestBadAppLinks(t *testing.T) {
 // shows NAT-7.2
 func TestThePathsOfAppLinks(t *testing.T) {
 	text := edit(t, base, "[\"com.example.app:/signed-in\"]", links(
-		`"com.example.app:/x", "https://gw.example.com/open/phone", "https://gw.example.com/Open?x=1", "https://gw.example.com/Open", "https://other.example/y", "https://gw.example.com/bff/z", "https://gw.example.com/healthz"`,
+		`"com.example.app:/x", "https://gw.example.com/open/phone", "https://gw.example.com/Open?x=1", "https://gw.example.com/Open", "https://other.example/y", "https://gw.example.com/bff/z", "https://gw.example.com/healthz",
+			"https://gw.example.com", "https://gw.example.com/", "https://gw.example.com/mobile", "https://gw.example.com/mobile/x", "https://gw.example.com/.well-known/x", "https://gw.example.com/openapi.json",
+			"https://gw.example.com/{x}", "https://gw.example.com/:x", "https://gw.example.com/%2Fx", "https://gw.example.com:444/x"`,
 		`{apple: [ABCDE12345.com.example.app, 0123456789.a], android: [{package: com.example.app, sha256: ["`+signedBy+`"]}, {package: com.Example_2.b, sha256: ["`+signedBy+`"]}]}`))
 	c := good(t, folder(t, nil), text)
 	if diff := cmp.Diff([]string{"/open/phone", "/Open"}, c.LinkPaths("phone")); diff != "" {

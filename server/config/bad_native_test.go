@@ -84,5 +84,8 @@ func TestBadNativeApps(t *testing.T) {
 			"cloakroom.yaml:20: apps.phone.handle.dpop: not one of the values known here; write one of off, allowed, required",
 			"cloakroom.yaml:20: apps.phone.handle.grace: out of bounds; write something from 0s to 10m",
 		}},
+		{"nonces for proofs that are refused", "kind: mobile", "kind: mobile\n    handle: {dpop_nonce: true}", []string{
+			"cloakroom.yaml:20: apps.phone.handle.dpop_nonce: proofs are refused where dpop is off; write dpop: allowed or required, or delete it",
+		}},
 	})
 }

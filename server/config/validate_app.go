@@ -181,6 +181,9 @@ func (r *report) localPath(path, text string) {
 func (r *report) validateNative(path string, a *App) {
 	h := join(path, "handle")
 	r.oneOf(join(h, "dpop"), a.Handle.DPoP, "off", "allowed", "required")
+	if a.Handle.DPoPNonce && a.Handle.DPoP == "off" {
+		r.add(join(h, "dpop_nonce"), "proofs are refused where dpop is off; write dpop: allowed or required, or delete it")
+	}
 	r.within(join(h, "grace"), a.Handle.Grace, 0, 10*time.Minute) // longer, and a stolen handle lives beside its successor
 	r.within(join(h, "access_life"), a.Handle.AccessLife, time.Second, 24*time.Hour)
 	here := join(path, "redirect_uris")

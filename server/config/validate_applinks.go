@@ -24,7 +24,7 @@ func (r *report) validateAppLinks(path string, a *App, c *Config) {
 		r.add(path, "names no app; write its ids under apple or android, or delete it")
 	}
 	if len(c.linkPaths(a)) == 0 {
-		r.add(path, "none of redirect_uris is an https address on public.url with a path outside /mobile/, /bff/, /.well-known/ and /healthz; "+
+		r.add(path, "none of redirect_uris is an https address on public.url with a path outside /mobile/, /bff/, /.well-known/, /healthz and /openapi.json; "+
 			"write one, as https://gw.example.com/open/app")
 	}
 	r.all(join(path, "apple"), a.AppLinks.Apple, appleID,
@@ -86,7 +86,7 @@ func (c *Config) linkPaths(a *App) (paths []string) {
 // of it, not below what the gateway answers itself, and nothing that a router or
 // a system would take for a pattern.
 func linkable(path string) bool {
-	for _, own := range []string{"/mobile/", "/bff/", "/.well-known/", "/healthz/"} {
+	for _, own := range []string{"/mobile/", "/bff/", "/.well-known/", "/healthz/", "/openapi.json/"} {
 		if strings.HasPrefix(path+"/", own) {
 			return false
 		}

@@ -210,6 +210,7 @@ func lifeAt(t *testing.T, s shape) {
 	want := 0
 	if s.untied {
 		want = 1
+		w.All[0].AwaitLog("sso_by does not fit")
 	}
 	log := w.All[0].Log()
 	if all, told := strings.Count(log, `"event":"alarm"`), strings.Count(log, "sso_by does not fit"); all != told || told != want {

@@ -39,7 +39,7 @@ var (
 	// which a refresh that was sent is suspected to be on its way.
 	longest = sized(15*time.Second, 6*time.Second)
 	// longestHung is the same where all that is waited for is time-outs.
-	longestHung = sized(8*time.Second, 3*time.Second)
+	longestHung = sized(12*time.Second, 3*time.Second)
 )
 
 const (
@@ -89,7 +89,7 @@ func loadOptions(life time.Duration) world.Options {
 func newLoad(t *testing.T, w *world.World, instances int, env ...string) *load {
 	t.Helper()
 	w.Setup.Bin = gateway.Plain(t)
-	l := newDriver(t, w, w.Start(instances, append([]string{behindAProxy, "CLOAKROOM_LOG__LEVEL=info"}, env...)...))
+	l := newDriver(t, w, w.Start(instances, slices.Concat(defaultWaits, []string{behindAProxy, "CLOAKROOM_LOG__LEVEL=info"}, env)...))
 	t.Cleanup(l.causes)
 	t.Cleanup(l.stop) // where the test ended early
 	l.signInAll(sized(60, 500))

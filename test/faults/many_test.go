@@ -78,7 +78,7 @@ func TestThousandRequestsOnOneEndedTokenOverThreeProcessesRefreshOnce(t *testing
 	alongside(t)
 	const everybody = 1000
 	w := newWorld(t, world.Options{})
-	instances := w.Start(3, patient) // a thousand at once keep a small machine busy: that is no outage of Redis
+	instances := w.Start(3)
 	b := w.Browser()
 	w.SignIn(b, "/")
 	// The provider makes the new tokens and holds its answer until all wait; later refreshes would pass at once.
@@ -139,7 +139,7 @@ func people(t *testing.T, w *world.World, n int) []*http.Request {
 func TestSessionsThatAllEndAtOnce(t *testing.T) {
 	alongside(t)
 	w := newWorld(t, world.Options{Behave: func(b *provider.Behaviour) { b.AccessLife = 5 * time.Minute }})
-	instances := w.Start(2, patient, behindAProxy)
+	instances := w.Start(2, behindAProxy)
 	n := soaking(160, 400) // 80 at each instance, more than the 64 that one asks for at once; the last of more would wait too long for a place
 	w.Dev.Set(func(b *provider.Behaviour) { b.AccessLife = accessLife })
 	requests := people(t, w, n)

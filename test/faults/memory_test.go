@@ -16,7 +16,7 @@ const tooLittle = "100kb"
 func TestLoadThroughARedisThatIsFull(t *testing.T) {
 	alongside(t)
 	w := newWorld(t, loadOptions(tokenLife()))
-	l := newLoad(t, w, 2, patient) // a busy machine is no full Redis
+	l := newLoad(t, w, 2, "CLOAKROOM_REDIS__TIMEOUTS__READ=10s") // a busy machine is no full Redis
 	sessions := len(records(w))
 	d := l.openLeaving(leavers, doorsOpen)
 	before := w.Dev.GrantCount("refresh_token")

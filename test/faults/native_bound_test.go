@@ -146,7 +146,7 @@ func TestRedisOutageCostsNoBoundHandle(t *testing.T) {
 		o := outages()[name]
 		t.Run("a Redis that is "+name, func(t *testing.T) {
 			t.Parallel()
-			n := newBound(t, world.Options{Redis: redisproc.Options{AppendOnly: true}}, brief)
+			n := newBound(t, world.Options{Redis: redisproc.Options{AppendOnly: true}}, defaultWaits...)
 			d := n.boundDevice(t)
 			d.lives(t, "before the outage", 200)
 			waiting := d.code(t)

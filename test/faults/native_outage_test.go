@@ -24,7 +24,7 @@ func TestRedisOutageCostsNoHandle(t *testing.T) {
 		o := outages()[name]
 		t.Run("a Redis that is "+name, func(t *testing.T) {
 			t.Parallel()
-			n := newNative(t, world.Options{Redis: redisproc.Options{AppendOnly: true}}, brief)
+			n := newNative(t, world.Options{Redis: redisproc.Options{AppendOnly: true}}, defaultWaits...)
 			h := n.signIn(t, n.phone())
 			n.lives(t, h, 200)
 			waiting := n.code(t, n.phone())
@@ -146,7 +146,7 @@ func TestStreamsEndWithASignOutOnTheOtherSurface(t *testing.T) {
 			} else {
 				signOut(t, n, b, h)
 			}
-			if took := native.ends(t); took > 2*time.Second { // the hint; no need to wait for a look
+			if took := native.ends(t); took > hinted {
 				t.Errorf("a watched stream ended only after %v", took)
 			}
 			late.ends(t)

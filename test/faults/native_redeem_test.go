@@ -170,7 +170,7 @@ func TestRedemptionWhoseReplyIsLost(t *testing.T) {
 // Redis stands still with the record on its way to it, and the undoing after that: it reads both when it goes on.
 func TestRedisThatFreezesMidRedemption(t *testing.T) {
 	t.Parallel()
-	n := newNative(t, world.Options{}, brief)
+	n := newNative(t, world.Options{}, defaultWaits...)
 	n.rehearse(t)
 	form := n.code(t, n.phone())
 	held, release := n.wires[0].HoldReply(script(t, "index"))

@@ -27,11 +27,8 @@ const (
 	publicURL   = "http://gw.localhost"
 	phoneSecret = "the-secret-of-the-phone-at-the-provider"
 	phoneURI    = "https://app.example.com/signed-in" // claimed: nobody has to confirm, and no request is sent to it
-	// patient makes a reply that is held on the wire no outage, on a busy machine too; brief is the default.
-	patient = "CLOAKROOM_REDIS__TIMEOUTS__READ=10s"
-	brief   = "CLOAKROOM_REDIS__TIMEOUTS__READ=500ms"
 	// graceOfPhone is short, so that a test can wait for its end, and long enough for what happens within it.
-	graceOfPhone = 3 * time.Second
+	graceOfPhone = 6 * time.Second
 	// quietly is how often a world is looked through for keys that would stay for ever. A script is one moment to Redis, and
 	// a key without a life keeps it that way, so that no look comes too late.
 	quietly = 5 * time.Millisecond
@@ -69,7 +66,7 @@ func newNativeAt(t *testing.T, makeOP func(*testing.T, *world.World, world.Optio
     redirect_uris: ["` + phoneURI + `"]
     handle: {grace: ` + graceOfPhone.String() + `}
 `
-	n := &nativeWorld{World: world.New(t, makeOP, o), env: append([]string{patient}, env...)}
+	n := &nativeWorld{World: world.New(t, makeOP, o), env: env}
 	t.Cleanup(func() { cleanLogs(t, n.World) }) // before the instances' own, so it runs after they have ended
 	n.watchLives(t)
 	n.more()

@@ -112,7 +112,7 @@ func TestLoadOverASlowRedis(t *testing.T) {
 	w, p := wired(t, loadOptions(tokenLife()))
 	// What docs/sessions.md says of a Redis this slow. The default of half a second leaves a busy machine little room.
 	// And tokens of seconds have everybody refresh all the time, a dozen round trips each: that takes many connections.
-	l := newLoad(t, w, 2, "CLOAKROOM_REDIS__TIMEOUTS__READ=1s", "CLOAKROOM_REDIS__POOL_SIZE=256")
+	l := newLoad(t, w, 2, "CLOAKROOM_REDIS__TIMEOUTS__READ="+sized(3*time.Second, time.Second).String(), "CLOAKROOM_REDIS__POOL_SIZE=256")
 	p.Delay(300 * time.Millisecond)
 	d := l.openDoors(leavers/2, doorsOpen)
 	l.begin(sized(30, 100))

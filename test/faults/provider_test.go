@@ -93,7 +93,7 @@ func TestProviderThatHangs(t *testing.T) {
 	ended(w)
 	began := time.Now()
 	unavailable(t, w.Fetch(b, "GET", "/api/orders", ""), `"code":"idp_unavailable"`)
-	if took := time.Since(began); took < 2*time.Second || took > 6*time.Second { // the setting, and a busy machine
+	if took := time.Since(began); took < 2*time.Second || took > 15*time.Second { // the setting, and a busy machine
 		t.Errorf("a provider that hangs was waited for %v, want about 2s", took)
 	}
 	signedIn(t, w, b, true)
@@ -107,7 +107,7 @@ func TestProviderThatHangs(t *testing.T) {
 	began = time.Now()
 	newcomer := w.Browser()
 	unavailablePage(t, open(t, newcomer, "/bff/login"))
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > 15*time.Second { // a busy machine
 		t.Errorf("the start of a login took %v, want about 1s", took)
 	}
 	w.Dev.ClearFaults()

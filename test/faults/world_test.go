@@ -80,6 +80,12 @@ const (
 	healTime = 15 * time.Second
 )
 
+// defaultWaits has Redis waited for as long as it is where nothing is configured: what an outage costs hangs on it.
+var defaultWaits = []string{
+	"CLOAKROOM_REDIS__TIMEOUTS__DIAL=1s", "CLOAKROOM_REDIS__TIMEOUTS__READ=500ms", "CLOAKROOM_REDIS__TIMEOUTS__WRITE=500ms",
+	"CLOAKROOM_REDIS__TIMEOUTS__POOL_WAIT=1s",
+}
+
 // await waits until a condition holds, at most within.
 func await(t *testing.T, what string, within time.Duration, holds func() bool) {
 	t.Helper()

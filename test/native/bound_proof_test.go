@@ -223,9 +223,8 @@ func nonces(t *testing.T, n *nativeWorld) {
 		"no nonce": nil, "a nonce of nobody": {prover.Nonce(d.key.Thumbprint()[:32])}, "a nonce with one bit more": {prover.Nonce(flipped(nonce))},
 		"an empty nonce": {prover.Nonce("")}, "two nonces": {prover.Nonce(nonce + " " + nonce)},
 	} {
-		fields := d.presents("GET", path, bend...)
 		for i, in := range n.All {
-			resp := n.call(t, in, "GET", path, fields...)
+			resp := n.call(t, in, "GET", path, d.presents("GET", path, bend...)...)
 			if resp.StatusCode != 401 || !challenges(resp.Header, "DPoP", "use_dpop_nonce") || !strings.Contains(resp.Header.Get("Cache-Control"), "no-store") {
 				t.Errorf("a proof with %s, at instance %d: %d %q", name, i, resp.StatusCode, resp.Header.Values("WWW-Authenticate"))
 			}
@@ -238,6 +237,10 @@ func nonces(t *testing.T, n *nativeWorld) {
 			t.Fatalf("a proof with a nonce of the other instance: %d %q", resp.StatusCode, resp.Header.Values("WWW-Authenticate"))
 		}
 		nonce = n.nonce(t, resp.Header)
+	}
+	spent := d.presents("GET", path) // one that lacks its nonce is used up like any: who waits with it for a nonce gains nothing
+	if first, second := n.call(t, n.All[0], "GET", path, spent...), n.call(t, n.All[1], "GET", path, spent...); !challenges(first.Header, "DPoP", "use_dpop_nonce") || !challenges(second.Header, "DPoP", "invalid_dpop_proof") {
+		t.Errorf("a proof with no nonce, twice: %q, then %q", first.Header.Values("WWW-Authenticate"), second.Header.Values("WWW-Authenticate"))
 	}
 	used := d.presents("GET", path, prover.Nonce(nonce))
 	if first, second := n.call(t, n.All[0], "GET", path, used...), n.call(t, n.All[1], "GET", path, used...); first.StatusCode != 200 || second.StatusCode != 401 {

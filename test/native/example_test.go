@@ -212,7 +212,7 @@ func (e *example) holds(t *testing.T) oauth2.Token {
 func goTour(t *testing.T, e *example) {
 	out := e.good(t)
 	for _, want := range []string{
-		`Signed in as Ada \d`, `access handle +clk_…\S{4} `, `refresh handle +clr_…\S{4} `, `"name": "Ada \d"`,
+		`Signed in as Ada \d+\.`, `access handle +clk_…\S{4} `, `refresh handle +clr_…\S{4} `, `"name": "Ada \d+"`,
 		`Placed \S+: 2 × Darjeeling`, `(?m)^  \S+  2 × Darjeeling`, `access handle +clk_…\S{4} → clk_…\S{4}`, `Desktop example on \S+, \w+ \(cli\): this one`,
 		`Signed out\.`, `The old handle is refused: 401 session_ended`, `That was all`,
 	} {

@@ -58,9 +58,7 @@ func TestSignOutByTheSessionAPI(t *testing.T) {
 	if r.Method != http.MethodPost || !strings.HasPrefix(r.Path, "/api/v1/sessions/ses_") || !strings.HasSuffix(r.Path, "/revoke") || len(r.Form) != 0 {
 		t.Errorf("%s %s with %v", r.Method, r.Path, r.Form)
 	}
-	if !strings.Contains(w.All[0].Log(), `"event":"provider_session_ended"`) {
-		t.Error("no line in the log")
-	}
+	w.All[0].AwaitLog(`"event":"provider_session_ended"`)
 	w.Leaks()
 }
 
@@ -75,10 +73,8 @@ func TestASessionAPIThatRefuses(t *testing.T) {
 	if p.Status != http.StatusOK || !strings.Contains(p.Text(), "could not be reached") || has(w, b) {
 		t.Errorf("%d %s\n%s", p.Status, p.URL, p.Text())
 	}
-	log := w.All[0].Log()
-	if !strings.Contains(log, `"what":"ending the provider's session"`) || !strings.Contains(log, `"level":"ERROR","msg":"security event","event":"provider_session_ended"`) {
-		t.Error("the operator is not told")
-	}
+	w.All[0].AwaitLog(`"what":"ending the provider's session"`) // the operator is told
+	w.All[0].AwaitLog(`"level":"ERROR","msg":"security event","event":"provider_session_ended"`)
 	if n := w.Dev.Count(provider.SessionAPI); n != 1 {
 		t.Errorf("asked %d times", n)
 	}

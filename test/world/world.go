@@ -87,8 +87,10 @@ func New(t *testing.T, makeOP func(*testing.T, *World, Options), o Options) *Wor
 	if o.RedisAddr != nil {
 		addr = o.RedisAddr(w.Redis)
 	}
+	// The time-outs are so long that a busy machine is no outage of Redis. Whose test is about those says by the environment how
+	// long they are.
 	w.Setup = gateway.NewSetup(t, fmt.Sprintf(`
-redis: {addrs: [%q]}
+redis: {addrs: [%q], timeouts: {dial: 10s, read: 10s, write: 10s, pool_wait: 10s}}
 providers:
   main: %s
 %s

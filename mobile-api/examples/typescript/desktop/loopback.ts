@@ -31,12 +31,12 @@ export async function listen(state: string): Promise<Loopback> {
       // The address of this page holds the code, so it loads nothing, sends nobody there and is kept nowhere.
       response.writeHead(ours ? 200 : 404, {
         "Content-Type": "text/html; charset=utf-8",
-        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+        "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
         "Referrer-Policy": "no-referrer",
         "Cache-Control": "no-store",
         Connection: "close",
       });
-      response.end(`<!doctype html><html lang="en"><title>${ours ? "Thank you" : "Nothing here"}</title><p>${text}</p></html>`);
+      response.end(page(ours ? "Thank you" : "Nothing here", text));
     });
   });
   answer.catch(() => {}); // whoever waits for it is told; nobody may be waiting
@@ -46,6 +46,20 @@ export async function listen(state: string): Promise<Loopback> {
   });
   return { redirectUri: `http://127.0.0.1:${portOf(server)}/callback`, answer, close: () => server.close() };
 }
+
+/** What a person sees at the end: it fits a phone, and a browser in the dark. Both texts are our own: nothing of the request. */
+const page = (title: string, text: string) => `<!doctype html>
+<html lang="en">
+<meta name="viewport" content="width=device-width">
+<title>${title}</title>
+<style>
+  :root { color-scheme: light dark; font: 1.125rem/1.6 system-ui, sans-serif }
+  body { max-width: 26rem; margin: 20vh auto 0; padding: 0 1.5rem; text-align: center; text-wrap: balance }
+</style>
+<h1>${title}</h1>
+<p>${text}</p>
+</html>
+`;
 
 function portOf(server: Server): number {
   return (server.address() as AddressInfo).port;

@@ -15,6 +15,7 @@ import { discover, signIn, trade, type Server } from "./oauth.ts";
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    help: { type: "boolean", short: "h", default: false },
     gateway: { type: "string", default: "http://127.0.0.1:8080" },
     app: { type: "string", default: "cli" },
     file: { type: "string", default: join(homedir(), ".config", "cloakroom-typescript-example", "handles.json") },
@@ -53,6 +54,9 @@ function fileVault(file: string): Vault {
 }
 
 async function main(): Promise<void> {
+  if (values.help) {
+    return say(`desktop [--gateway URL] [--app ID] [--bound] [--no-browser] [--file FILE] [${Object.keys(commands).join("|")}]`);
+  }
   const command = commands[positionals[0] ?? "tour"];
   if (!command) {
     throw new Error(`No such command. There are: ${Object.keys(commands).join(", ")}`);

@@ -14,6 +14,7 @@ import type { Phone } from "./phone.ts";
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    help: { type: "boolean", short: "h", default: false },
     gateway: { type: "string", default: "http://127.0.0.1:8080" },
     app: { type: "string", default: "phone" },
     redirect: { type: "string", default: "com.example.orders:/signed-in" },
@@ -50,6 +51,9 @@ const phone: Phone = {
 };
 
 async function main(): Promise<void> {
+  if (values.help) {
+    return say(`mobile [--gateway URL] [--app ID] [--redirect URI] [--file FILE] [${Object.keys(commands).join("|")}]`);
+  }
   const command = commands[positionals[0] ?? "tour"];
   if (!command) {
     throw new Error(`No such command. There are: ${Object.keys(commands).join(", ")}`);
