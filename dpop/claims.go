@@ -35,8 +35,11 @@ func (f *form) claims() (*claims, error) {
 		into *string
 		must bool
 	}{
-		{"jti", &c.id, true}, {"htm", &c.method, true}, {"htu", &c.url, true},
-		{"ath", &c.ath, false}, {"nonce", &c.nonce, false},
+		{"jti", &c.id, true},
+		{"htm", &c.method, true},
+		{"htu", &c.url, true},
+		{"ath", &c.ath, false},
+		{"nonce", &c.nonce, false},
 	} {
 		s, ok := f.payload.optional(m.name)
 		if !ok || m.must && s == "" {

@@ -129,6 +129,7 @@ func (w *world) engine() *bff.Engine {
 	}
 	w.store, err = store.New(store.Options{
 		Addrs: []string{w.redis.Addr()}, KeyPrefix: "cr:", Ring: ring, Now: w.clock, MarkerLife: 100 * 24 * time.Hour,
+		ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, // a machine that is busy is no outage
 	})
 	if err != nil {
 		w.t.Fatal(err)

@@ -124,7 +124,7 @@ func (w *clockWorld) serve(i int, dir, api string, now func() time.Time) {
 	cfg, err := config.Parse(filepath.Join(dir, "cloakroom.yaml"), []byte(fmt.Sprintf(`
 public: {url: "https://gw.example.com", listen: "127.0.0.1:0"}
 ops: {listen: "127.0.0.1:0"}
-redis: {addrs: [%q]}
+redis: {addrs: [%q], timeouts: {dial: 10s, read: 10s, write: 10s}}
 sealing_keys: [{id: k1, file: k1}]
 index_keys: [{id: i1, file: i1}]
 providers:

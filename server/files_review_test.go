@@ -246,7 +246,7 @@ func TestAFormThatComesTooSlowlyOverHTTP2(t *testing.T) {
 // The limit is of the form alone: what is done with it may take longer, and a body that is no form as long as it likes.
 func TestAnAnswerThatTakesLongerThanAForm(t *testing.T) {
 	s, _ := wired(t, "/api/", nowhereURL, server.Options{})
-	const within = 150 * time.Millisecond
+	const within = 500 * time.Millisecond
 	srv := httptest.NewServer(s.Observed(func(w http.ResponseWriter, r *http.Request) error {
 		lift := server.FormInTime(w, r, within)
 		if r.URL.Path == "/upload" {

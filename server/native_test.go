@@ -75,7 +75,7 @@ func newPhones(t *testing.T, o server.Options, change ...func(text string) strin
 	text := fmt.Sprintf(`
 public: {url: "https://gw.example.com", listen: "127.0.0.1:0"}
 ops: {listen: "127.0.0.1:0"}
-redis: {addrs: [%q]}
+redis: {addrs: [%q], timeouts: {dial: 10s, read: 10s, write: 10s}}
 sealing_keys: [{id: k1, file: k1}]
 index_keys: [{id: i1, file: i1}]
 providers:
@@ -313,7 +313,7 @@ func TestAStreamOfANativeAppEndsWithItsSession(t *testing.T) {
 
 // Once it is known who calls, a body takes as long as it takes.
 func TestABodyOfAnAdmittedAppMayComeSlowly(t *testing.T) {
-	const formTime = 300 * time.Millisecond // what has to come within it here comes at once
+	const formTime = time.Second // what has to come within it here comes at once
 	p := newPhones(t, server.Options{FormTime: formTime})
 	h := p.signIn("phone", "ada@example.com")
 	c := p.open("POST /upload HTTP/1.1\nHost: gw.example.com\nContent-Length: 4\nAuthorization: Bearer " + h.Access + "\n\nab")

@@ -34,17 +34,13 @@ func (o *observed) webSocket(b *browser.Browser) {
 	if res.StatusCode != http.StatusSwitchingProtocols {
 		o.t.Fatalf("a WebSocket: %s\n%s", res.Status, o.log)
 	}
-	if n := o.now("bff_open_websockets", `route="/api/live"`); n != 1 {
-		o.t.Errorf("%v WebSockets are open, want 1", n)
-	}
+	o.until("the WebSocket is counted in", func() bool { return o.now("bff_open_websockets", `route="/api/live"`) == 1 })
 	kept := o.families["bff_open_websockets"]
 	ws.Send(websocket.Close, "\x03\xe8") // 1000
 	o.until("the WebSocket is counted out", func() bool {
 		return o.now("bff_websockets_closed_total", `by="frontend",route="/api/live"`) == 1
 	})
-	if n := o.now("bff_open_websockets", `route="/api/live"`); n != 0 {
-		o.t.Errorf("%v WebSockets are open after the last was closed", n)
-	}
+	o.until("none is open after the last was closed", func() bool { return o.now("bff_open_websockets", `route="/api/live"`) == 0 })
 	o.families["bff_open_websockets"] = kept
 }
 

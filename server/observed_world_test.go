@@ -81,7 +81,7 @@ func newObserved(t *testing.T) *observed {
 public: {url: "https://gw.example.com", listen: "127.0.0.1:0"}
 ops: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0", token: %s}
-redis: {addrs: [%q], pool_size: 1, timeouts: {pool_wait: 2s}}
+redis: {addrs: [%q], pool_size: 1, timeouts: {dial: 10s, read: 10s, write: 10s, pool_wait: 10s}}
 sealing_keys: [{id: k1, file: k1}]
 index_keys: [{id: i1, file: i1}]
 providers:

@@ -84,7 +84,7 @@ func (c *checked) check(t *testing.T) (code int, out []string) {
 	file := filepath.Join(c.dir, "cloakroom.yaml")
 	text := fmt.Sprintf(`
 public: {url: "https://gw.example.com", listen: "127.0.0.1:0"}
-redis: {addrs: [%q]}
+redis: {addrs: [%q], timeouts: {dial: 10s, read: 10s, write: 10s}}
 sealing_keys: [{id: k1, file: k1}]
 index_keys: [{id: i1, file: i1}]
 providers:

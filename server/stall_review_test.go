@@ -82,7 +82,7 @@ func TestAStreamWhoseWindowStaysShut(t *testing.T) {
 
 // A quiet stream is no stalled one: its events may be far apart.
 func TestAQuietStreamOverHTTP2(t *testing.T) {
-	const stall = 100 * time.Millisecond
+	const stall = 400 * time.Millisecond
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		for range 2 {

@@ -177,7 +177,7 @@ func TestAnAnswerToABodyTakesItsTime(t *testing.T) {
 public: {url: "https://gw.example.com", listen: "127.0.0.1:0"}
 ops: {listen: "127.0.0.1:0"}
 admin: {listen: "127.0.0.1:0", token: %s}
-redis: {addrs: [%q]}
+redis: {addrs: [%q], timeouts: {dial: 10s, read: 10s, write: 10s}}
 sealing_keys: [{id: k1, file: k1}]
 index_keys: [{id: i1, file: i1}]
 providers:

@@ -161,12 +161,12 @@ func TestAQuietSubscriptionIsKept(t *testing.T) {
 	single(t, func(t *testing.T, w *world) {
 		p := w.proxy()
 		events := w.listen(w.open(func(o *store.Options) {
-			o.Addrs, o.ReadTimeout = []string{p.listener.Addr().String()}, 30*time.Millisecond
+			o.Addrs, o.ReadTimeout = []string{p.listener.Addr().String()}, 150*time.Millisecond
 		}))
 		select {
 		case e := <-events:
 			t.Errorf("in silence: %+v", e)
-		case <-time.After(900 * time.Millisecond): // five times as long as it may be quiet
+		case <-time.After(2700 * time.Millisecond): // three times as long as it may be quiet
 		}
 	})
 }

@@ -195,6 +195,9 @@ func TestNamesOfAppsInTitles(t *testing.T) {
 	if p := surface.MissedLinkPage("order desk"); p.Title != "Open this in \u2068order desk\u2069" || p.Mark != "O" {
 		t.Errorf("%q %q", p.Title, p.Mark)
 	}
+	if p := surface.MissedLinkPage("\u202eevil\u200b"); p.Title != "Open this in \u2068evil\u2069" || p.Mark != "E" {
+		t.Errorf("%q %q", p.Title, p.Mark)
+	}
 	if p := surface.MissedLinkPage(""); p.Title != "Open this in the app" || p.Mark != "" {
 		t.Errorf("%q %q", p.Title, p.Mark)
 	}

@@ -76,7 +76,8 @@ func newDomain(t *testing.T, addr string, keys ringKeys, now func() time.Time) *
 	var err error
 	d.store, err = store.New(store.Options{
 		Addrs: []string{addr}, KeyPrefix: "cr:", Ring: d.ring, Now: now, MarkerLife: 91 * 24 * time.Hour,
-		Revocable: func(string) bool { return true },
+		Revocable:   func(string) bool { return true },
+		ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second, // a machine that is busy is no outage
 	})
 	if err != nil {
 		t.Fatal(err)
