@@ -61,7 +61,7 @@ func (s *Surface) Ended(r *http.Request, err error) error {
 	case surface.IsOver(err):
 		return s.challenge(r, surface.OAuthInvalidToken, err)
 	case code == bff.CodeProofRejected || code == bff.CodeNonceRequired:
-		if !s.binding.binds() { // a gateway of bearer handles knows nothing of proofs; the handle's session may well live
+		if !s.policy.binds() { // a gateway of bearer handles knows nothing of proofs; the handle's session may well live
 			return s.challenge(r, surface.OAuthInvalidToken, &bff.Error{Code: bff.CodeSessionRequired, Message: signIn, Err: bff.ErrUnbound})
 		}
 		return s.challenge(r, surface.OAuthCode(code), err)
@@ -174,7 +174,7 @@ func (s *Surface) nothing(r *http.Request) error {
 		}
 	}
 	return &surface.ChallengeError{
-		Schemes: s.binding.schemes, Algs: dpop.Algorithms(),
+		Schemes: s.policy.schemes, Algs: dpop.Algorithms(),
 		Err: &bff.Error{Code: bff.CodeSessionRequired, Message: signIn},
 	}
 }
@@ -186,8 +186,8 @@ func (s *Surface) challenge(r *http.Request, code string, err error) error {
 	switch {
 	case errors.Is(err, bff.ErrBound):
 		scheme = surface.SchemeDPoP // by which it is to come (RFC 9449 section 7.2)
-	case !slices.Contains(s.binding.schemes, scheme):
-		scheme = s.binding.schemes[0]
+	case !slices.Contains(s.policy.schemes, scheme):
+		scheme = s.policy.schemes[0]
 	}
 	return &surface.ChallengeError{Code: code, Schemes: []surface.Scheme{scheme}, Algs: dpop.Algorithms(), Err: err}
 }

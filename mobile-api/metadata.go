@@ -45,7 +45,7 @@ func (s *Surface) describe() metadata {
 		ResponseTypes: []string{"code"}, ResponseModes: []string{"query"}, GrantTypes: []string{grantCode, grantRefresh},
 		TokenAuth: public, RevokeAuth: public, Challenges: []string{"S256"}, Issues: true,
 	}
-	if s.binding.binds() {
+	if s.policy.binds() {
 		m.Proofs = dpop.Algorithms()
 	}
 	return m

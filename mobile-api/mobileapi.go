@@ -85,7 +85,7 @@ type Surface struct {
 	limit         surface.Limit
 	sessionCookie func(name string) bool
 	allApps       func(id string) *bff.App
-	binding       binding
+	policy        keyPolicy
 }
 
 // New makes the surface.
@@ -93,7 +93,7 @@ func New(o Options) *Surface {
 	s := &Surface{
 		origin: o.PublicURL, issuer: o.PublicURL + pathIssuer, apps: o.Apps, login: o.Login, links: o.Links, engine: o.Engine,
 		trace: o.Trace, limit: o.Limit, sessionCookie: o.SessionCookie, allApps: o.AllApps,
-		binding: bindingOf(o.Apps),
+		policy: keyPolicyOf(o.Apps),
 	}
 	if s.allApps == nil {
 		s.allApps = s.app

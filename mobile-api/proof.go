@@ -16,31 +16,31 @@ const (
 	fieldNonce = "DPoP-Nonce"
 )
 
-// binding is what all apps of the surface together want of keys: what a request without an app is told.
-type binding struct {
+// keyPolicy is what all apps of the surface together want of keys: what a request without an app is told.
+type keyPolicy struct {
 	schemes []surface.Scheme // by which any app's handle may be presented; never empty
 	nonces  bool             // some app's proofs must carry a nonce of ours
 }
 
-// bindingOf reads the apps.
-func bindingOf(apps map[string]*bff.App) (b binding) {
+// keyPolicyOf reads the apps.
+func keyPolicyOf(apps map[string]*bff.App) (p keyPolicy) {
 	bearer, bound := len(apps) == 0, false
 	for _, app := range apps {
 		bearer = bearer || app.Binding != bff.BindingRequired
 		bound = bound || app.Binds()
-		b.nonces = b.nonces || app.Nonces
+		p.nonces = p.nonces || app.Nonces
 	}
 	if bearer {
-		b.schemes = append(b.schemes, surface.SchemeBearer)
+		p.schemes = append(p.schemes, surface.SchemeBearer)
 	}
 	if bound {
-		b.schemes = append(b.schemes, surface.SchemeDPoP)
+		p.schemes = append(p.schemes, surface.SchemeDPoP)
 	}
-	return b
+	return p
 }
 
 // binds reports whether any app's handles may be bound to a key.
-func (b *binding) binds() bool { return slices.Contains(b.schemes, surface.SchemeDPoP) }
+func (p *keyPolicy) binds() bool { return slices.Contains(p.schemes, surface.SchemeDPoP) }
 
 // checkProof judges the proof that a request carries beside a handle, or beside none (""). The address that it has to be for
 // is the one that is configured, and the path as it was sent: whoever writes Host or X-Forwarded-Host would have proofs for
@@ -66,7 +66,7 @@ func ruleOf(err error) string {
 // possession judges the proof that came with a handle, as far as it can be without the handle's record. It asks no store: who
 // has no key costs nothing but this. The answer brings the next nonce, wherever any app wants one (RFC 9449 section 8.2).
 func (s *Surface) possession(w http.ResponseWriter, r *http.Request, handle string) (*bff.Possession, error) {
-	if s.binding.nonces {
+	if s.policy.nonces {
 		w.Header().Set(fieldNonce, s.engine.Nonce())
 	}
 	p, err := s.checkProof(r, "", handle)
