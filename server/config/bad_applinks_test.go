@@ -39,12 +39,6 @@ func TestBadAppLinks(t *testing.T) {
 		{"the same package twice", was, links(claimed, "{android: [{package: com.example.app, sha256: [\""+signedBy+"\"]}, {package: com.example.app, sha256: [\""+signedBy+"\"]}]}"), []string{
 			here + ".android[1].package: listed twice; write all its fingerprints in one sha256",
 		}},
-		{"the path of a route", was, "[https://gw.example.com/api, https://gw.example.com/api/orders]", []string{
-			"cloakroom.yaml:23: apps.phone.redirect_uris: claims /api/orders, which routes[0] answers; write a path of its own, as https://gw.example.com/open/app",
-		}},
-		{"a path below a route", was, "[https://gw.example.com/open, https://gw.example.com/api/orders/open]", []string{
-			"cloakroom.yaml:23: apps.phone.redirect_uris: claims /api/orders/open, which routes[0] answers; write a path of its own, as https://gw.example.com/open/app",
-		}},
 		{"a package that nobody signed", was, links(claimed, "{android: [{package: com.example.app}]}"), []string{
 			here + ".android[0].sha256: missing; without a fingerprint anybody's app of this name would do",
 		}},

@@ -46,7 +46,6 @@ func (r *report) validateApp(path string, a *App, c *Config) {
 			"session.same_site", "login.start_origins", "login.initiate", "login.default_return")
 		r.validateNative(path, a)
 		r.validateAppLinks(join(path, "app_links"), a, c)
-		r.linksBesideRoutes(join(path, "redirect_uris"), a, c)
 	}
 }
 

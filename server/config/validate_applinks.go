@@ -35,20 +35,6 @@ func (r *report) validateAppLinks(path string, a *App, c *Config) {
 	}
 }
 
-// linksBesideRoutes refuses a claimed link where a route answers: a GET there
-// would get the page for people who do not have the app, and never the API. All
-// that is below "/" is no such place, for there is nothing else then.
-func (r *report) linksBesideRoutes(path string, a *App, c *Config) {
-	for _, link := range c.linkPaths(a) {
-		for i, route := range c.Routes {
-			below := strings.HasSuffix(route.Path, "/") && route.Path != "/" && strings.HasPrefix(link+"/", route.Path)
-			if below || route.Path == link {
-				r.add(path, "claims %s, which routes[%d] answers; write a path of its own, as https://gw.example.com/open/app", link, i)
-			}
-		}
-	}
-}
-
 func (r *report) androidApp(path string, app *AndroidApp, seen map[string]bool) {
 	r.all(join(path, "sha256"), app.SHA256, fingerprint,
 		"no SHA-256 fingerprint; write 32 pairs of hexadecimal digits in capitals with colons between them, as keytool prints it")
