@@ -73,10 +73,7 @@ func TestBoundCodeRedeemedAtBothInstancesLeavesNothing(t *testing.T) {
 // shows DPOP-11.1
 func TestProofAtBothInstancesIsGoodOnce(t *testing.T) {
 	t.Parallel()
-	n := newBound(t, world.Options{})
-	n.rehearseBound(t)
-	d := n.boundDevice(t)
-	d.lives(t, "a fresh proof", 200)
+	n, d := readyBound(t)
 
 	r := d.request(t)
 	held, release := n.wires[0].HoldReply(script(t, "proof")) // the first has used it up, and does not know yet
@@ -115,10 +112,7 @@ func TestProofAtBothInstancesIsGoodOnce(t *testing.T) {
 // shows DPOP-11.1
 func TestProofWhoseReplyIsLostIsNoReplay(t *testing.T) {
 	t.Parallel()
-	n := newBound(t, world.Options{})
-	n.rehearseBound(t)
-	d := n.boundDevice(t)
-	d.lives(t, "a fresh proof", 200)
+	n, d := readyBound(t)
 	for name, lose := range map[string]func(*wire.Proxy, func([]byte) bool) <-chan struct{}{
 		"request": (*wire.Proxy).LoseRequest, "reply": (*wire.Proxy).LoseReply,
 	} {
@@ -186,10 +180,7 @@ func TestRedisOutageCostsNoBoundHandle(t *testing.T) {
 // shows DPOP-11.1
 func TestInstanceThatDiesWithAProof(t *testing.T) {
 	t.Parallel()
-	n := newBound(t, world.Options{})
-	n.rehearseBound(t)
-	d := n.boundDevice(t)
-	d.lives(t, "a fresh proof", 200)
+	n, d := readyBound(t)
 	r := d.request(t)
 	held, _ := n.wires[0].HoldReply(script(t, "proof"))
 	first := n.sending(0, r)
@@ -205,10 +196,7 @@ func TestInstanceThatDiesWithAProof(t *testing.T) {
 // SIGTERM while the proof is looked at: the request is answered, and the instance ends well.
 func TestStopWithAProofUnderWay(t *testing.T) {
 	t.Parallel()
-	n := newBound(t, world.Options{})
-	n.rehearseBound(t)
-	d := n.boundDevice(t)
-	d.lives(t, "a fresh proof", 200)
+	n, d := readyBound(t)
 	r := d.request(t)
 	held, release := n.wires[0].HoldReply(script(t, "proof"))
 	first := n.sending(0, r)

@@ -31,6 +31,16 @@ func newBound(t *testing.T, o world.Options, env ...string) *nativeWorld {
 	return n
 }
 
+// readyBound is newBound, rehearsed, with a device whose proofs are taken.
+func readyBound(t *testing.T) (*nativeWorld, *device) {
+	t.Helper()
+	n := newBound(t, world.Options{})
+	n.rehearseBound(t)
+	d := n.boundDevice(t)
+	d.lives(t, "a fresh proof", 200)
+	return n, d
+}
+
 // vaultYAML is the app vault.
 const vaultYAML = `
   vault:
