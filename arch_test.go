@@ -35,8 +35,9 @@ type arrow struct {
 // arrows is the one table of the rooms. A folder that is in none of them is refused: a new room gets a line here first.
 var arrows = []arrow{
 	{"bff", nil, "the domain would not notice if Redis, JOSE and web libraries were swapped"},
-	{"bff/proxy", []string{"bff"}, "forwarding knows sessions and tokens, not where they are kept or how they arrive"},
-	{"idp", []string{"bff"}, "asking the provider is one thing, keeping what it says another"},
+	{"bff/proxy", []string{"bff", "bff/proxy/upstream"}, "forwarding knows sessions and tokens, not where they are kept or how they arrive"},
+	{"bff/proxy/upstream", nil, "the way to an API knows connections, and neither routes nor tokens"},
+	{"idp", []string{"bff", "dpop"}, "asking the provider is one thing, keeping what it says another"},
 	{"store", []string{"bff"}, "what is kept does not depend on who presents it"},
 	{"surface", []string{"bff"}, "what both surfaces share knows neither credential, session cookie or handle, and nobody behind the domain"},
 	{"spa", []string{"bff", "surface"}, "the browser surface must work over any store and any provider"},
@@ -46,11 +47,12 @@ var arrows = []arrow{
 	{"mobile-api", []string{"bff", "surface", "dpop"}, "the native surface must work over any store and any provider"},
 	{"mobile-api/examples", nil, "an example that needs a package of ours shows nothing to its reader"},
 	{"server", []string{
-		"bff", "bff/proxy", "docs", "idp", "mobile-api", "server/config", "server/ops", "server/telemetry", "spa",
+		"bff", "bff/proxy", "bff/proxy/upstream", "docs", "idp", "mobile-api", "server/config", "server/ops", "server/ratelimit", "server/telemetry", "spa",
 		"spa/static", "store", "surface",
 	}, "the server wires the rooms, and nothing of the development world is among them"},
 	{"docs", nil, "the documentation describes what programs see, and needs none of it"},
 	{"server/config", nil, "the file as written can be read without the gateway"},
+	{"server/ratelimit", nil, "counting in bounded memory is the same whatever is counted"},
 	{"server/ops", []string{"bff"}, "the operator's listener asks the domain, not what is behind it"},
 	{"server/telemetry", []string{"bff"}, "telemetry is told values and asks nobody"},
 	{"cmd/cloakroom", []string{"server"}, "main parses nothing and wires nothing"},

@@ -18,7 +18,9 @@ import (
 type attempt struct {
 	engine  *Engine
 	app     *App
-	session *Session // as the request read it; then as read under the lease
+	session *Session // as the request read it; then as it was read last, under the lease or while it was waited for
+	errand  errand   // what it is for
+	asked   int64    // errand.generation of the session as the request read it
 	id      string
 	flight  *flight
 	life    context.Context // of the flight: what is told is told on it
@@ -46,8 +48,8 @@ func (a *attempt) run(ctx context.Context) {
 	defer cancel()
 	for {
 		t, generation, err := a.once(ctx, claiming)
-		if errors.Is(err, ErrClaimLost) {
-			continue // before anything was sent
+		if errors.Is(err, ErrClaimLost) || errors.Is(err, errUnserved) {
+			continue // before anything was sent, or after what was sent had been rotated by another attempt
 		}
 		why := err
 		if end, _ := claiming.Deadline(); errors.Is(err, ErrStore) && !time.Now().Before(end) && !a.sent {
@@ -158,25 +160,38 @@ func (a *attempt) sleep(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
-// adopt returns what another attempt saved.
+// errUnserved says that the record has moved on, by an attempt for something else than this one is for.
+var errUnserved = errors.New("what was saved is for another resource")
+
+// adopt returns what another attempt saved. errUnserved where that is not what this one is for: then the session is the one
+// that was read, whose refresh token is the newest.
 func (a *attempt) adopt(ctx context.Context) (TokenSet, int64, error) {
 	s, err := a.engine.ports.Records.Read(ctx, a.session.Root)
 	if err != nil {
 		return TokenSet{}, 0, err
 	}
-	return s.Tokens, s.Generation, nil
+	t, served, err := a.served(ctx, s)
+	switch {
+	case err != nil:
+		return TokenSet{}, 0, err
+	case !served:
+		a.session = s
+		return TokenSet{}, 0, errUnserved
+	default:
+		return t, a.errand.generation(s), nil
+	}
 }
 
 // underLease reads again what it is about to send, marks it as sent, sends it, and saves the answer.
 func (a *attempt) underLease(ctx, claiming context.Context) (TokenSet, int64, error) {
-	s, err := a.look(claiming)
+	s, t, served, err := a.look(claiming)
 	if err != nil {
 		a.release(ctx, SettleNothing)
 		return TokenSet{}, 0, err
 	}
-	if s.Generation > a.session.Generation {
+	if served {
 		a.release(ctx, SettleNothing)
-		return s.Tokens, s.Generation, nil // the refresh was done already
+		return t, a.errand.generation(s), nil // the refresh was done already
 	}
 	// From here on the session is the one that was read under the lease: its refresh token is the one to send, never that
 	// of the request, which may have been rotated since (RFC 9700 section 4.14.2: a second use looks like theft).
@@ -197,22 +212,27 @@ func (a *attempt) underLease(ctx, claiming context.Context) (TokenSet, int64, er
 	return a.send(ctx)
 }
 
-// look reads the record under the lease. Over the mark of a sender that may still be alive, or on its way, it waits
-// from its own first sight of it, so that no clock of another instance matters.
-func (a *attempt) look(ctx context.Context) (*Session, error) {
+// look reads the record under the lease, and what this attempt is for, if that is there by now. Over the mark of a sender
+// that may still be alive, or on its way, it waits from its own first sight of it, so that no clock of another instance
+// matters. A record of a newer generation has no mark that was seen before.
+func (a *attempt) look(ctx context.Context) (s *Session, t TokenSet, served bool, err error) {
 	until := time.Now().Add(a.engine.limits.Suspicion)
 	for {
-		s, err := a.engine.ports.Records.Read(ctx, a.session.Root)
-		if err != nil {
-			return nil, err
+		if s, err = a.engine.ports.Records.Read(ctx, a.session.Root); err != nil {
+			return nil, TokenSet{}, false, err
 		}
-		suspect := a.suspects(s)
+		if t, served, err = a.served(ctx, s); served || err != nil {
+			return s, t, served, err
+		}
+		if s.Generation > a.session.Generation {
+			a.session, until = s, time.Now().Add(a.engine.limits.Suspicion)
+		}
 		left := time.Until(until)
-		if s.Generation > a.session.Generation || !suspect || left <= 0 {
-			return s, nil
+		if !a.suspects(s) || left <= 0 {
+			return s, TokenSet{}, false, nil
 		}
 		if err := a.sleep(ctx, left); err != nil {
-			return nil, err
+			return nil, TokenSet{}, false, err
 		}
 	}
 }
@@ -241,7 +261,7 @@ func (a *attempt) send(ctx context.Context) (TokenSet, int64, error) {
 	a.call.set(true)
 	calling, cancel := context.WithTimeout(ctx, a.engine.limits.CallDeadline)
 	defer cancel()
-	g, err := a.engine.ports.Providers(a.app.ID).Refresh(a.withSending(calling), a.session)
+	g, err := a.engine.ports.Providers(a.app.ID).Refresh(a.withSending(calling), a.session, a.errand.resource)
 	a.call.set(false)
 	switch {
 	case errors.Is(err, ErrClaimLost), errors.Is(err, ErrStore): // from Sending: the token did not leave
@@ -256,7 +276,7 @@ func (a *attempt) send(ctx context.Context) (TokenSet, int64, error) {
 	if g.Alarm != nil {
 		a.engine.trace.alarm(ctx, "refreshed tokens", g.Alarm)
 	}
-	t, generation, err := a.save(ctx, g)
+	t, generation, err := a.save(ctx, a.errand.grant(a.session, g))
 	if err == nil {
 		a.done(OutcomeRefreshed, generation, time.Since(began), nil)
 	}
@@ -272,11 +292,19 @@ func (a *attempt) failed(ctx context.Context, err error, took time.Duration) (To
 		r = &RefreshError{Outcome: OutcomeUnknown, Err: err}
 	}
 	// So is it after any other failure: this process may have stood still while another one refreshed.
+	refused := a.session
 	t, generation, gone := a.adopt(ctx)
 	switch {
-	case gone == nil && generation > a.session.Generation:
+	case gone == nil:
 		a.release(ctx, SettleNothing)
 		return t, generation, nil
+	case errors.Is(gone, errUnserved) && a.session.Generation > refused.Generation:
+		// What was refused had been rotated, for something else: the token that took its place has its turn.
+		a.sent = false
+		a.release(ctx, SettleNothing)
+		return TokenSet{}, 0, gone
+	case errors.Is(gone, errUnserved):
+		// Nobody saved: the answer is about the token that is there.
 	case errors.Is(gone, ErrNoSession), gone != nil && r.Outcome == OutcomeSpent:
 		// Gone already, for its own reason; or not to be read, which is no proof of anything.
 		a.release(ctx, a.untouched())

@@ -54,6 +54,7 @@ type Engine struct {
 	watches watchlist
 
 	clientTokens clientTokens
+	exchanges    exchanges
 
 	// life ends when the process gives up the work that outlives requests; running counts that work.
 	life    context.Context
@@ -69,7 +70,8 @@ func NewEngine(ports Ports, ring *Keyring, now func() time.Time, trace *Trace, l
 		ports: ports, ring: ring, now: now, trace: trace, limits: limits.withDefaults(),
 		life: life, die: die,
 	}
-	e.flights.byLookup = make(map[Lookup]*flight)
+	e.flights.byKey = make(map[flightKey]*flight)
+	e.exchanges.flights, e.exchanges.resting = make(map[exchangeKey]*flight), make(map[exchangeKey]struct{})
 	e.hub.interests = make(map[Lookup]map[*interest]struct{})
 	e.watches.now, e.watches.began, e.watches.every = now, time.Now(), e.limits.Recheck
 	e.watches.wake, e.watches.byLookup = make(chan struct{}, 1), make(map[Lookup]*watched)

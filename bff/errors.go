@@ -23,6 +23,7 @@ const (
 	CodeMethodNotAllowed    Code = "method_not_allowed"    // 405
 	CodeGone                Code = "gone"                  // 410: a one-time URL that was used
 	CodeTooLarge            Code = "too_large"             // 413
+	CodeHeaderTooLarge      Code = "header_too_large"      // 431: the header is beyond the route's limit
 	CodeMisdirected         Code = "misdirected"           // 421: no app is served under this host
 	CodeRateLimited         Code = "rate_limited"          // 429, with Retry-After
 	CodeAdminRequired       Code = "admin_required"        // 401: the admin listener's credential is missing or wrong
@@ -31,6 +32,8 @@ const (
 	CodeIDPUnavailable      Code = "idp_unavailable"       // 503: the provider cannot be asked; the session lives
 	CodeUpstreamUnavailable Code = "upstream_unavailable"  // 502
 	CodeUpstreamTimeout     Code = "upstream_timeout"      // 504
+	CodeTokenRefused        Code = "token_refused"         // 502: the provider gives no token for the API; the operator's to mend
+	CodeUpstreamBusy        Code = "upstream_busy"         // 503, with Retry-After: as many requests are under way as the route bears
 	CodeUpstreamRefused     Code = "upstream_unauthorized" // 401: the API refused a fresh token; the session lives
 	CodeLoopDetected        Code = "loop_detected"         // 508: the request came through this gateway before, or a sign-in came back to where it began
 	CodeDraining            Code = "draining"              // 503: this instance is shutting down
@@ -46,6 +49,7 @@ type Error struct {
 	Reason     string        // with CodeSessionEnded: a Reason of this package; otherwise empty
 	RetryAfter time.Duration // with 429 and 503: when trying again is worth it; 0 = not said
 	MaxAge     time.Duration // with CodeRecentSignIn: how long ago the sign-in may be
+	StepUp     *StepUp       // with CodeInsufficientAuth: what the sign-in must be like
 	Err        error         // the cause, for the log only; may be nil
 }
 

@@ -18,6 +18,9 @@ const (
 // rest is how long the failure err of a refresh is the answer. A provider that answered is not asked before the time it
 // gave; one that was not asked is tried again as soon as may be.
 func rest(err error) time.Duration {
+	if CodeOf(err) == CodeTokenRefused {
+		return refusalRest
+	}
 	r, ok := errors.AsType[*RefreshError](err)
 	if !ok || r.Unasked {
 		return restAfterFailure
@@ -63,10 +66,17 @@ func (f *flight) wait(ctx context.Context) error {
 	}
 }
 
-// flights holds the refreshes of this process.
+// flights holds the refreshes of this process. Those of one session, for its own tokens and for resources, take the lease in
+// turn, as those of several instances do.
 type flights struct {
-	mu       sync.Mutex
-	byLookup map[Lookup]*flight
+	mu    sync.Mutex
+	byKey map[flightKey]*flight
+}
+
+// flightKey names what a flight is for: the tokens of a session that are good at a resource; "": its own.
+type flightKey struct {
+	lookup   Lookup
+	resource string
 }
 
 // latest returns the newest tokens of a session this process knows: those of the record, or those of a refresh whose save
@@ -74,21 +84,22 @@ type flights struct {
 func (fs *flights) latest(s *Session) TokenSet {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if f := fs.byLookup[s.Lookup]; f != nil {
-		if t, generation, err, landed := f.result(); landed && err == nil && generation > s.Generation {
+	if f := fs.byKey[flightKey{lookup: s.Lookup}]; f != nil {
+		if t, generation, err, landed := f.result(); landed && err == nil && generation > s.OwnGeneration() {
 			return t
 		}
 	}
 	return s.Tokens
 }
 
-// find returns the flight that serves s, if there is one: it runs, or failed a moment ago, or brought newer tokens.
-func (fs *flights) find(s *Session) *flight {
-	f := fs.byLookup[s.Lookup]
+// find returns the flight that serves s on this errand, if there is one: it runs, or failed a moment ago, or brought newer
+// tokens.
+func (fs *flights) find(s *Session, e errand) *flight {
+	f := fs.byKey[flightKey{s.Lookup, e.resource}]
 	if f == nil {
 		return nil
 	}
-	if _, generation, err, landed := f.result(); landed && err == nil && generation <= s.Generation {
+	if _, generation, err, landed := f.result(); landed && err == nil && generation <= e.generation(s) {
 		return nil // an older one that is about to go
 	}
 	return f
@@ -99,7 +110,7 @@ func (fs *flights) find(s *Session) *flight {
 func (e *Engine) Unsaved() (n int) {
 	e.flights.mu.Lock()
 	defer e.flights.mu.Unlock()
-	for _, f := range e.flights.byLookup {
+	for _, f := range e.flights.byKey {
 		if _, _, err, landed := f.result(); landed && err == nil {
 			n++
 		}
@@ -108,36 +119,40 @@ func (e *Engine) Unsaved() (n int) {
 }
 
 // remove takes f out, unless another flight stands in its place by now.
-func (fs *flights) remove(lookup Lookup, f *flight) {
+func (fs *flights) remove(key flightKey, f *flight) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if fs.byLookup[lookup] == f {
-		delete(fs.byLookup, lookup)
+	if fs.byKey[key] == f {
+		delete(fs.byKey, key)
 	}
 }
 
-// join returns the refresh of s that runs in this process, and begins it, for the request of ctx, if there is none.
-func (e *Engine) join(ctx context.Context, app *App, s *Session) *flight {
+// join returns the refresh of s on this errand that runs in this process, and begins it, for the request of ctx, if there
+// is none.
+func (e *Engine) join(ctx context.Context, app *App, s *Session, why errand) *flight {
 	e.flights.mu.Lock()
 	defer e.flights.mu.Unlock()
-	if f := e.flights.find(s); f != nil {
+	if f := e.flights.find(s, why); f != nil {
 		return f
 	}
 	f := &flight{done: make(chan struct{})}
-	e.flights.byLookup[s.Lookup] = f
+	e.flights.byKey[flightKey{s.Lookup, why.resource}] = f
 	e.beside(0, func(life context.Context) { // its steps have deadlines of their own; the save has none but the process's life
 		running, end := e.trace.refreshBegins(ctx, life, app, s)
 		defer end()
-		e.fly(running, app, s, f)
+		e.fly(running, app, s, why, f)
 	})
 	return f
 }
 
 // fly carries the refresh out and clears it away, also after a panic: no request may wait for ever.
-func (e *Engine) fly(ctx context.Context, app *App, s *Session, f *flight) {
-	a := &attempt{engine: e, app: app, session: s, id: newID(), flight: f, life: ctx, wake: make(chan struct{}, 1)}
+func (e *Engine) fly(ctx context.Context, app *App, s *Session, why errand, f *flight) {
+	a := &attempt{
+		engine: e, app: app, session: s, errand: why, asked: why.generation(s), id: newID(), flight: f, life: ctx,
+		wake: make(chan struct{}, 1),
+	}
 	remove := e.hub.add(s.Lookup, a.notify)
-	defer e.clear(s.Lookup, f)
+	defer e.clear(flightKey{s.Lookup, why.resource}, f)
 	defer f.land(TokenSet{}, 0, &Error{Code: CodeInternal, Err: errNeverLanded}) // nothing, unless a panic came before
 	defer remove()
 	a.run(ctx)
@@ -147,12 +162,13 @@ func (e *Engine) fly(ctx context.Context, app *App, s *Session, f *flight) {
 var errNeverLanded = errors.New("the refresh broke off")
 
 // clear takes a landed flight out: one that failed for the provider's sake after a rest.
-func (e *Engine) clear(lookup Lookup, f *flight) {
-	if _, _, err, _ := f.result(); err != nil && CodeOf(err) == CodeIDPUnavailable {
-		time.AfterFunc(rest(err), func() { e.flights.remove(lookup, f) })
+func (e *Engine) clear(key flightKey, f *flight) {
+	_, _, err, _ := f.result()
+	if code := CodeOf(err); err != nil && (code == CodeIDPUnavailable || code == CodeTokenRefused) {
+		time.AfterFunc(rest(err), func() { e.flights.remove(key, f) })
 		return
 	}
-	e.flights.remove(lookup, f)
+	e.flights.remove(key, f)
 }
 
 // outstanding is whether a call to the provider runs, as another goroutine must know it.

@@ -30,6 +30,7 @@ const (
 
 	purposePushed = "pushed-request"
 	purposeNonce  = "nonce"
+	purposeStepUp = "step-up"
 )
 
 // Key is a named key of the ring.

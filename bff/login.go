@@ -37,6 +37,7 @@ type LoginRequest struct {
 	Silent    bool           // prompt=none
 	MaxAge    *int           // seconds
 	ACR       string         // acr_values, space-separated
+	StepUp    bool           // only the user of the session it replaces may complete it: see Engine.Raise
 	Extra     url.Values     // further parameters for the provider, listed and allowed
 	Native    *NativeRequest // of a native app; nil for a browser app
 }
@@ -55,14 +56,14 @@ func (e *Engine) BeginLogin(ctx context.Context, app *App, r LoginRequest) (*Log
 	if tx.returnTo == "" {
 		tx.returnTo = app.DefaultReturn
 	}
-	tx.native = r.Native
+	tx.native, tx.stepUp = r.Native, r.StepUp && r.Native == nil
 	tx.seen = e.openNotice(app, r.SignedOut)
 	sealed, err := e.sealTransaction(app, tx)
 	if err != nil {
 		return nil, &Error{Code: CodeBadRequest, Message: "The address to return to is too long.", Err: err}
 	}
 	to, err := e.ports.Providers(app.ID).AuthorizationURL(ctx, AuthorizationRequest{
-		State: tx.state(), Nonce: tx.nonce(), Verifier: tx.verifier(), MaxAge: r.MaxAge, Extra: r.Extra,
+		State: tx.state(), Nonce: tx.nonce(), Verifier: tx.verifier(), Key: tx.proofKey(), MaxAge: r.MaxAge, Extra: r.Extra,
 	})
 	if err != nil {
 		e.trace.loginFailed(ctx, app, string(CodeOf(err)), err)
@@ -200,9 +201,10 @@ func (e *Engine) exchange(ctx context.Context, app *App, tx *transaction, cb Cal
 		return nil, &Error{Code: CodeLoginNoCode, Message: "The provider's answer was not complete."}
 	}
 	g, err := p.Exchange(ctx, CodeExchange{
-		Code: cb.Code, Verifier: tx.verifier(), Nonce: tx.nonce(), MaxAge: tx.maxAge, ACR: tx.acr,
+		Code: cb.Code, Verifier: tx.verifier(), Nonce: tx.nonce(), Key: tx.proofKey(), MaxAge: tx.maxAge, ACR: tx.acr,
 	})
 	if err != nil {
+		e.forgo(app, tx, err)
 		return nil, err
 	}
 	if g.Alarm != nil {
@@ -221,6 +223,9 @@ func (e *Engine) establish(
 	s := e.newSession(app, NewRoot(), e.pending(app, tx, g))
 	s.Device = device
 	old, err := e.replaced(ctx, app, tx, s)
+	if err == nil {
+		err = tx.sameSubject(app, old, s.Subject)
+	}
 	if err == nil {
 		e.joinGroups(app, s, old)
 		err = e.admit(ctx, s)
@@ -256,7 +261,8 @@ func (e *Engine) endangers(app *App, tx *transaction, s, old *Session) bool {
 	if tx.replaces.IsZero() || app.Provider.RevocationSparesGrant {
 		return false
 	}
-	return old == nil || old.Subject == s.Subject // nil: it could not be read
+	// nil: it could not be read. A step-up that somebody else completed leaves that one's other sessions alone, too.
+	return old == nil || old.Subject == s.Subject || tx.stepUp
 }
 
 // newSession makes the session of a login, in no SSO session yet.

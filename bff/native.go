@@ -24,6 +24,9 @@ type NativeRequest struct {
 	Challenge   string // S256 code_challenge: 43 characters
 	State       string // the app's own; given back unchanged
 	Key         string // thumbprint of the key that the app announced (RFC 9449 section 10); "" = none
+	// Of a step-up: the session that the new one takes the place of, and its subject as StepUpAsked.Of has it; "" = none.
+	Replaces Lookup
+	Of       string
 }
 
 // ProvesReceiver reports whether the redirect reaches nobody but the app: a claimed https address, which the system hands
@@ -105,7 +108,12 @@ type Redemption struct {
 func (e *Engine) CompleteNativeLogin(ctx context.Context, app *App, cb Callback) (*NativeLogin, error) {
 	var l *NativeLogin
 	_, err := e.complete(ctx, app, cb, func(ctx context.Context, tx *transaction, g *Grant) (err error) {
-		l, err = e.suspend(ctx, app, e.pending(app, tx, g))
+		p := e.pending(app, tx, g)
+		if err := tx.sameSubject(app, nil, p.Subject); err != nil {
+			e.forsake(app, p, nil)
+			return err
+		}
+		l, err = e.suspend(ctx, app, p)
 		return err
 	})
 	if err != nil {

@@ -29,7 +29,10 @@ type RefreshError struct {
 	// Unasked is set with OutcomeTransient when the provider was not asked at all (no place, a breaker that is open, no
 	// metadata): to try again soon costs it nothing, whatever RetryAfter says.
 	Unasked bool
-	Err     error
+	// Target is set with OutcomeClient when what is refused is the resource that was asked for (RFC 8707 section 2), or the
+	// answer is no good for it: the refresh token is as it was, or came with the answer.
+	Target bool
+	Err    error
 }
 
 // Error names the outcome and the cause.

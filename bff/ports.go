@@ -17,7 +17,8 @@ type Ports struct {
 	Codes     Codes  // of native logins
 	Proofs    Proofs // of handles that are bound to a key
 	Devices   Devices
-	Scan      Scanner // nil where nobody administers
+	Scan      Scanner    // nil where nobody administers
+	Kept      KeptTokens // of routes with a resource
 	States    States
 	Replays   Replays // of logout tokens
 	Providers func(appID string) Provider
@@ -34,10 +35,12 @@ type Provider interface {
 	// cannot be had.
 	CheckIssuer(ctx context.Context, iss string) error
 	// Exchange sends the code once, with one fixed client authentication and following no redirect, and verifies the
-	// ID token. It returns no grant unless everything holds; tokens of an answer that fails are revoked by it.
+	// ID token. It returns no grant unless everything holds; tokens of an answer that fails are revoked by it. Where nothing
+	// fails but that the sign-in is not what r.MaxAge and r.ACR asked for, it is an *UnmetError, and they are not.
 	Exchange(ctx context.Context, r CodeExchange) (*Grant, error)
-	// Refresh sends the refresh token once. A failure is a *RefreshError. It never repeats a grant.
-	Refresh(ctx context.Context, s *Session) (*Grant, error)
+	// Refresh sends the session's refresh token once: for a token of the session's own ("") or, RFC 8707 section 2.2, for one
+	// that is good at resource alone. A failure is a *RefreshError. It never repeats a grant.
+	Refresh(ctx context.Context, s *Session, resource string) (*Grant, error)
 	// Revoke revokes refresh and access token (RFC 7009), best effort with a bounded retry. A provider without a
 	// revocation endpoint is no error.
 	Revoke(ctx context.Context, t TokenSet) error
@@ -61,6 +64,7 @@ type EndSessionRequest struct {
 // AuthorizationRequest is what one login asks of the provider.
 type AuthorizationRequest struct {
 	State, Nonce, Verifier string
+	Key                    Secret     // 32 raw bytes: the login's own key, for a provider that binds tokens (RFC 9449 section 10)
 	MaxAge                 *int       // seconds
 	Extra                  url.Values // listed parameters with allowed values, nothing else: prompt, login_hint, …
 }
@@ -70,6 +74,7 @@ type CodeExchange struct {
 	Code     Secret
 	Verifier string
 	Nonce    string
+	Key      Secret // as AuthorizationRequest.Key
 	MaxAge   *int   // asked for at the start, in seconds: auth_time must be there and recent
 	ACR      string // acr_values asked for, space-separated; "" = none
 }
@@ -77,6 +82,9 @@ type CodeExchange struct {
 // Grant is a good answer of the token endpoint.
 type Grant struct {
 	Tokens TokenSet
+	// Kept is the token that came, where it is not the session's own but one for a resource: then Tokens are the session's
+	// own with the refresh token of this answer.
+	Kept *Kept
 	// Identity is nil when the answer had no ID token, or one whose claims were not to be believed.
 	Identity *Identity
 	// Alarm tells what was wrong with an answer that is used nonetheless (a refreshed ID token with a bad signature: the

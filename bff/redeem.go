@@ -28,7 +28,7 @@ func (e *Engine) Redeem(ctx context.Context, app *App, r Redemption) (*Session, 
 	s := e.sessionOf(app, root, p)
 	s.Key, s.Device, s.Platform = r.Key, r.Device, r.Platform
 	if err = e.admit(ctx, s); err == nil {
-		err = e.holdToMost(ctx, app, s, nil)
+		err = e.holdToMost(ctx, app, s, p.replaced())
 	}
 	if err != nil {
 		code := CodeOf(err)
@@ -39,6 +39,10 @@ func (e *Engine) Redeem(ctx context.Context, app *App, r Redemption) (*Session, 
 			return nil, grantRejected(err)
 		}
 		return nil, err
+	}
+	if old := p.replaced(); old != nil {
+		// The subject is the same: the callback has seen to that.
+		e.endReplaced(ctx, app, s, old)
 	}
 	e.trace.sessionBegan(ctx, app, s)
 	return s, nil

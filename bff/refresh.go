@@ -29,10 +29,10 @@ func (e *Engine) FreshTokens(ctx context.Context, app *App, s *Session) (TokenSe
 	case t.Refresh.IsZero():
 		return TokenSet{}, e.endSession(ctx, s, ReasonNoRefreshToken)
 	case t.usable(now):
-		e.join(ctx, app, s)
+		e.join(ctx, app, s, errand{})
 		return t, nil
 	}
-	return e.await(ctx, app, s)
+	return e.await(ctx, app, s, errand{})
 }
 
 // renewalRest is how long a refreshed token is not renewed again because an API refuses it, and never more than a quarter of
@@ -51,31 +51,31 @@ func (t TokenSet) rested(now time.Time) bool {
 // RenewTokens refreshes although the access token's time is not over, because an API refused it. If another request has
 // refreshed since s was read, that is the answer.
 func (e *Engine) RenewTokens(ctx context.Context, app *App, s *Session) (TokenSet, error) {
-	if s.Tokens.Refresh.IsZero() || s.Generation > 1 && !s.Tokens.rested(e.now()) {
+	if s.Tokens.Refresh.IsZero() || s.OwnGeneration() > 1 && !s.Tokens.rested(e.now()) {
 		return TokenSet{}, &Error{Code: CodeUpstreamRefused, Message: "The API did not accept the session's token."}
 	}
-	return e.await(ctx, app, s)
+	return e.await(ctx, app, s, errand{})
 }
 
-// await waits for the session's refresh, and tells how long that took.
-func (e *Engine) await(ctx context.Context, app *App, s *Session) (TokenSet, error) {
+// await waits for the session's refresh on this errand, and tells how long that took.
+func (e *Engine) await(ctx context.Context, app *App, s *Session, why errand) (TokenSet, error) {
 	began := time.Now()
-	t, err := e.landed(ctx, app, s)
+	t, err := e.landed(ctx, app, s, why)
 	call(ctx, e.trace.RefreshWaited, WaitEvent{App: app.ID, Provider: s.Provider, Took: time.Since(began), Err: err})
 	return t, err
 }
 
 // landed joins the session's refresh and waits until it has landed. A caller that goes away leaves it running.
-func (e *Engine) landed(ctx context.Context, app *App, s *Session) (TokenSet, error) {
-	f := e.join(ctx, app, s)
+func (e *Engine) landed(ctx context.Context, app *App, s *Session, why errand) (TokenSet, error) {
+	f := e.join(ctx, app, s, why)
 	_, _, _, fromMemory := f.result() // it landed before this request came: its save still runs, or it failed just now
 	call(ctx, e.trace.RefreshWaiting, SessionEvent{App: app.ID, Provider: s.Provider, SessionID: s.ID()})
 	if err := f.wait(ctx); err != nil {
 		return TokenSet{}, err
 	}
-	if f.err == nil && f.generation <= s.Generation {
+	if f.err == nil && why.knows(s, f) {
 		// It ran already when s was read, and s has its result: the token that was refused, or is over, is no answer.
-		f = e.join(ctx, app, s)
+		f = e.join(ctx, app, s, why)
 		if err := f.wait(ctx); err != nil {
 			return TokenSet{}, err
 		}
@@ -87,21 +87,21 @@ func (e *Engine) landed(ctx context.Context, app *App, s *Session) (TokenSet, er
 		// Nothing newer can be had before the save: a refresh from memory would put two unsaved rotations at stake.
 		return TokenSet{}, storeError("using refreshed tokens", errUnsaved)
 	default:
-		return e.landedLate(ctx, app, s)
+		return e.landedLate(ctx, app, s, why)
 	}
 }
 
 // landedLate is for tokens that ended while they were waited for: this process, or the one that refreshed, stood still.
 // The session as it is now has its turn, once.
-func (e *Engine) landedLate(ctx context.Context, app *App, s *Session) (TokenSet, error) {
+func (e *Engine) landedLate(ctx context.Context, app *App, s *Session, why errand) (TokenSet, error) {
 	s, err := e.Session(ctx, app, s.Root)
 	if err != nil {
 		return TokenSet{}, err
 	}
-	if s.Tokens.usable(e.now()) {
-		return s.Tokens, nil
+	if t, err := e.standing(ctx, s, why); err != nil || t.usable(e.now()) {
+		return t, err
 	}
-	f := e.join(ctx, app, s)
+	f := e.join(ctx, app, s, why)
 	if err := f.wait(ctx); err != nil {
 		return TokenSet{}, err
 	}
@@ -132,6 +132,9 @@ func (e *Engine) failure(ctx context.Context, s *Session, r *RefreshError, later
 	settle := SettleGood
 	if later || r.Doubt {
 		settle = SettleDoubt // a later attempt's failure leaves the first one's doubt
+	}
+	if r.Target { // RFC 8707 section 2: invalid_target says nothing of the refresh token
+		return settle, e.tokenRefused(ctx, "the provider gives no token for a route's resource: register it there, or correct the route", r)
 	}
 	switch r.Outcome {
 	case OutcomeSpent:

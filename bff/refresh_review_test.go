@@ -380,11 +380,11 @@ type panicking struct {
 	on bool
 }
 
-func (p *panicking) Refresh(ctx context.Context, s *bff.Session) (*bff.Grant, error) {
+func (p *panicking) Refresh(ctx context.Context, s *bff.Session, resource string) (*bff.Grant, error) {
 	if p.on {
 		panic("hostile answer")
 	}
-	return p.fakeProvider.Refresh(ctx, s)
+	return p.fakeProvider.Refresh(ctx, s, resource)
 }
 
 // An API that refuses every token costs one refresh, not one per request.

@@ -15,9 +15,9 @@ func (a *attempt) save(ctx context.Context, g *Grant) (TokenSet, int64, error) {
 		switch {
 		case err == nil:
 			return a.saved(ctx, g, next)
-		case errors.Is(err, ErrConflict): // another attempt saved first; the other's tokens are as good; ours may be the same ones
+		case errors.Is(err, ErrConflict):
 			a.release(ctx, SettleNothing)
-			return a.adopt(ctx)
+			return a.overtaken(ctx, g, next)
 		case errors.Is(err, ErrNoSession):
 			// Deleted meanwhile: a sign-out wins over a save, and tokens nobody can reach are given back (RFC 7009 section 2.1).
 			if a.orphaned(err) {
@@ -28,7 +28,7 @@ func (a *attempt) save(ctx context.Context, g *Grant) (TokenSet, int64, error) {
 		// Once: whoever waits gets the tokens from memory, and the operator is told that they are nowhere else.
 		if _, _, _, landed := a.flight.result(); !landed {
 			a.engine.trace.alarm(ctx, "saving refreshed tokens: they are in memory only", err)
-			a.flight.land(g.Tokens, next, nil)
+			a.flight.land(g.answer(), next, nil)
 		}
 		select {
 		case <-time.After(pause):
@@ -37,6 +37,16 @@ func (a *attempt) save(ctx context.Context, g *Grant) (TokenSet, int64, error) {
 			return TokenSet{}, 0, ctx.Err()
 		}
 	}
+}
+
+// overtaken is for an attempt whose answer came after another one had saved: the other's tokens are as good; ours may be
+// the same ones. Where the other's are for something else, ours are good for those who wait, and are not kept.
+func (a *attempt) overtaken(ctx context.Context, g *Grant, next int64) (TokenSet, int64, error) {
+	t, generation, err := a.adopt(ctx)
+	if errors.Is(err, errUnserved) {
+		return g.answer(), next, nil
+	}
+	return t, generation, err
 }
 
 // saved checks, after the save, whether a sign-out was under way that did not see this session's index entry.
@@ -55,7 +65,7 @@ func (a *attempt) saved(ctx context.Context, g *Grant, generation int64) (TokenS
 		a.discard(g)
 		return TokenSet{}, 0, err
 	}
-	return g.Tokens, generation, nil
+	return g.answer(), generation, nil
 }
 
 // outlived ends a session whose own time ran out while its refresh was under way: a refresh prolongs no session (RFC 9470
@@ -87,5 +97,6 @@ func (a *attempt) orphaned(gone error) bool {
 func (a *attempt) discard(g *Grant) {
 	orphan := *a.session
 	orphan.Tokens = g.Tokens
+	orphan.Tokens.Access = g.answer().Access
 	a.engine.beside(revokeDeadline, func(ctx context.Context) { a.engine.revoke(ctx, &orphan) })
 }

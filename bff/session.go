@@ -17,6 +17,10 @@ type TokenSet struct {
 	TokenType string // "Bearer", as the provider spelled it
 	Scope     string // granted scopes, space-separated
 
+	// ProofKey is the private key that the provider bound the tokens to (RFC 9449): 32 raw bytes that make a key of P-256.
+	// Zero: they are bound to none.
+	ProofKey Secret
+
 	ReceivedAt time.Time
 	ExpiresAt  time.Time // of the access token
 	RefreshAt  time.Time // from here on a request renews it: ExpiresAt less a margin scaled to its life, jittered
@@ -54,8 +58,11 @@ type Session struct {
 	Seen   string
 
 	Tokens     TokenSet
-	Generation int64 // counts the refreshes of Tokens, from 1
-	Sent       *SentMark
+	Generation int64 // counts the uses of the refresh token, from 1
+	// Own is the generation that brought the session's own access token, where later ones brought those of resources; 0: it
+	// is Generation.
+	Own  int64
+	Sent *SentMark
 
 	Turn Turn   // of a native session; zero for a cookie
 	Key  string // thumbprint of the key that its handle is bound to, for as long as it lives (RFC 9449); "" = none
@@ -65,6 +72,14 @@ type Session struct {
 	Device string
 	// Platform is what a native app said of the system below it, "iOS 19.1", kept as Device is; "" of a browser.
 	Platform string
+}
+
+// OwnGeneration counts the refreshes of the session's own access token: it stands still while resources get theirs.
+func (s *Session) OwnGeneration() int64 {
+	if s.Own != 0 {
+		return s.Own
+	}
+	return s.Generation
 }
 
 // ID is the session's public name.

@@ -36,6 +36,8 @@ type Trace struct {
 	AdminRefused func(ctx context.Context, e AdminEvent)
 	// ClientToken is told what came of an app's wanting a token of its own.
 	ClientToken func(ctx context.Context, e ClientTokenEvent)
+	// TokenExchanged is told what came of asking a provider to exchange a session's token for one for another API.
+	TokenExchanged func(ctx context.Context, e ExchangeEvent)
 }
 
 // LoginEvent is a login that began or failed.
@@ -166,6 +168,25 @@ const (
 	ClientTokenAdopted     ClientTokenResult = "adopted"     // another instance had asked, and its token is used
 	ClientTokenRefused     ClientTokenResult = "refused"     // the provider refuses the client, the grant or the scopes
 	ClientTokenUnavailable ClientTokenResult = "unavailable" // the provider cannot be asked
+)
+
+// ExchangeEvent is what came of asking a provider to exchange a session's token.
+type ExchangeEvent struct {
+	App, Provider, SessionID string
+	Audience, Resource       string // what the token is for; "" = not said
+	Result                   ExchangeResult
+	Took                     time.Duration
+	Err                      error
+}
+
+// ExchangeResult names what came of it.
+type ExchangeResult string
+
+// The results of an exchange.
+const (
+	ExchangeDone        ExchangeResult = "exchanged"   // the provider gave a token
+	ExchangeRefused     ExchangeResult = "refused"     // it refuses the client, the token or the target, or its answer is not to be used
+	ExchangeUnavailable ExchangeResult = "unavailable" // it cannot be asked
 )
 
 // AlarmEvent is something an operator should look at.

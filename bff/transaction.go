@@ -30,6 +30,7 @@ type transaction struct {
 	replaces Root   // the session the browser carried at the start: at the callback its Strict cookie is absent
 	seen     string // id of the marker that this browser's last sign-out wrote; "" = none
 	silent   bool   // prompt=none: whatever goes wrong is told to the app, not to the user
+	stepUp   bool   // of a browser app: only the user of the session it replaces may complete it
 	maxAge   *int   // seconds; nil = not asked
 	acr      string
 	native   *NativeRequest // nil: of a browser app
@@ -43,13 +44,22 @@ func newTransaction(began time.Time) *transaction {
 
 // derive returns 256 bits for one use, as 43 unreserved characters (the form RFC 7636 section 4.1 wants of a verifier).
 func (tx *transaction) derive(use string) string {
+	return base64.RawURLEncoding.EncodeToString(tx.raw(use))
+}
+
+// raw returns the 256 bits themselves.
+func (tx *transaction) raw(use string) []byte {
 	b, _ := hkdf.Key(sha256.New, tx.seed, nil, "cloakroom transaction "+use, 32) // errs only for absurd lengths
-	return base64.RawURLEncoding.EncodeToString(b)
+	return b
 }
 
 func (tx *transaction) state() string    { return tx.derive("state") }
 func (tx *transaction) nonce() string    { return tx.derive("nonce") }
 func (tx *transaction) verifier() string { return tx.derive("verifier") }
+
+// proofKey is the key of this login's tokens, where the provider binds them: no other login ever has it, whatever its app,
+// user or provider is (RFC 9449 section 11.4: a key that several share tells who belongs together).
+func (tx *transaction) proofKey() Secret { return NewSecret(string(tx.raw("proof key"))) }
 
 // Flow names the transaction cookie that belongs to a state.
 func Flow(state string) string {
@@ -109,6 +119,9 @@ func (tx *transaction) encode() []byte {
 		if n.Key != "" {
 			texts = append(texts, n.Key)
 		}
+		if n.Replaces != "" {
+			texts = append(texts, string(n.Replaces), n.Of)
+		}
 	}
 	for _, s := range texts {
 		b = binary.AppendUvarint(b, uint64(len(s)))
@@ -123,11 +136,16 @@ const (
 	flagMaxAge
 	flagNative // three more texts stand at the end
 	flagKey    // and one more
+	flagStepUp
+	flagReplacesNative // and two more
 )
 
 func (tx *transaction) flags() (f byte) {
 	if tx.silent {
 		f |= flagSilent
+	}
+	if tx.stepUp {
+		f |= flagStepUp
 	}
 	if !tx.replaces.IsZero() {
 		f |= flagReplaces
@@ -139,6 +157,9 @@ func (tx *transaction) flags() (f byte) {
 		f |= flagNative
 		if tx.native.Key != "" {
 			f |= flagKey
+		}
+		if tx.native.Replaces != "" {
+			f |= flagReplacesNative
 		}
 	}
 	return f
@@ -154,7 +175,7 @@ func decodeTransaction(b []byte) (*transaction, error) {
 		return nil, ErrTampered
 	}
 	tx.began = time.UnixMilli(int64(binary.BigEndian.Uint64(began)))
-	tx.silent = flags[0]&flagSilent != 0
+	tx.silent, tx.stepUp = flags[0]&flagSilent != 0, flags[0]&flagStepUp != 0
 	if flags[0]&flagReplaces != 0 {
 		tx.replaces, _ = RootFromBytes(r.take(rootBytes))
 	}
@@ -169,6 +190,9 @@ func decodeTransaction(b []byte) (*transaction, error) {
 		tx.native = &NativeRequest{RedirectURI: r.text(), Challenge: r.text(), State: r.text()}
 		if flags[0]&flagKey != 0 {
 			tx.native.Key = r.text()
+		}
+		if flags[0]&flagReplacesNative != 0 {
+			tx.native.Replaces, tx.native.Of = Lookup(r.text()), r.text()
 		}
 	}
 	if r.bad || len(r.b) != 0 {

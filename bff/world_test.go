@@ -56,6 +56,7 @@ func newWorld(t *testing.T) *world {
 			Poll: 20 * time.Millisecond, Recheck: 100 * time.Millisecond,
 		},
 	}
+	w.idp.now = w.clock.now
 	w.app = &bff.App{
 		ID: "web", Kind: bff.KindSPA, Origin: "https://app.example.com", ClientID: "client-web",
 		RedirectURI:  "https://app.example.com/bff/callback",
@@ -154,7 +155,7 @@ func (w *world) instance(wrap ...func(*bff.Ports)) *instance {
 		RefreshWaiting:    note(s, func(bff.SessionEvent) { s.waits++ }),
 	}
 	ports := bff.Ports{
-		Records: st, Leases: st, Markers: st, OneTime: st, Events: st, Turns: st, Proofs: st, Codes: st, Devices: st, Replays: st, States: st,
+		Records: st, Leases: st, Markers: st, OneTime: st, Events: st, Turns: st, Proofs: st, Codes: st, Devices: st, Replays: st, States: st, Kept: st,
 		Providers: func(string) bff.Provider { return w.idp },
 	}
 	for _, f := range wrap {
@@ -250,8 +251,14 @@ type fakeProvider struct {
 	hold     chan struct{} // if set, they wait for it after the work
 	lose     int           // answers to lose after the work
 	fail     *bff.RefreshError
+	errands  []string                     // what each refresh that was worked on was for: a resource, or "" for the session's own
+	refused  map[string]*bff.RefreshError // by resource
+	now      func() time.Time             // when tokens for resources are made
 	noRT     bool
 	onCode   func() // runs inside an exchange, after the tokens were made
+	acr      string // of its ID tokens
+	unmet    bool   // it does not do what a login asks for
+	asked    []bff.CodeExchange
 }
 
 func newFakeProvider() *fakeProvider {
@@ -286,21 +293,25 @@ func (p *fakeProvider) CheckIssuer(_ context.Context, iss string) error {
 	return nil
 }
 
-func (p *fakeProvider) Exchange(context.Context, bff.CodeExchange) (*bff.Grant, error) {
+func (p *fakeProvider) Exchange(_ context.Context, r bff.CodeExchange) (*bff.Grant, error) {
 	p.mu.Lock()
 	g := p.grant(time.Now())
 	g.Identity = &bff.Identity{
-		Subject: p.subject, SID: p.sid, AuthTime: p.authTime, Claims: json.RawMessage(`{"sub":"` + p.subject + `"}`),
+		Subject: p.subject, SID: p.sid, AuthTime: p.authTime, ACR: p.acr, Claims: json.RawMessage(`{"sub":"` + p.subject + `"}`),
 	}
-	hook := p.onCode
+	hook, unmet := p.onCode, p.unmet
+	p.asked = append(p.asked, r)
 	p.mu.Unlock()
 	if hook != nil {
 		hook()
 	}
+	if unmet {
+		return nil, &bff.UnmetError{Tokens: g.Tokens, Err: bff.StepUpUnmet(errors.New("another acr"))}
+	}
 	return g, nil
 }
 
-func (p *fakeProvider) Refresh(ctx context.Context, s *bff.Session) (*bff.Grant, error) {
+func (p *fakeProvider) Refresh(ctx context.Context, s *bff.Session, resource string) (*bff.Grant, error) {
 	p.mu.Lock()
 	queue := p.queue
 	p.mu.Unlock()
@@ -323,7 +334,7 @@ func (p *fakeProvider) Refresh(ctx context.Context, s *bff.Session) (*bff.Grant,
 			return nil, &bff.RefreshError{Outcome: bff.OutcomeUnknown, Err: ctx.Err()}
 		}
 	}
-	g, err := p.work(s)
+	g, err := p.work(s, resource)
 	p.mu.Lock()
 	hold := p.hold
 	p.mu.Unlock()
@@ -335,9 +346,13 @@ func (p *fakeProvider) Refresh(ctx context.Context, s *bff.Session) (*bff.Grant,
 }
 
 // work is what happens to the tokens, whoever still waits for the answer.
-func (p *fakeProvider) work(s *bff.Session) (*bff.Grant, error) {
+func (p *fakeProvider) work(s *bff.Session, resource string) (*bff.Grant, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.errands = append(p.errands, resource)
+	if r := p.refused[resource]; r != nil {
+		return nil, r
+	}
 	if p.fail != nil {
 		return nil, p.fail
 	}
@@ -347,6 +362,11 @@ func (p *fakeProvider) work(s *bff.Session) (*bff.Grant, error) {
 		return nil, &bff.RefreshError{Outcome: bff.OutcomeSpent, Err: errors.New("invalid_grant")}
 	}
 	g := p.grant(s.Tokens.ExpiresAt.Add(2 * time.Minute)) // the fake clock's time, roughly: later than any use of the old one
+	if resource != "" {
+		g.Tokens.Access = bff.NewSecret(resource + " " + g.Tokens.Access.Reveal())
+		g.Tokens.ReceivedAt = p.now()
+		g.Tokens.RefreshAt, g.Tokens.ExpiresAt = p.now().Add(50*time.Second), p.now().Add(time.Minute)
+	}
 	if p.lose > 0 {
 		p.lose--
 		return nil, &bff.RefreshError{Outcome: bff.OutcomeUnknown, Err: errors.New("answer lost")}

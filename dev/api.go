@@ -94,12 +94,8 @@ func (a *API) guarded(do answer) http.HandlerFunc {
 		case errors.Is(err, errKeysUnreachable):
 			writeJSON(w, http.StatusServiceUnavailable, map[string]string{"error": "keys_unreachable"})
 			return
-		case errors.Is(err, errNoToken):
-			w.Header().Set("WWW-Authenticate", "Bearer")
 		case err != nil:
-			w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
-		}
-		if err != nil {
+			a.bearer.challenge(w.Header(), err)
 			writeJSON(w, http.StatusUnauthorized, map[string]string{"error": "invalid_token"})
 			return
 		}
@@ -127,6 +123,7 @@ func (a *API) whoami(w http.ResponseWriter, r *http.Request, c claims) {
 	headers := r.Header.Clone()
 	if scheme, _, _ := strings.Cut(headers.Get("Authorization"), " "); !a.echo {
 		headers.Set("Authorization", scheme)
+		headers.Del("DPoP") // a proof is between gateway and API
 	}
 	writeJSON(w, http.StatusOK, Whoami{
 		Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery, Host: r.Host,

@@ -34,13 +34,15 @@ type claims struct {
 	ends   time.Time
 }
 
-// bearer verifies access tokens: JWTs signed by one issuer with RS256 or ES256.
+// bearer verifies access tokens: JWTs signed by one issuer with RS256 or ES256, and their proofs where they are bound to a key.
 type bearer struct {
 	cfg APIConfig
 
 	mu      sync.Mutex
 	keys    jwk.Set
 	fetched time.Time
+
+	proofs proofs
 }
 
 func newBearer(cfg APIConfig) *bearer { return &bearer{cfg: cfg, keys: jwk.NewSet()} }
@@ -52,7 +54,8 @@ func (b *bearer) verify(r *http.Request) (claims, error) {
 		return claims{}, errNoToken
 	}
 	scheme, token, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+	scheme = strings.ToLower(scheme)
+	if scheme != "bearer" && scheme != "dpop" || token == "" {
 		return claims{}, errNoToken
 	}
 	key, alg, err := b.keyFor(r.Context(), token)
@@ -63,6 +66,9 @@ func (b *bearer) verify(r *http.Request) (claims, error) {
 		jwt.WithClock(jwt.ClockFunc(b.cfg.Now)))
 	if err != nil {
 		return claims{}, fmt.Errorf("%w: %w", errBadToken, err)
+	}
+	if err := b.proofs.judge(r, scheme, token, keyOf(parsed), b.cfg.Now()); err != nil {
+		return claims{}, err
 	}
 	c, err := b.read(parsed)
 	c.token = cmp.Or(parsed.JwtID(), hashName(token))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -12,6 +13,9 @@ import (
 const (
 	ordersKept   = 1000 // bounds what one subject may leave in memory
 	subjectsKept = 1000 // bounds how many may; the one that came first is forgotten
+
+	smallOrder = 10              // pieces: whoever orders more must have signed in lately
+	lately     = 5 * time.Minute // so lately: less than a screen is left alone for
 )
 
 // Order is one order of the demo.
@@ -91,6 +95,10 @@ func (a *API) placeOrder(w http.ResponseWriter, r *http.Request, c claims) {
 		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "invalid_order"})
 		return
 	}
+	if o.Quantity > smallOrder && a.now().Sub(time.Unix(c.signIn.authTime, 0)) > lately {
+		challengeAge(w, r)
+		return
+	}
 	o.PlacedAt = a.now().UTC()
 	placed, ok := a.orders.place(c.Sub, o)
 	if !ok {
@@ -99,4 +107,13 @@ func (a *API) placeOrder(w http.ResponseWriter, r *http.Request, c claims) {
 	}
 	w.Header().Set("Location", "/api/orders/"+placed.ID)
 	writeJSON(w, http.StatusCreated, placed)
+}
+
+// challengeAge says that the user has to sign in again (RFC 9470 section 3), by the scheme that the token came with.
+func challengeAge(w http.ResponseWriter, r *http.Request) {
+	scheme, _, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	w.Header().Set("WWW-Authenticate", fmt.Sprintf(
+		`%s error="insufficient_user_authentication", error_description="A more recent sign-in is required", max_age=%d`,
+		scheme, lately/time.Second))
+	writeJSON(w, http.StatusUnauthorized, map[string]string{"error": "insufficient_user_authentication"})
 }

@@ -1,5 +1,6 @@
-// Package dpop checks DPoP proofs (RFC 9449): small signed texts by which who presents a handle shows that it holds the key
-// that the handle is bound to. It knows neither handles nor apps nor what was bound to what: it says whether a proof holds for
+// Package dpop checks and makes DPoP proofs (RFC 9449): small signed texts by which who presents a handle, or a token, shows
+// that it holds the key that this is bound to. Checking is for what frontends bring, making (make.go) for what the gateway
+// itself presents to providers and APIs. It knows neither handles nor apps nor what was bound to what: it says whether a proof holds for
 // one request and whose key it is, and whoever asked compares that key with the one it expects.
 //
 // A proof arrives as the one value of the header field DPoP: three parts of base64url between dots (form.go). The first is

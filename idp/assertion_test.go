@@ -122,7 +122,7 @@ func TestEachRequestHasAnAssertionOfItsOwn(t *testing.T) {
 	if _, err := exchange(t, c); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Refresh(t.Context(), p.session()); err != nil {
+	if _, err := c.Refresh(t.Context(), p.session(), ""); err != nil {
 		t.Fatal(err)
 	}
 	p.replies("/revoke", 503, "", "")
@@ -290,7 +290,7 @@ func TestAnAssertionFollowsNoRedirect(t *testing.T) {
 		p.handle("/token", to)
 		p.handle("/revoke", to)
 		c := keyed(p.issuer(nil), clientKey(t, "c1", ecOne(), false))
-		_, err := c.Refresh(t.Context(), p.session())
+		_, err := c.Refresh(t.Context(), p.session(), "")
 		if e := outcomeOf(t, err); e.Outcome != bff.OutcomeTransient || e.Doubt {
 			t.Errorf("a %d: %v", status, err)
 		}

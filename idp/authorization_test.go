@@ -57,7 +57,7 @@ func TestWhatAnAccessTokenSaysOfTheUser(t *testing.T) {
 			s := &bff.Session{Identity: *grant.Identity, Tokens: grant.Tokens}
 			s.Tokens.Refresh = bff.NewSecret("rt-1")
 			p.replies("/token", 200, "application/json", encode(map[string]any{"access_token": access(p, tc.refreshed), "expires_in": 300, "refresh_token": "rt-2"}))
-			renewed, err := c.Refresh(t.Context(), s)
+			renewed, err := c.Refresh(t.Context(), s, "")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -3,6 +3,7 @@ package idp
 import (
 	"context"
 	"errors"
+	"net/url"
 	"slices"
 	"strconv"
 
@@ -15,12 +16,12 @@ import (
 var ErrNoS256 = errors.New("provider does not list S256 among its code challenge methods")
 
 // errUnbound says that a login lacks what ties its answer to it: a bug of the caller, and not to be sent.
-var errUnbound = errors.New("authorization request without state, nonce or verifier")
+var errUnbound = errors.New("authorization request without state, nonce, verifier or key")
 
 // AuthorizationURL builds the authorization request: code flow only, always with state, nonce and an S256 challenge (RFC
 // 9700 section 2.1.1). Errors are *bff.Error with bff.CodeIDPUnavailable, but for requests that lack one of these.
 func (c *Client) AuthorizationURL(ctx context.Context, r bff.AuthorizationRequest) (string, error) {
-	if r.State == "" || r.Nonce == "" || r.Verifier == "" {
+	if r.State == "" || r.Nonce == "" || r.Verifier == "" || c.is.set.DPoP && r.Key.IsZero() {
 		return "", &bff.Error{Code: bff.CodeInternal, Err: errUnbound}
 	}
 	m, err := c.is.discover(ctx)
@@ -37,11 +38,18 @@ func (c *Client) AuthorizationURL(ctx context.Context, r bff.AuthorizationReques
 		ClientID: c.set.ClientID, RedirectURL: c.set.RedirectURI, Scopes: c.set.Scopes,
 		Endpoint: oauth2.Endpoint{AuthURL: m.Authorization},
 	}
-	return conf.AuthCodeURL(r.State, c.parameters(r)...), nil
+	if err := c.is.checkBinding(ctx, m); err != nil {
+		return "", unavailable(0, err)
+	}
+	opts, err := c.parameters(r)
+	if err != nil {
+		return "", &bff.Error{Code: bff.CodeInternal, Err: err}
+	}
+	return c.withResources(conf.AuthCodeURL(r.State, opts...)), nil
 }
 
 // parameters are those of this login beside the fixed ones.
-func (c *Client) parameters(r bff.AuthorizationRequest) []oauth2.AuthCodeOption {
+func (c *Client) parameters(r bff.AuthorizationRequest) ([]oauth2.AuthCodeOption, error) {
 	opts := []oauth2.AuthCodeOption{
 		oauth2.S256ChallengeOption(r.Verifier),
 		oauth2.SetAuthURLParam("nonce", r.Nonce),
@@ -59,7 +67,21 @@ func (c *Client) parameters(r bff.AuthorizationRequest) []oauth2.AuthCodeOption 
 			}
 		}
 	}
-	return opts
+	if !c.is.set.DPoP {
+		return opts, nil
+	}
+	// RFC 9449 section 10: the code is good for who holds this key alone, so that one that is stolen is worth nothing elsewhere.
+	jkt, err := thumbprintOf(r.Key)
+	return append(opts, oauth2.SetAuthURLParam("dpop_jkt", jkt)), err
+}
+
+// withResources adds a parameter for each API that the login is to get tokens for (RFC 8707 section 2.1): what is not asked for
+// here cannot be had later. The code is traded without one, for the session's own tokens.
+func (c *Client) withResources(address string) string {
+	for _, resource := range c.set.Resources {
+		address += "&resource=" + url.QueryEscape(resource)
+	}
+	return address
 }
 
 // anyAge is a max_age that no session at a provider is older than, in seconds: ten years, which still fit 32 bits when they
@@ -91,6 +113,6 @@ func (is *Issuer) paramNames(name string) []string {
 func fixed(name string) bool {
 	return slices.Contains([]string{
 		"response_type", "response_mode", "client_id", "client_secret", "redirect_uri", "scope", "state", "nonce",
-		"code_challenge", "code_challenge_method", "request", "request_uri", "max_age", "resource", "claims", "registration",
+		"code_challenge", "code_challenge_method", "dpop_jkt", "request", "request_uri", "max_age", "resource", "claims", "registration",
 	}, name)
 }

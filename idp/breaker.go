@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -17,6 +18,7 @@ import (
 const (
 	callsMost    = 64               // calls at once: what is more would only queue at the provider
 	kindMost     = 48               // of them refreshes, and as many codes: a quarter is always left to the other kind
+	exchangeMost = 32               // exchanges at once, beside those: they take no place from what keeps users signed in
 	queueMost    = 10 * time.Second // for a place; with the longest call that is what the engine gives a refresh
 	failuresMost = 10               // in a row: fewer happen at a restart of the provider
 	failureSpan  = 30 * time.Second // after which failures in a row are forgotten
@@ -41,11 +43,34 @@ var ErrBurst = errors.New("burst of spent refresh tokens")
 // errNothingSaid marks calls that say nothing about the provider.
 var errNothingSaid = errors.New("nothing said about the provider")
 
+// grant is what a call to the token endpoint sends, as far as it matters for its way there.
+type grant int
+
+// The kinds of grants.
+const (
+	grantOther   grant = iota // a code, which a browser brought, or the app's own credentials
+	grantRefresh              // a session's refresh token
+	grantSubject              // a session's access token, to be exchanged for one for another API
+)
+
+func grantOf(form url.Values) grant {
+	switch form.Get("grant_type") {
+	case "refresh_token":
+		return grantRefresh
+	case grantExchange:
+		return grantSubject
+	default:
+		return grantOther
+	}
+}
+
 // gate is what every call to the token endpoint passes: a bound on calls at once. A storm of renewals leaves room to sign
-// in, and a storm of codes, which anybody can begin, leaves room for renewals.
+// in, and a storm of codes, which anybody can begin, leaves room for renewals. Exchanges have a room of their own: without one a
+// call to one API is refused, without the others a user is signed out.
 type gate struct {
 	slots            chan struct{}
 	refreshes, codes chan struct{} // a place in one of these comes before one in slots
+	exchanges        chan struct{}
 	burst            burst
 }
 
@@ -53,17 +78,21 @@ func newGate() *gate {
 	return &gate{
 		slots:     make(chan struct{}, callsMost),
 		refreshes: make(chan struct{}, kindMost), codes: make(chan struct{}, kindMost),
+		exchanges: make(chan struct{}, exchangeMost),
 	}
 }
 
 // place waits for a place, for so long that the call still has its own time afterwards.
-func (g *gate) place(ctx context.Context, refresh bool) (leave func(), err error) {
-	kind := g.codes
-	if refresh {
-		kind = g.refreshes
-	}
+func (g *gate) place(ctx context.Context, sent grant) (leave func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, queueMost)
 	defer cancel()
+	kind := g.codes
+	switch sent {
+	case grantRefresh:
+		kind = g.refreshes
+	case grantSubject:
+		return func() { <-g.exchanges }, take(ctx, g.exchanges)
+	}
 	if err := take(ctx, kind); err != nil {
 		return nil, err
 	}
@@ -88,7 +117,7 @@ func take(ctx context.Context, places chan struct{}) error {
 type breaker = gobreaker.TwoStepCircuitBreaker[struct{}]
 
 func (is *Issuer) newBreaker(clientID string) *breaker {
-	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+	b := gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:        is.set.Name,
 		Interval:    failureSpan,
 		Timeout:     openFor,
@@ -98,6 +127,38 @@ func (is *Issuer) newBreaker(clientID string) *breaker {
 			is.log.Warn("token endpoint breaker moved", "client_id", clientID, "from", from.String(), "to", to.String())
 		},
 	})
+	is.breakersMu.Lock()
+	defer is.breakersMu.Unlock()
+	is.breakers = append(is.breakers, b)
+	return b
+}
+
+// breakerFor is the one that a call has to pass. Exchanges have one for each target: a provider that stumbles over one API's
+// closes neither the way to another API's nor that to a renewal.
+func (c *Client) breakerFor(form url.Values) *breaker {
+	if grantOf(form) != grantSubject {
+		return c.breaker
+	}
+	target := url.Values{"audience": form["audience"], "resource": form["resource"]}.Encode()
+	return c.targets.breaker(target, func() *breaker { return c.is.newBreaker(c.set.ClientID) })
+}
+
+// targets are the breakers of one app's exchanges, by what they are for: as many as routes name.
+type targets struct {
+	mu     sync.Mutex
+	byName map[string]*breaker
+}
+
+func (ts *targets) breaker(name string, make func() *breaker) *breaker {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if ts.byName == nil {
+		ts.byName = map[string]*breaker{}
+	}
+	if ts.byName[name] == nil {
+		ts.byName[name] = make()
+	}
+	return ts.byName[name]
 }
 
 // Held reports whether a breaker keeps an app's calls from the provider's token endpoint, or lets one through to try.
@@ -108,33 +169,33 @@ func (is *Issuer) Held() bool {
 }
 
 // enter waits for a place and asks the breaker. The returned function must be told what became of the call. A refusal
-// means that nothing was sent. refresh says that the call sends what came from the provider, not from a browser.
-func (c *Client) enter(ctx context.Context, refresh bool) (leave func(*refusal), closed *refusal) {
-	free, err := c.is.gate.place(ctx, refresh)
+// means that nothing was sent.
+func (c *Client) enter(ctx context.Context, form url.Values) (leave func(*refusal), closed *refusal) {
+	free, err := c.is.gate.place(ctx, grantOf(form))
 	if err != nil {
 		return nil, &refusal{outcome: bff.OutcomeTransient, unasked: true, retryAfter: time.Second, err: err}
 	}
-	done, err := c.breaker.Allow()
+	done, err := c.breakerFor(form).Allow()
 	if err != nil {
 		free()
 		return nil, &refusal{outcome: bff.OutcomeTransient, unasked: true, retryAfter: openFor, err: err}
 	}
 	return func(r *refusal) {
 		free()
-		done(health(r, refresh))
+		done(health(r, grantOf(form)))
 	}, nil
 }
 
 // health tells the breaker what a call says about the provider: whoever refuses a token or a client is well. An answer
 // to a code says little: anybody can send a callback with a code that a provider stumbles over, and ten of them must not
 // close the way to everybody's renewal.
-func health(r *refusal, refresh bool) error {
+func health(r *refusal, sent grant) error {
 	if r == nil || r.outcome == bff.OutcomeSpent || r.outcome == bff.OutcomeClient {
 		return nil
 	}
 	_, answered := errors.AsType[*AnswerError](r.err)
 	switch {
-	case answered && !refresh, errors.Is(r.err, context.Canceled), r.unasked:
+	case answered && sent == grantOther, errors.Is(r.err, context.Canceled), r.unasked:
 		return errNothingSaid
 	default:
 		return r.err

@@ -20,7 +20,7 @@ func renews(t *testing.T, p *provider, c *idp.Client, from, to int) (ended int) 
 	for i := from; i < to; i++ {
 		s := p.session()
 		s.Lookup = bff.Lookup(fmt.Sprint(i))
-		_, err := c.Refresh(t.Context(), s)
+		_, err := c.Refresh(t.Context(), s, "")
 		if err == nil || errors.Is(err, idp.ErrBurst) {
 			continue
 		}
@@ -127,7 +127,7 @@ func TestABurstOfTokensRefusedAtTheSameMoment(t *testing.T) {
 		all.Go(func() {
 			s := p.session()
 			s.Lookup = bff.Lookup(fmt.Sprint(i))
-			if _, err := c.Refresh(t.Context(), s); !errors.Is(err, idp.ErrBurst) {
+			if _, err := c.Refresh(t.Context(), s, ""); !errors.Is(err, idp.ErrBurst) {
 				t.Errorf("refresh %d: %v", i, err)
 			}
 		})

@@ -51,7 +51,7 @@ func (c *Client) classify(a *answer, refresh bool) *refusal {
 	switch {
 	case a.status >= 500, oauth == "server_error", oauth == "temporarily_unavailable", a.status < 300:
 		r.doubt = true // something was done, or half of it
-	case a.status == http.StatusTooManyRequests, a.status < 400:
+	case a.status == http.StatusTooManyRequests, a.status < 400, oauth == errChallenge:
 		// Turned away before anything was done.
 	case oauth == "invalid_grant", refresh && c.is.spentShape(a, oauth):
 		r.outcome = bff.OutcomeSpent

@@ -26,6 +26,7 @@ type metadata struct {
 	EndSession    string   `json:"end_session_endpoint"`
 	TokenAuth     []string `json:"token_endpoint_auth_methods_supported"`
 	Challenges    []string `json:"code_challenge_methods_supported"`
+	DPoPAlgs      []string `json:"dpop_signing_alg_values_supported"`
 	IssAnnounced  bool     `json:"authorization_response_iss_parameter_supported"`
 }
 

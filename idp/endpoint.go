@@ -85,11 +85,21 @@ type tokenAnswer struct {
 	access, refresh, id bff.Secret
 	tokenType, scope    string
 	expiresIn           float64 // seconds; 0 when absent or no number
+	named               bool    // token_type was there, whatever it said
+	issuedType          string  // issued_token_type (RFC 8693 section 2.2.1)
+
+	key bff.Secret // that the call proved, and that they are bound to if their type says so; zero: none
 }
 
-// askToken sends one grant, once, and judges the answer. What comes back is an answer or a refusal, never both. The call
-// may take so long from when it has a place: a wait before it must not make its answer come too late.
+// askToken is askBound for tokens that are bound to a key of their own, where the settings want them bound.
 func (c *Client) askToken(ctx context.Context, most time.Duration, form url.Values) (*tokenAnswer, *refusal) {
+	return c.askBound(ctx, most, form, c.keyFor(bff.Secret{}))
+}
+
+// askBound sends one grant, once, and judges the answer. What comes back is an answer or a refusal, never both. The call
+// may take so long from when it has a place: a wait before it must not make its answer come too late. The tokens are to be
+// bound to key; zero: to none.
+func (c *Client) askBound(ctx context.Context, most time.Duration, form url.Values, key bff.Secret) (*tokenAnswer, *refusal) {
 	m, err := c.is.discover(ctx)
 	if err != nil {
 		r := &refusal{outcome: bff.OutcomeTransient, unasked: true, err: err}
@@ -98,13 +108,16 @@ func (c *Client) askToken(ctx context.Context, most time.Duration, form url.Valu
 		}
 		return nil, r
 	}
-	leave, closed := c.enter(ctx, isRefresh(form))
+	if err := c.is.checkBinding(ctx, m); err != nil {
+		return nil, &refusal{outcome: bff.OutcomeTransient, unasked: true, err: err}
+	}
+	leave, closed := c.enter(ctx, form)
 	if closed != nil {
 		return nil, closed
 	}
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	got, refused := c.inside(ctx, m, form, leave)
+	got, refused := c.inside(ctx, m, form, key, leave)
 	if refused != nil && refused.outcome == bff.OutcomeClient {
 		refused.err = c.clientRefused(m, refused.err)
 	}
@@ -112,14 +125,16 @@ func (c *Client) askToken(ctx context.Context, most time.Duration, form url.Valu
 }
 
 // inside is what happens between gate and gate. A panic over a hostile answer gives its place back too.
-func (c *Client) inside(ctx context.Context, m *metadata, form url.Values, leave func(*refusal)) (got *tokenAnswer, refused *refusal) {
+func (c *Client) inside(
+	ctx context.Context, m *metadata, form url.Values, key bff.Secret, leave func(*refusal),
+) (got *tokenAnswer, refused *refusal) {
 	refused = &refusal{outcome: bff.OutcomeUnknown, unasked: true, err: errNothingSaid}
 	defer func() { leave(refused) }()
 	// The wait for a place may have been long, or the process have stood still: may the token still leave?
 	if err := bff.Sending(ctx); err != nil {
 		return nil, &refusal{outcome: bff.OutcomeTransient, unasked: true, err: err}
 	}
-	return c.sendGrant(ctx, m, form)
+	return c.sendGrant(ctx, m, form, key)
 }
 
 // clientRefused tells an operator what to look at. Providers answer invalid_client to a wrong secret and to a right one that
@@ -139,7 +154,21 @@ func (c *Client) clientRefused(m *metadata, err error) error {
 
 func isRefresh(form url.Values) bool { return form.Get("grant_type") == "refresh_token" }
 
-func (c *Client) sendGrant(ctx context.Context, m *metadata, form url.Values) (*tokenAnswer, *refusal) {
+// sendGrant sends a grant and judges what came back.
+func (c *Client) sendGrant(ctx context.Context, m *metadata, form url.Values, key bff.Secret) (*tokenAnswer, *refusal) {
+	a, refused := c.sendProved(ctx, m, form, key)
+	switch {
+	case refused != nil:
+		return nil, refused
+	case a.status == http.StatusOK:
+		return c.readTokens(a, key)
+	default:
+		return nil, c.classify(a, isRefresh(form))
+	}
+}
+
+// sendOnce sends a grant on one connection, once. A refusal says what is known of a grant that got no answer.
+func (c *Client) sendOnce(ctx context.Context, m *metadata, form url.Values, p *proving) (*answer, *refusal) {
 	// Sent is what may have reached the provider: from the moment the header fields were written, for the body follows.
 	var sent atomic.Bool
 	ctx = httptrace.WithClientTrace(asking(ctx, "token"), &httptrace.ClientTrace{
@@ -148,15 +177,16 @@ func (c *Client) sendGrant(ctx context.Context, m *metadata, form url.Values) (*
 		GotFirstResponseByte: func() { sent.Store(true) },
 	})
 	req, err := c.formRequest(ctx, m, m.Token, form)
+	if err == nil {
+		err = p.sign(req)
+	}
 	if err != nil {
 		return nil, &refusal{outcome: bff.OutcomeTransient, err: err}
 	}
 	a, err := send(c.is.grants, req)
 	switch {
-	case err == nil && a.status == http.StatusOK:
-		return readTokens(a)
 	case err == nil:
-		return nil, c.classify(a, isRefresh(form))
+		return a, nil
 	case errors.Is(err, ErrTooLarge):
 		return nil, &refusal{outcome: bff.OutcomeTransient, doubt: true, err: err}
 	case sent.Load():
@@ -171,8 +201,8 @@ func useless(rule Rule, detail string) *refusal {
 	return &refusal{outcome: bff.OutcomeTransient, doubt: true, err: broken(rule, detail)}
 }
 
-// readTokens reads a 200.
-func readTokens(a *answer) (*tokenAnswer, *refusal) {
+// readTokens reads a 200 to a call that proved key.
+func (c *Client) readTokens(a *answer, key bff.Secret) (*tokenAnswer, *refusal) {
 	if !a.isJSON() {
 		return nil, useless(RuleAnswer, "status 200 that is no JSON")
 	}
@@ -180,7 +210,7 @@ func readTokens(a *answer) (*tokenAnswer, *refusal) {
 	if json.Unmarshal(a.body, &o) != nil || o == nil {
 		return nil, useless(RuleAnswer, "status 200 that is no JSON object")
 	}
-	got := &tokenAnswer{expiresIn: o.seconds("expires_in")}
+	got := &tokenAnswer{expiresIn: o.seconds("expires_in"), key: key}
 	for _, f := range []struct {
 		name string
 		at   *bff.Secret
@@ -194,11 +224,14 @@ func readTokens(a *answer) (*tokenAnswer, *refusal) {
 	scopes, _ := o.list("scope") // one string of words (RFC 6749 section 3.3); some write a list
 	got.scope = strings.Join(scopes, " ")
 	got.tokenType, _ = o.text("token_type")
-	return got.typed(o.has("token_type"))
+	got.issuedType, _ = o.text("issued_token_type")
+	got.named = o.has("token_type")
+	return got.typed(c.is.set.DPoP)
 }
 
-// typed refuses an answer without an access token, or with one of a type that is not understood.
-func (got *tokenAnswer) typed(named bool) (*tokenAnswer, *refusal) {
+// typed refuses an answer without an access token, or with one of a type that is not understood, or not bound though it must be.
+func (got *tokenAnswer) typed(bound bool) (*tokenAnswer, *refusal) {
+	isDPoP := !got.key.IsZero() && strings.EqualFold(got.tokenType, schemeDPoP) // without a proof nothing is bound to a key of ours
 	switch {
 	case got.access.IsZero(): // RFC 6749 section 5.1: REQUIRED
 		refused := useless(RuleAnswer, "no access_token")
@@ -208,9 +241,15 @@ func (got *tokenAnswer) typed(named bool) (*tokenAnswer, *refusal) {
 		return nil, refused
 	// RFC 6749 section 7.1: a token of a type that is not understood must not be used. Scalekit's sample has no type at
 	// all, which can only mean Bearer.
-	case named && !strings.EqualFold(got.tokenType, "Bearer"):
+	case got.named && !strings.EqualFold(got.tokenType, "Bearer") && !isDPoP:
 		refused := useless(RuleTokenType, "not Bearer")
 		refused.got = got
+		return nil, refused
+	// RFC 9449 section 5: Bearer says that the token is not bound. Where it must be, it is not used (FAPI 2.0 Security Profile
+	// section 5.3.3.1).
+	case bound && !isDPoP:
+		refused := useless(RuleTokenType, "Bearer, though a key was proved")
+		refused.err, refused.got = fmt.Errorf("%w: %w", errUnproved, refused.err), got
 		return nil, refused
 	case got.tokenType == "":
 		got.tokenType = "Bearer"

@@ -12,7 +12,7 @@ import (
 	"cloakroom/bff"
 )
 
-// The codes of a login that fails at its last step, beside bff.CodeIDPUnavailable.
+// The codes of a login that fails at its last step, beside bff.CodeIDPUnavailable and bff.CodeStepUpUnmet.
 const (
 	CodeCodeRejected  = bff.CodeLoginCodeRejected
 	CodeMisconfigured = bff.CodeIDPMisconfigured
@@ -20,23 +20,38 @@ const (
 )
 
 // Exchange sends the code once and verifies all that comes back. Errors are *bff.Error with one of this package's codes or
-// bff.CodeIDPUnavailable. Tokens of an answer that does not hold are revoked beside (RFC 9700 section 4.5.3).
+// bff.CodeIDPUnavailable, or a *bff.UnmetError. Tokens of an answer that does not hold are revoked beside (RFC 9700 section
+// 4.5.3), but for those of an UnmetError.
 func (c *Client) Exchange(ctx context.Context, r bff.CodeExchange) (*bff.Grant, error) {
-	got, refused := c.askToken(ctx, c.is.set.HTTPTimeout, url.Values{
+	got, refused := c.askBound(ctx, c.is.set.HTTPTimeout, url.Values{
 		"grant_type":    {"authorization_code"},
 		"code":          {r.Code.Reveal()},
 		"redirect_uri":  {c.set.RedirectURI}, // RFC 6749 section 4.1.3: identical to the authorization request's
 		"code_verifier": {r.Verifier},        // RFC 7636 section 4.5
-	})
+	}, c.loginKey(r.Key))
 	if refused != nil {
 		return nil, c.exchangeError(ctx, refused)
 	}
 	grant, err := c.accept(ctx, r, got)
+	if err := c.unmet(r, got, err); err != nil {
+		return nil, err
+	}
 	if err != nil {
 		c.discard(ctx, got)
 		return nil, rejected(err)
 	}
 	return grant, nil
+}
+
+// unmet is the end of a login for which the provider ignored max_age or acr_values: the rules behind which all others
+// hold (judgeMoment). Its tokens are good, and so are not given back here: at some providers that ends the session which
+// asked for more. nil for any other end.
+func (c *Client) unmet(r bff.CodeExchange, got *tokenAnswer, err error) error {
+	rule, ok := errors.AsType[*RuleError](err)
+	if !ok || rule.Rule != RuleACR && (rule.Rule != RuleAuthTime || r.MaxAge == nil) {
+		return nil
+	}
+	return &bff.UnmetError{Tokens: got.setOf(), Err: bff.StepUpUnmet(err)}
 }
 
 // accept uses nothing of an answer before its ID token, with this login's nonce, has passed (RFC 9700 section 4.5.3.2).
@@ -60,7 +75,7 @@ func (c *Client) accept(ctx context.Context, r bff.CodeExchange, got *tokenAnswe
 		grant.Tokens.Scope = strings.Join(c.set.Scopes, " ") // RFC 6749 section 5.1: absent when as asked for
 	}
 	c.tellWithoutRefresh(ctx, grant.Tokens)
-	more, err := c.moreClaims(ctx, got.access, sub)
+	more, err := c.moreClaims(ctx, got, sub)
 	if err != nil {
 		grant.Alarm = err
 		c.is.alarm(ctx, "UserInfo not used", err)
@@ -83,6 +98,9 @@ func (c *Client) tellWithoutRefresh(ctx context.Context, t bff.TokenSet) {
 func (c *Client) exchangeError(ctx context.Context, r *refusal) error {
 	if r.got != nil {
 		c.discard(ctx, r.got)
+		if errors.Is(r.err, errUnproved) {
+			c.is.alarm(ctx, "provider without DPoP", r.err)
+		}
 		return rejected(r.err)
 	}
 	switch r.outcome {

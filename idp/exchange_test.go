@@ -196,7 +196,7 @@ func TestNothingSecretIsTold(t *testing.T) {
 		p.handle("/token", h)
 		_, err := exchange(t, c)
 		told.WriteString(err.Error())
-		if _, err = c.Refresh(t.Context(), p.session()); err != nil {
+		if _, err = c.Refresh(t.Context(), p.session(), ""); err != nil {
 			told.WriteString(err.Error())
 		}
 	}

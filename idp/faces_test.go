@@ -156,7 +156,7 @@ func TestFacesOfTheWire(t *testing.T) {
 			p := newRaw(t, tc.answer)
 			c := p.client(func(s *idp.Settings) { s.RefreshTimeout = 300 * time.Millisecond })
 			began := time.Now()
-			_, err := c.Refresh(t.Context(), p.session())
+			_, err := c.Refresh(t.Context(), p.session(), "")
 			if e := outcomeOf(t, err); e.Outcome != tc.want || e.Doubt != tc.doubt || e.Unasked {
 				t.Errorf("got %v, doubt %v", err, e.Doubt)
 			}
@@ -181,7 +181,7 @@ func TestInformationalAnswersAreNotTheAnswer(t *testing.T) {
 	p = newRaw(t, func(c *net.TCPConn, n int) {
 		say("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"+good(p.provider))(c, n)
 	})
-	grant, err := p.client(nil).Refresh(t.Context(), p.session())
+	grant, err := p.client(nil).Refresh(t.Context(), p.session(), "")
 	if err != nil || grant.Tokens.Refresh.Reveal() != "rt-secret-2" {
 		t.Errorf("got %+v, %v", grant, err)
 	}
@@ -202,7 +202,7 @@ func TestAPooledConnectionThatBreaks(t *testing.T) {
 	})
 	c := p.client(nil)
 	for n, want := range []bff.Outcome{"", bff.OutcomeUnknown, ""} {
-		_, err := c.Refresh(t.Context(), p.session())
+		_, err := c.Refresh(t.Context(), p.session(), "")
 		if want == "" && err != nil || want != "" && outcomeOf(t, err).Outcome != want {
 			t.Errorf("refresh %d: %v", n+1, err)
 		}
@@ -226,7 +226,7 @@ func TestTLSOfTheTokenEndpoint(t *testing.T) {
 	proto := ""
 	p.handle("/token", func(w http.ResponseWriter, r *http.Request) { proto = r.Proto; p.answer(w, 200, p.tokens(nil)) })
 	at := func(set *idp.Settings) { set.Endpoints.Token = s.URL + "/token" }
-	_, err := p.client(at).Refresh(t.Context(), p.session())
+	_, err := p.client(at).Refresh(t.Context(), p.session(), "")
 	if e := outcomeOf(t, err); e.Outcome != bff.OutcomeTransient || e.Doubt || p.count("/token") != 0 {
 		t.Errorf("a certificate nobody signed: %v after %d requests", err, p.count("/token"))
 	}
@@ -237,7 +237,7 @@ func TestTLSOfTheTokenEndpoint(t *testing.T) {
 		at(set)
 		set.RootCAs = s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
 	}
-	if _, err := p.client(trusting).Refresh(t.Context(), p.session()); err != nil || proto != "HTTP/1.1" {
+	if _, err := p.client(trusting).Refresh(t.Context(), p.session(), ""); err != nil || proto != "HTTP/1.1" {
 		t.Errorf("%v by %s", err, proto)
 	}
 }
@@ -293,7 +293,7 @@ func TestOddAnswersToARefresh(t *testing.T) {
 		t.Run("an answer with "+tc.with, func(t *testing.T) {
 			p := newProvider(t)
 			p.replies("/token", tc.status, tc.media, tc.body)
-			_, err := p.client(func(s *idp.Settings) { s.SpentShapes = tc.shapes }).Refresh(t.Context(), p.session())
+			_, err := p.client(func(s *idp.Settings) { s.SpentShapes = tc.shapes }).Refresh(t.Context(), p.session(), "")
 			if e := outcomeOf(t, err); e.Outcome != tc.want || e.Doubt != tc.doubt || p.count("/token") != 1 {
 				t.Errorf("got %v, doubt %v, after %d requests", err, e.Doubt, p.count("/token"))
 			}
@@ -350,7 +350,7 @@ func TestWhatARefreshKeeps(t *testing.T) {
 		t.Run("an answer with "+tc.with, func(t *testing.T) {
 			p := newProvider(t)
 			p.givesTokens(tc.change)
-			grant, err := p.client(nil).Refresh(t.Context(), p.session())
+			grant, err := p.client(nil).Refresh(t.Context(), p.session(), "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -372,7 +372,7 @@ func TestRetryAfterBeyondAllNumbers(t *testing.T) {
 			w.Header().Set("Retry-After", value)
 			w.WriteHeader(http.StatusServiceUnavailable)
 		})
-		_, err := p.client(nil).Refresh(t.Context(), p.session())
+		_, err := p.client(nil).Refresh(t.Context(), p.session(), "")
 		if e := outcomeOf(t, err); e.RetryAfter != want || !e.Doubt {
 			t.Errorf("Retry-After %q gives %v, want %v", value, e.RetryAfter, want)
 		}
@@ -388,17 +388,17 @@ func TestABrokenRegistrationClosesNoOthersWay(t *testing.T) {
 	broken, sound := register(is), register(is)
 	p.replies("/token", 403, "text/html", "<html>")
 	for range 12 {
-		_, err := broken.Refresh(t.Context(), p.session())
+		_, err := broken.Refresh(t.Context(), p.session(), "")
 		if outcomeOf(t, err).Outcome != bff.OutcomeTransient {
 			t.Fatal(err)
 		}
 	}
-	_, err := broken.Refresh(t.Context(), p.session())
+	_, err := broken.Refresh(t.Context(), p.session(), "")
 	if e := outcomeOf(t, err); !e.Unasked || p.count("/token") != 10 || !is.Held() {
 		t.Errorf("the breaker did not open: %v after %d requests", err, p.count("/token"))
 	}
 	p.givesTokens(nil)
-	if _, err := sound.Refresh(t.Context(), p.session()); err != nil {
+	if _, err := sound.Refresh(t.Context(), p.session(), ""); err != nil {
 		t.Errorf("the other app: %v", err)
 	}
 }
@@ -422,7 +422,7 @@ func TestKeysAreNotBelievedWithoutEnd(t *testing.T) {
 		t.Errorf("after 25 hours: %v", err)
 	}
 	p.givesTokens(map[string]any{"id_token": nil})
-	if _, err := c.Refresh(t.Context(), p.session()); err != nil {
+	if _, err := c.Refresh(t.Context(), p.session(), ""); err != nil {
 		t.Errorf("a renewal needs no key: %v", err)
 	}
 }

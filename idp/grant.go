@@ -24,6 +24,7 @@ func (c *Client) tokenSet(got *tokenAnswer, exp time.Time) bff.TokenSet {
 	}
 	return bff.TokenSet{
 		Access: got.access, Refresh: got.refresh, ID: got.id, TokenType: got.tokenType, Scope: got.scope,
+		ProofKey:   got.key,
 		ReceivedAt: now,
 		ExpiresAt:  now.Add(life),
 		RefreshAt:  now.Add(life - margin(life)),

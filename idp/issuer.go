@@ -73,7 +73,9 @@ type Settings struct {
 	UserInfo            bool // ask the UserInfo endpoint for claims that the ID token lacks
 	// AskAuthTime has every sign-in tell when the user authenticated: where that is what ties sessions together, a provider
 	// that leaves it out would leave them untied.
-	AskAuthTime       bool
+	AskAuthTime bool
+	// DPoP has every token bound to a key (RFC 9449): each call for one proves a key, and an answer that binds none is refused.
+	DPoP              bool
 	LogoutExpOptional bool // a logout token may lack exp: its iat bounds it then
 	StrictLogoutTyp   bool // a logout token without typ, or with JWT, is refused
 	// SessionAPI is where the provider's sessions are ended by a call, without a slash at its end: Scalekit's Management API.
@@ -160,12 +162,13 @@ type Issuer struct {
 	keys     cached[[]key]
 	keyAsk   interval // when an unknown kid may have the keys fetched again
 	gate     *gate
+	nonces   nonces // for proofs
 
 	authMu sync.Mutex
 	auth   string // the token endpoint authentication, once chosen
 
 	breakersMu sync.Mutex
-	breakers   []*breaker // one for each client
+	breakers   []*breaker // one for each client, and for each target of its exchanges
 
 	besides sync.WaitGroup
 	slots   chan struct{} // bounds what runs beside
@@ -193,6 +196,7 @@ type ClientSettings struct {
 	Keys         []*ClientKey // for private_key_jwt: the first signs, all are published
 	RedirectURI  string       // the registered one, sent exactly so
 	Scopes       []string     // asked for at each login, openid among them
+	Resources    []string     // asked for at each login (RFC 8707 section 2.1): absolute URIs, as the provider knows them
 	StoredClaims []string     // what is kept of ID token and UserInfo
 }
 
@@ -201,6 +205,7 @@ type Client struct {
 	is      *Issuer
 	set     ClientSettings
 	breaker *breaker
+	targets *targets
 }
 
 var (
@@ -211,11 +216,7 @@ var (
 
 // Client returns the provider as seen by one app.
 func (is *Issuer) Client(set ClientSettings) *Client {
-	c := &Client{is: is, set: set, breaker: is.newBreaker(set.ClientID)}
-	is.breakersMu.Lock()
-	defer is.breakersMu.Unlock()
-	is.breakers = append(is.breakers, c.breaker)
-	return c
+	return &Client{is: is, set: set, breaker: is.newBreaker(set.ClientID), targets: new(targets)}
 }
 
 // ErrBusy says that work beside a request was not begun, because too much of it is running.

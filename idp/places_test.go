@@ -38,12 +38,12 @@ func TestACallThatPanicsGivesItsPlaceBack(t *testing.T) {
 					t.Fatalf("call %d did not panic", i)
 				}
 			}()
-			_, _ = c.Refresh(t.Context(), p.session())
+			_, _ = c.Refresh(t.Context(), p.session(), "")
 		}()
 	}
 	broken = false
 	began := time.Now()
-	if _, err := c.Refresh(t.Context(), p.session()); err != nil || time.Since(began) > 5*time.Second { // a wait for a place is ten
+	if _, err := c.Refresh(t.Context(), p.session(), ""); err != nil || time.Since(began) > 5*time.Second { // a wait for a place is ten
 		t.Errorf("after %v: %v", time.Since(began), err)
 	}
 }

@@ -98,6 +98,10 @@ func (is *Issuer) judge(ctx context.Context, s *Survey, doc *probed) {
 		s.add(Wrong, "metadata: S256 is not among code_challenge_methods_supported, so nobody is sent there to sign in: "+
 			"have PKCE switched on; where it is known to work, set pkce: known")
 	}
+	if is.set.DPoP && !slices.Contains(doc.DPoPAlgs, "ES256") { // RFC 9449 section 5.1
+		s.add(Wrong, "metadata: ES256 is not among dpop_signing_alg_values_supported, so nobody is sent there to sign in: "+
+			"have DPoP switched on, or set dpop: off")
+	}
 	if len(doc.IDTokenAlgs) > 0 && !overlap(doc.IDTokenAlgs, is.set.SigningAlgs) {
 		s.add(Wrong, "metadata: ID tokens are signed by %s, accepted are %s: change signing_algs, or what the provider signs by",
 			strings.Join(doc.IDTokenAlgs, ", "), strings.Join(is.set.SigningAlgs, ", "))

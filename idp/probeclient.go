@@ -29,7 +29,7 @@ func (c *Client) Probe(ctx context.Context) (f Finding, err error) {
 	got, refused := c.sendGrant(ctx, m, url.Values{
 		"grant_type": {"authorization_code"}, "code": {"check-" + rand.Text()},
 		"redirect_uri": {c.set.RedirectURI}, "code_verifier": {rand.Text() + rand.Text()}, // RFC 7636 section 4.1: 43 characters at least
-	})
+	}, c.keyFor(bff.Secret{}))
 	if got != nil {
 		c.discard(ctx, got)
 		return Finding{Wrong, "client: the token endpoint gives tokens for a code that does not exist: it is no provider to sign in at"}, nil
@@ -162,6 +162,7 @@ func (c *Client) askAuthorize(ctx context.Context, redirectURI, prompt string) a
 	other := *c
 	other.set.RedirectURI = redirectURI
 	r := bff.AuthorizationRequest{State: rand.Text(), Nonce: rand.Text(), Verifier: rand.Text() + rand.Text()}
+	r.Key = c.loginKey(bff.Secret{}) // one that no token will be bound to
 	if prompt != "" {
 		r.Extra = url.Values{"prompt": {prompt}}
 	}

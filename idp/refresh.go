@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"cloakroom/bff"
@@ -15,20 +16,22 @@ import (
 var ErrNoRefreshToken = errors.New("no refresh token")
 
 // Refresh sends the session's refresh token once, as it is, and asks for no scope: what was granted stays the most there
-// can be (RFC 6749 section 6). Errors are *bff.RefreshError.
-func (c *Client) Refresh(ctx context.Context, s *bff.Session) (*bff.Grant, error) {
+// can be (RFC 6749 section 6). With a resource, the token is asked for that alone (RFC 8707 section 2.2). Errors are
+// *bff.RefreshError.
+func (c *Client) Refresh(ctx context.Context, s *bff.Session, resource string) (*bff.Grant, error) {
 	if s.Tokens.Refresh.IsZero() {
 		return nil, &bff.RefreshError{Outcome: bff.OutcomeSpent, Err: ErrNoRefreshToken}
 	}
-	got, refused := c.askToken(ctx, c.is.set.RefreshTimeout, url.Values{
-		"grant_type":    {"refresh_token"},
-		"refresh_token": {s.Tokens.Refresh.Reveal()},
-	})
+	form := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {s.Tokens.Refresh.Reveal()}}
+	if resource != "" {
+		form.Set("resource", resource)
+	}
+	got, refused := c.askBound(ctx, c.is.set.RefreshTimeout, form, c.keyFor(s.Tokens.ProofKey))
 	if refused != nil {
-		return nil, c.refreshError(ctx, s, refused)
+		return nil, targeted(c.refreshError(ctx, s, refused), resource)
 	}
 	c.is.gate.burst.good(c.is.now(), c.set.ClientID, s.Lookup)
-	grant, err := c.renewed(ctx, s, got)
+	grant, err := c.renewed(ctx, s, got, resource)
 	if err != nil {
 		// The session ends by what came: nobody may use these tokens.
 		c.discard(ctx, got)
@@ -40,6 +43,10 @@ func (c *Client) Refresh(ctx context.Context, s *bff.Session) (*bff.Grant, error
 // refreshError passes a refusal on, unless it is one of a burst of spent tokens.
 func (c *Client) refreshError(ctx context.Context, s *bff.Session, r *refusal) error {
 	e := &bff.RefreshError{Outcome: r.outcome, Doubt: r.doubt, RetryAfter: r.retryAfter, Unasked: r.unasked, Err: r.err}
+	if errors.Is(r.err, errUnproved) { // nobody may use these tokens, and they are good at every API
+		c.is.alarm(ctx, "provider without DPoP", r.err)
+		c.discard(ctx, r.got)
+	}
 	if r.outcome != bff.OutcomeSpent {
 		return e
 	}
@@ -57,7 +64,10 @@ func (c *Client) refreshError(ctx context.Context, s *bff.Session, r *refusal) e
 
 // renewed makes the grant of a good answer. An error ends the session. Everything less is told by the grant's Alarm, as
 // the tokens that came exist nowhere else.
-func (c *Client) renewed(ctx context.Context, s *bff.Session, got *tokenAnswer) (*bff.Grant, error) {
+func (c *Client) renewed(ctx context.Context, s *bff.Session, got *tokenAnswer, resource string) (*bff.Grant, error) {
+	if resource != "" {
+		return c.renewedFor(ctx, s, got, resource)
+	}
 	var exp time.Time
 	var alarms []error
 	judged := false // the access token is a JWT that holds: what it says of the user is believed
@@ -88,6 +98,43 @@ func (c *Client) renewed(ctx context.Context, s *bff.Session, got *tokenAnswer) 
 	return grant, nil
 }
 
+// renewedFor makes the grant of a good answer for a resource. An error ends the session. The access token is another API's to
+// read: nothing of it is believed but that it ends, and it is not shown to UserInfo. A refreshed ID token is asked whether it
+// is still about the same user; what it says of the user comes with the next refresh of the session's own tokens.
+func (c *Client) renewedFor(ctx context.Context, s *bff.Session, got *tokenAnswer, resource string) (*bff.Grant, error) {
+	if _, err := c.sameUser(ctx, s, got); errors.Is(err, bff.ErrIdentityChanged) {
+		return nil, err
+	}
+	exp, _ := unverified(got.access).date("exp")
+	grant := &bff.Grant{Tokens: c.tokenSet(got, exp), Alarm: ignored(s.Tokens.Access, got.access, resource)}
+	keepMissing(&grant.Tokens, s.Tokens, false)
+	return grant, nil
+}
+
+// targeted marks a refusal of the resource that was asked for: invalid_target (RFC 8707 section 2), or whatever else a provider
+// says that is not about the client itself (RFC 6749 section 5.2) and that it does not say to a refresh without one.
+func targeted(err error, resource string) error {
+	said, _ := errors.AsType[*AnswerError](err)
+	r, ok := errors.AsType[*bff.RefreshError](err)
+	if ok && resource != "" && said != nil && r.Outcome == bff.OutcomeClient {
+		r.Target = !slices.Contains([]string{"invalid_client", "unauthorized_client", "unsupported_grant_type"}, said.OAuth)
+	}
+	return err
+}
+
+// errIgnored is the alarm of a token that is good where the session's own is: the provider seems not to know the parameter.
+var errIgnored = errors.New("the token for a resource has the audience of the session's own, and the resource is not in it")
+
+// ignored reports that a token for a resource seems to be one for everything: both can be read, and both name the same audience.
+func ignored(own, access bff.Secret, resource string) error {
+	was, _ := unverified(own).list("aud")
+	is, _ := unverified(access).list("aud")
+	if len(is) == 0 || slices.Contains(is, resource) || !slices.Equal(was, is) {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", errIgnored, resource)
+}
+
 // keepMissing keeps of the old set what the answer did not bring: RFC 6749 section 6 for refresh token and scope, OpenID
 // Connect Core section 12.2 for the ID token. One whose claims are not believed is no logout hint either.
 func keepMissing(fresh *bff.TokenSet, old bff.TokenSet, believed bool) {
@@ -107,25 +154,18 @@ func (c *Client) renewedIdentity(ctx context.Context, s *bff.Session, got *token
 	if got.id.IsZero() {
 		return nil, nil
 	}
-	t, err := c.is.parse(got.id.Reveal(), "", "jwt")
+	t, err := c.sameUser(ctx, s, got)
 	if err != nil {
 		return nil, err
 	}
-	// The signature first: what is not signed by the provider says nothing, not even that it is about somebody else.
-	if err := c.is.verifySignature(ctx, t); err != nil {
-		return nil, err
-	}
 	before := unverified(s.Tokens.ID)
-	if err := c.sameIdentity(t, before, s.Subject); err != nil {
-		return nil, fmt.Errorf("%w: %w", bff.ErrIdentityChanged, err)
-	}
 	if err := c.judgeMoment(t, expected{access: got.access}); err != nil {
 		return nil, err
 	}
 	if err := sameLogin(t, before, s); err != nil {
 		return nil, err
 	}
-	more, err := c.moreClaims(ctx, got.access, s.Subject)
+	more, err := c.moreClaims(ctx, got, s.Subject)
 	if err != nil {
 		return nil, err // half of the claims would be missing
 	}
@@ -136,6 +176,26 @@ func (c *Client) renewedIdentity(ctx context.Context, s *bff.Session, got *token
 		id.SID = s.SID
 	}
 	return id, nil
+}
+
+// sameUser reads a refreshed ID token, and asks whose it is. ErrIdentityChanged if it is about somebody else. No token is no
+// error.
+func (c *Client) sameUser(ctx context.Context, s *bff.Session, got *tokenAnswer) (*token, error) {
+	if got.id.IsZero() {
+		return nil, nil
+	}
+	t, err := c.is.parse(got.id.Reveal(), "", "jwt")
+	if err != nil {
+		return nil, err
+	}
+	// The signature first: what is not signed by the provider says nothing, not even that it is about somebody else.
+	if err := c.is.verifySignature(ctx, t); err != nil {
+		return nil, err
+	}
+	if err := c.sameIdentity(t, unverified(s.Tokens.ID), s.Subject); err != nil {
+		return nil, fmt.Errorf("%w: %w", bff.ErrIdentityChanged, err)
+	}
+	return t, nil
 }
 
 // sameIdentity: section 12.2: iss, sub and aud are those of the login.

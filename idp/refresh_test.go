@@ -41,7 +41,7 @@ func TestRefreshes(t *testing.T) {
 	c := p.client(nil)
 	p.givesTokens(map[string]any{"refresh_token": nil, "id_token": nil, "scope": nil})
 	s := p.session()
-	grant, err := c.Refresh(t.Context(), s)
+	grant, err := c.Refresh(t.Context(), s, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestRefreshes(t *testing.T) {
 		t.Errorf("asked with %v", form)
 	}
 	p.givesTokens(map[string]any{"scope": "openid"})
-	if grant, err = c.Refresh(t.Context(), s); err != nil {
+	if grant, err = c.Refresh(t.Context(), s, ""); err != nil {
 		t.Fatal(err)
 	}
 	if grant.Tokens.Refresh.Reveal() != "rt-secret-2" || grant.Tokens.Scope != "openid" || grant.Identity == nil || grant.Alarm != nil {
@@ -92,7 +92,7 @@ func TestRefreshedIDTokens(t *testing.T) {
 			p.givesID(tc.token(p))
 			is := p.issuer(func(s *idp.Settings) { s.Issuers = []string{"https://auth.acme.com"} })
 			s := p.session()
-			grant, err := register(is).Refresh(t.Context(), s)
+			grant, err := register(is).Refresh(t.Context(), s, "")
 			drain(t, is)
 			if tc.want == ended {
 				if outcomeOf(t, err).Outcome != bff.OutcomeSpent || !errors.Is(err, bff.ErrIdentityChanged) || p.count("/revoke") != 2 {
@@ -157,7 +157,7 @@ func TestAnswersToARefresh(t *testing.T) {
 		t.Run("an answer with "+tc.with, func(t *testing.T) {
 			p := newProvider(t)
 			p.replies("/token", tc.status, tc.media, tc.body)
-			_, err := p.client(func(s *idp.Settings) { s.SpentShapes = tc.shapes }).Refresh(t.Context(), p.session())
+			_, err := p.client(func(s *idp.Settings) { s.SpentShapes = tc.shapes }).Refresh(t.Context(), p.session(), "")
 			if e := outcomeOf(t, err); e.Outcome != tc.want || e.Doubt != tc.doubt {
 				t.Errorf("got %v, doubt %v", err, e.Doubt)
 			}
@@ -175,11 +175,11 @@ func hangUp(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler
 func TestALostAnswerIsUnknownAndNotRepeated(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(nil)
-	if _, err := c.Refresh(t.Context(), p.session()); err != nil { // so that the next one reuses its connection
+	if _, err := c.Refresh(t.Context(), p.session(), ""); err != nil { // so that the next one reuses its connection
 		t.Fatal(err)
 	}
 	p.handle("/token", hangUp)
-	_, err := c.Refresh(t.Context(), p.session())
+	_, err := c.Refresh(t.Context(), p.session(), "")
 	if e := outcomeOf(t, err); e.Outcome != bff.OutcomeUnknown {
 		t.Errorf("got %v", err)
 	}
@@ -193,7 +193,7 @@ func TestAConnectionThatTheProviderClosed(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(nil)
 	for range 5 {
-		if _, err := c.Refresh(t.Context(), p.session()); err != nil && outcomeOf(t, err).Outcome == bff.OutcomeSpent {
+		if _, err := c.Refresh(t.Context(), p.session(), ""); err != nil && outcomeOf(t, err).Outcome == bff.OutcomeSpent {
 			t.Fatal(err)
 		}
 		p.CloseClientConnections()
@@ -208,12 +208,12 @@ func TestAProviderThatIsNotThere(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(func(s *idp.Settings) { s.Endpoints.Token = "http://127.0.0.1:1/token" }) // nobody listens on port 1
 	for range 10 {
-		_, err := c.Refresh(t.Context(), p.session())
+		_, err := c.Refresh(t.Context(), p.session(), "")
 		if e := outcomeOf(t, err); e.Outcome != bff.OutcomeTransient || e.Doubt {
 			t.Fatalf("got %v", err)
 		}
 	}
-	_, err := c.Refresh(t.Context(), p.session())
+	_, err := c.Refresh(t.Context(), p.session(), "")
 	if e := outcomeOf(t, err); e.RetryAfter == 0 {
 		t.Errorf("the breaker did not open: %v", err)
 	}
@@ -225,7 +225,7 @@ func TestTheBreakerKeepsAFailingProviderFromBeingHammered(t *testing.T) {
 	p.replies("/token", 503, "", "")
 	c := p.client(nil)
 	for range 40 {
-		_, err := c.Refresh(t.Context(), p.session())
+		_, err := c.Refresh(t.Context(), p.session(), "")
 		if outcomeOf(t, err).Outcome != bff.OutcomeTransient {
 			t.Fatal(err)
 		}
@@ -246,7 +246,7 @@ func TestRetryAfterIsBounded(t *testing.T) {
 			w.Header().Set("Retry-After", value)
 			w.WriteHeader(http.StatusTooManyRequests)
 		})
-		_, err := p.client(nil).Refresh(t.Context(), p.session())
+		_, err := p.client(nil).Refresh(t.Context(), p.session(), "")
 		if got := outcomeOf(t, err).RetryAfter; got != want {
 			t.Errorf("Retry-After %q gives %v, want %v", value, got, want)
 		}
@@ -262,7 +262,7 @@ func TestABurstOfSpentTokensIsHeldBack(t *testing.T) {
 		for i := from; i < to; i++ {
 			s := p.session()
 			s.Lookup = bff.Lookup(fmt.Sprint(i))
-			_, err := c.Refresh(t.Context(), s)
+			_, err := c.Refresh(t.Context(), s, "")
 			if e := outcomeOf(t, err); e.Outcome == bff.OutcomeSpent {
 				n++
 			} else if !errors.Is(err, idp.ErrBurst) || e.RetryAfter != 30*time.Second {
@@ -292,7 +292,7 @@ func TestManySpentTokensAmongMoreGoodOnesAreNoBurst(t *testing.T) {
 		}
 		s := p.session()
 		s.Lookup = bff.Lookup(fmt.Sprint(i))
-		if _, err := c.Refresh(t.Context(), s); i%2 == 1 && outcomeOf(t, err).Outcome != bff.OutcomeSpent {
+		if _, err := c.Refresh(t.Context(), s, ""); i%2 == 1 && outcomeOf(t, err).Outcome != bff.OutcomeSpent {
 			t.Fatalf("refresh %d: %v", i, err)
 		}
 	}
@@ -317,7 +317,7 @@ func TestAccessTokensThatAreJWTs(t *testing.T) {
 			is := p.issuer(func(s *idp.Settings) { s.AccessTokenJWT = true })
 			c := register(is)
 			grant, err := exchange(t, c)
-			_, refreshed := c.Refresh(t.Context(), p.session())
+			_, refreshed := c.Refresh(t.Context(), p.session(), "")
 			drain(t, is)
 			if tc.good {
 				if err != nil || refreshed != nil || !grant.Tokens.ExpiresAt.Equal(epoch.Add(100*time.Second)) {
@@ -348,7 +348,7 @@ func TestAnOutageOfTheKeysEndsNoSession(t *testing.T) {
 			s := p.session()
 			p.replies("/keys", 500, "", "")
 			p.givesTokens(map[string]any{"id_token": nil, "access_token": p.idToken(map[string]any{"sub": tc.sub})})
-			grant, err := p.client(func(s *idp.Settings) { s.AccessTokenJWT = true }).Refresh(t.Context(), s)
+			grant, err := p.client(func(s *idp.Settings) { s.AccessTokenJWT = true }).Refresh(t.Context(), s, "")
 			if tc.good != (err == nil) || tc.good && grant.Alarm == nil {
 				t.Errorf("got %+v, %v", grant, err)
 			}
@@ -363,7 +363,7 @@ func TestRenewalMarginsScaleAndSpread(t *testing.T) {
 		p.givesTokens(map[string]any{"expires_in": expires})
 		c, seen := p.client(nil), map[time.Time]bool{}
 		for range 20 {
-			grant, err := c.Refresh(t.Context(), p.session())
+			grant, err := c.Refresh(t.Context(), p.session(), "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -385,7 +385,7 @@ func TestRenewalMarginsScaleAndSpread(t *testing.T) {
 // shows REF-SOFT
 func TestCallsAtOnceAreBounded(t *testing.T) {
 	renew := func(t *testing.T, p *provider, c *idp.Client) error {
-		_, err := c.Refresh(t.Context(), p.session())
+		_, err := c.Refresh(t.Context(), p.session(), "")
 		return err
 	}
 	login := func(t *testing.T, _ *provider, c *idp.Client) error { _, err := exchange(t, c); return err }

@@ -24,7 +24,7 @@ func TestBadCodesDoNotCloseTheWayToRenewals(t *testing.T) {
 			}
 		}
 		p.givesTokens(nil)
-		if _, err := c.Refresh(t.Context(), p.session()); err != nil {
+		if _, err := c.Refresh(t.Context(), p.session(), ""); err != nil {
 			t.Fatalf("a refresh after codes answered by %d: %v", status, err)
 		}
 	}
@@ -97,7 +97,7 @@ func TestARenewalDuringARotation(t *testing.T) {
 			is := p.issuer(func(s *idp.Settings) { s.AccessTokenJWT = true })
 			c := register(is)
 			p.givesTokens(map[string]any{"access_token": tc.token(p), "id_token": nil})
-			grant, err := c.Refresh(t.Context(), p.session())
+			grant, err := c.Refresh(t.Context(), p.session(), "")
 			drain(t, is)
 			if !tc.good {
 				if outcomeOf(t, err).Outcome != bff.OutcomeSpent {

@@ -56,9 +56,9 @@ type delayed struct {
 	until <-chan struct{}
 }
 
-func (d delayed) Refresh(ctx context.Context, s *bff.Session) (*bff.Grant, error) {
+func (d delayed) Refresh(ctx context.Context, s *bff.Session, resource string) (*bff.Grant, error) {
 	<-d.until
-	return d.Client.Refresh(ctx, s)
+	return d.Client.Refresh(ctx, s, resource)
 }
 
 // A refresh token whose lease was lost on the way to the token endpoint does not leave: somebody else may have sent it by

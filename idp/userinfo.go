@@ -5,16 +5,15 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-
-	"cloakroom/bff"
+	"strings"
 )
 
 // moreClaims asks UserInfo, where the settings want it. An error means that none of its claims may be used.
-func (c *Client) moreClaims(ctx context.Context, access bff.Secret, sub string) (object, error) {
+func (c *Client) moreClaims(ctx context.Context, got *tokenAnswer, sub string) (object, error) {
 	if !c.is.set.UserInfo {
 		return nil, nil
 	}
-	claims, err := c.userInfo(ctx, access)
+	claims, err := c.userInfo(ctx, got)
 	if err != nil {
 		return nil, fmt.Errorf("UserInfo: %w", err)
 	}
@@ -25,20 +24,22 @@ func (c *Client) moreClaims(ctx context.Context, access bff.Secret, sub string) 
 	return claims, nil
 }
 
-func (c *Client) userInfo(ctx context.Context, access bff.Secret) (object, error) {
+func (c *Client) userInfo(ctx context.Context, got *tokenAnswer) (object, error) {
 	m, err := c.is.discover(ctx)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(asking(ctx, "userinfo"), c.is.set.HTTPTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.UserInfo, nil)
+	p, err := c.userInfoProof(m, got)
 	if err != nil {
-		return nil, ErrEndpoint
+		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+access.Reveal())
-	req.Header.Set("Accept", "application/json, application/jwt")
-	a, err := send(c.is.plain, req)
+	a, err := c.askUserInfo(ctx, m, got, p)
+	if p.challenged(a) {
+		a, err = c.askUserInfo(ctx, m, got, p) // once, with the nonce that was given
+		p.challenged(a)
+	}
 	switch {
 	case err != nil:
 		return nil, err
@@ -51,6 +52,32 @@ func (c *Client) userInfo(ctx context.Context, access bff.Secret) (object, error
 	default:
 		return nil, broken(RuleAnswer, "neither JSON nor a JWT")
 	}
+}
+
+// userInfoProof is how an access token is proved that is bound to a key; nil for one that is not.
+func (c *Client) userInfoProof(m *metadata, got *tokenAnswer) (*proving, error) {
+	if !strings.EqualFold(got.tokenType, schemeDPoP) {
+		return nil, nil
+	}
+	return c.is.newProving(got.key, "userinfo", m.UserInfo, got.access)
+}
+
+// askUserInfo asks once, by the scheme that the token is of: RFC 6750 section 2.1, RFC 9449 section 7.1.
+func (c *Client) askUserInfo(ctx context.Context, m *metadata, got *tokenAnswer, p *proving) (*answer, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, m.UserInfo, nil)
+	if err != nil {
+		return nil, ErrEndpoint
+	}
+	scheme := "Bearer "
+	if p != nil {
+		scheme = schemeDPoP + " "
+	}
+	req.Header.Set("Authorization", scheme+got.access.Reveal())
+	req.Header.Set("Accept", "application/json, application/jwt")
+	if err := p.sign(req); err != nil {
+		return nil, err
+	}
+	return send(c.is.plain, req)
 }
 
 // signedUserInfo: OpenID Connect Core sections 5.3.2 and 5.3.4: signed by the issuer, with iss and with our client id in

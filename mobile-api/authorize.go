@@ -1,6 +1,7 @@
 package mobileapi
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -41,7 +42,7 @@ func (s *Surface) authorize(w http.ResponseWriter, r *http.Request) error {
 	surface.SeenOf(r.Context()).Note(app, nil)
 	// From here on it is the app who is told (RFC 6749 section 4.1.2.1).
 	req := bff.LoginRequest{Native: asked}
-	if code, why := s.refuse(app, query, &req); code != "" {
+	if code, why := s.refuse(r.Context(), app, query, &req); code != "" {
 		s.tellApp(w, *asked, code, why)
 		return nil
 	}
@@ -95,7 +96,7 @@ func (s *Surface) readRequest(query url.Values) (*bff.App, *bff.NativeRequest, e
 }
 
 // refuse reads all the rest into req, and says what of it cannot be done; "" if all can.
-func (s *Surface) refuse(app *bff.App, query url.Values, req *bff.LoginRequest) (code, why string) {
+func (s *Surface) refuse(ctx context.Context, app *bff.App, query url.Values, req *bff.LoginRequest) (code, why string) {
 	switch kind := query.Get("response_type"); {
 	case kind == "":
 		return surface.OAuthInvalidRequest, "response_type is missing."
@@ -113,6 +114,9 @@ func (s *Surface) refuse(app *bff.App, query url.Values, req *bff.LoginRequest) 
 	}
 	if _, err := s.login[app.ID].Read(query, req); err != nil {
 		return surface.OAuthInvalidRequest, describeError(err)
+	}
+	if err := surface.ReadStepUp(ctx, s.engine, app, query, req); err != nil {
+		return surface.OAuthCode(bff.CodeOf(err)), describeError(err)
 	}
 	// Nothing may be shown then (OpenID Connect Core section 3.1.2.1), and here something must be.
 	if req.Silent && !req.Native.ProvesReceiver() {

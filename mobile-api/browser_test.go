@@ -81,7 +81,7 @@ func (p *provider) Exchange(context.Context, bff.CodeExchange) (*bff.Grant, erro
 	}}, nil
 }
 
-func (p *provider) Refresh(context.Context, *bff.Session) (*bff.Grant, error) {
+func (p *provider) Refresh(context.Context, *bff.Session, string) (*bff.Grant, error) {
 	return nil, errors.New("nothing here is ever due")
 }
 

@@ -117,6 +117,8 @@ func errorCode(err error) string {
 		return surface.OAuthTemporarilyUnavailable
 	case code == bff.CodeLoginSignedOut && isSilent(err):
 		return "login_required"
+	case code == bff.CodeStepUpUnmet:
+		return surface.OAuthUnmetAuthentication
 	default:
 		return surface.OAuthCode(code)
 	}

@@ -64,6 +64,9 @@ func (s *Surface) leavePage(w http.ResponseWriter, r *http.Request) error {
 // leave redeems the one-time address: the browser goes on to the provider, in a top-level navigation of its own, which
 // alone may carry the ID token. The sign-out here is done already, so nothing that fails now undoes it.
 func (s *Surface) leave(w http.ResponseWriter, r *http.Request) error {
+	if err := s.limit.Ask(r, surface.RuleTicket); err != nil { // a made-up one costs a question to the store (ASVS 2.4.1)
+		return err
+	}
 	state := rand.Text() // 128 random bits at least: this browser's half of the way back
 	t, err := s.engine.RedeemNativeTicket(r.Context(), s.app, r.PathValue("ticket"), state)
 	if err != nil { // used up; or good in a moment

@@ -39,7 +39,7 @@ func (s *Surface) push(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if code, why := s.refuse(app, form, &bff.LoginRequest{Native: asked}); code != "" {
+	if code, why := s.refuse(r.Context(), app, form, &bff.LoginRequest{Native: asked}); code != "" {
 		return surface.RefuseOAuth(code, why)
 	}
 	uri, err := s.engine.PushRequest(app, form)

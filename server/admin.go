@@ -17,7 +17,6 @@ import (
 	"cloakroom/server/config"
 	"cloakroom/server/ops"
 	"cloakroom/server/telemetry"
-	"cloakroom/store"
 	"cloakroom/surface"
 )
 
@@ -29,7 +28,7 @@ const (
 
 // adminRate is for refused credentials: a program that is set up wrong gets through to whoever reads the log, a flood does
 // not. Nobody guesses 128 random bits, at whatever rate.
-var adminRate = store.Rate{Count: 1, Per: time.Second, Burst: 20}
+var adminRate = config.Rate{Count: 1, Per: time.Second, Burst: 20}
 
 // listenAdmin opens the admin listener; nil where none is configured.
 func (s *Server) listenAdmin() (net.Listener, error) {

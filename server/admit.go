@@ -104,10 +104,5 @@ func (s *Server) fromTrustedProxy(r *http.Request) bool {
 	if err != nil {
 		return false
 	}
-	for _, p := range s.cfg.Public.TrustedProxies {
-		if p.Contains(peer) {
-			return true
-		}
-	}
-	return false
+	return s.isTrusted(peer)
 }

@@ -1,12 +1,11 @@
 package server
 
 import (
-	"context"
+	"errors"
 	"strings"
 
 	"github.com/labstack/echo/v4"
 
-	"cloakroom/bff"
 	"cloakroom/bff/proxy"
 	"cloakroom/server/telemetry"
 )
@@ -21,7 +20,7 @@ func (s *Server) api(c echo.Context, st *site, m *proxy.Match) error {
 			letGoOfBody(c)
 		}
 	})
-	m, who, err := st.admit(w, r, s.routes, m)
+	m, who, err := s.admitWithin(w, r, st, m)
 	a.Route, a.Path = m.Route().Name, m.Path()
 	if err != nil || who.done {
 		return err
@@ -34,22 +33,17 @@ func (s *Server) api(c echo.Context, st *site, m *proxy.Match) error {
 		forwarding = true
 		ctx, drained := s.untilDrain(r.Context(), c)
 		defer drained()
-		return s.routes.Forward(w, r.WithContext(ctx), m, call)
+		return s.send(w, r.WithContext(ctx), m, call)
 	}
 	a.App, a.Session = who.app.ID, who.session.ID()
-	if m.Route().Token == proxy.TokenClient {
-		call.Own, forwarding = s.ownToken(who.app), true
-		return s.stream(c, m, call)
-	}
-	if call.Tokens, err = s.engine.FreshTokens(r.Context(), who.app, who.session); err != nil {
+	if err := s.tokens(r.Context(), m.Route(), &call); err != nil {
 		return st.ended(w, r, m.Route(), err)
-	}
-	call.Renew = func(ctx context.Context) (bff.TokenSet, error) {
-		return s.engine.RenewTokens(ctx, who.app, who.session)
 	}
 	call.Active = s.activity(r, who.session)
 	forwarding = true
-	return s.stream(c, m, call)
+	err = s.stream(c, m, call)
+	forwarding = !errors.Is(err, proxy.ErrUnasked) // then a form may be read after all, to be kept
+	return s.raised(w, r, st, m.Route(), call, err)
 }
 
 // stream forwards on a context that ends with the session, and, once an answer is on its way, with this instance.
@@ -59,15 +53,7 @@ func (s *Server) stream(c echo.Context, m *proxy.Match, call proxy.Call) error {
 	defer stop()
 	ctx, drained := s.untilDrain(ctx, c)
 	defer drained()
-	return s.routes.Forward(c.Response(), r.WithContext(ctx), m, call)
-}
-
-// ownToken is how a route with the app's own token gets it. The user's token is neither sent nor renewed for such a route:
-// the session has only to be there.
-func (s *Server) ownToken(app *bff.App) func(context.Context, bff.Secret) (bff.TokenSet, error) {
-	return func(ctx context.Context, refused bff.Secret) (bff.TokenSet, error) {
-		return s.engine.ClientToken(ctx, app, refused)
-	}
+	return s.send(c.Response(), r.WithContext(ctx), m, call)
 }
 
 func schemeOf(origin string) string {

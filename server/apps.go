@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"cloakroom/bff"
 	"cloakroom/idp"
@@ -35,9 +36,10 @@ func (s *Server) wireApps() error {
 		}
 		p.clients[id] = p.issuer.Client(idp.ClientSettings{
 			ClientID: a.ClientID, Secret: secret(a.ClientSecret), Keys: keys, RedirectURI: app.RedirectURI,
-			Scopes: a.Scopes, StoredClaims: app.StoredClaims,
+			Scopes: a.Scopes, StoredClaims: app.StoredClaims, Resources: resources(id, s.cfg.Routes),
 		})
 		policies[id] = loginPolicy(a, s.cfg.Providers[a.Provider])
+		s.allowRequired(id, policies)
 		if a.Native() {
 			native[id] = app
 			continue
@@ -184,6 +186,17 @@ func storedClaims(id string, a *config.App, routes []*config.Route) []string {
 	return slices.Compact(names)
 }
 
+// resources are those of the app's routes, each once: a sign-in asks for all of them (RFC 8707 section 2.1).
+func resources(id string, routes []*config.Route) (names []string) {
+	for _, rt := range routes {
+		if rt.Resource != "" && (len(rt.Apps) == 0 || slices.Contains(rt.Apps, id)) {
+			names = append(names, rt.Resource)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // orgClaims are what {org} stands for in an upstream: the first that the provider gives.
 var orgClaims = [...]string{"org_id", "oid"}
 
@@ -222,6 +235,23 @@ func loginPolicy(a *config.App, p *config.Provider) surface.LoginPolicy {
 		policy.Extra["social_provider"] = surface.Param{Values: scalekitSocial()}
 	}
 	return policy
+}
+
+// allowRequired lets an app ask for what its own routes require of a sign-in, whatever else it may ask for: it could have
+// the gateway ask for it by calling one of them (RFC 9470 section 4).
+func (s *Server) allowRequired(id string, policies map[string]surface.LoginPolicy) {
+	policy := policies[id]
+	policy.ACRValues = slices.Clone(policy.ACRValues)
+	for _, rt := range s.cfg.Routes {
+		if len(rt.Apps) > 0 && !slices.Contains(rt.Apps, id) {
+			continue
+		}
+		policy.ACRValues = append(policy.ACRValues, rt.Require.ACR...)
+		if rt.Require.MaxAge > 0 {
+			policy.MaxAges = append(policy.MaxAges, int(rt.Require.MaxAge/time.Second))
+		}
+	}
+	policies[id] = policy
 }
 
 // scalekitSocial are the social providers that Scalekit knows: of any other it would show an error page of its own.

@@ -178,7 +178,7 @@ func (c *checkCommand) Run(w *world) error {
 			tellAppLinks(w.stdout, cfg, id)
 		}
 	}
-	for _, n := range slices.Concat(apart(cfg), adminNotes(cfg), linkNotes(cfg), unserved(cfg)) {
+	for _, n := range slices.Concat(apart(cfg), adminNotes(cfg), externalNotes(cfg), linkNotes(cfg), unserved(cfg)) {
 		fmt.Fprintln(w.stdout, "note:", n)
 	}
 	if !c.Online {

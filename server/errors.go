@@ -25,12 +25,16 @@ func (s *Server) writeError(err error, c echo.Context) {
 	if a.Code == string(bff.CodeClientGone) {
 		return // nobody is left to read it: observe cuts the connection
 	}
-	var info surface.Info
+	surface.WriteError(w, r, err, s.infoOf(r))
+}
+
+// infoOf is what the writer of an error knows of the request beside the error.
+func (s *Server) infoOf(r *http.Request) (info surface.Info) {
 	if st := s.sites[r.Host]; st != nil {
 		info = st.ways(r)
 	}
-	info.RequestID = a.ID
-	surface.WriteError(w, r, err, info)
+	info.RequestID = telemetry.AccessOf(r.Context()).ID
+	return info
 }
 
 // typed turns the errors of Echo's router and of package proxy into the domain's.

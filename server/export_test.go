@@ -19,7 +19,7 @@ func Impatient(l net.Listener, after time.Duration) net.Listener { return impati
 func (s *Server) Observed(h func(http.ResponseWriter, *http.Request) error) http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = s.writeError
-	e.IPExtractor = s.clientIP()
+	e.IPExtractor = s.clientAddress
 	e.Pre(s.observe)
 	e.Any("/*", func(c echo.Context) error { return h(c.Response(), c.Request()) })
 	return e
@@ -27,7 +27,7 @@ func (s *Server) Observed(h func(http.ResponseWriter, *http.Request) error) http
 
 // Serve runs on listeners of the test's.
 func (s *Server) Serve(ctx context.Context, public, ops net.Listener) error {
-	return s.serve(ctx, public, ops, nil)
+	return s.serve(ctx, public, ops, nil, nil)
 }
 
 // Serving ends when the drain begins.
@@ -36,8 +36,8 @@ func (s *Server) Serving() <-chan struct{} { return s.serving.Done() }
 // FormInTime is the limit on a form's time.
 var FormInTime = formInTime
 
-// RateOf is the limit of a rule.
-var RateOf = rateOf
+// ClientAddress is the frontend's address of a request, by the proxies that are trusted.
+func (s *Server) ClientAddress(r *http.Request) string { return s.clientAddress(r) }
 
 // Drift is how far Redis is ahead of this server's own clock, as it was measured last.
 func (s *Server) Drift() time.Duration { return s.store.Drift() }

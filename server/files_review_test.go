@@ -309,16 +309,6 @@ func TestNoCookieOfOursAtADevelopmentServer(t *testing.T) {
 	}
 }
 
-// Phones come to the token endpoint far more often than people to a sign-in, many of them from one address.
-//
-// shows OPS-1
-func TestRatesOfRules(t *testing.T) {
-	in, token := server.RateOf("login"), server.RateOf("token")
-	if server.RateOf("callback") != in || token.Count < 10*in.Count || token.Burst < 5*in.Burst || token.Per != in.Per {
-		t.Errorf("%+v, %+v", in, token)
-	}
-}
-
 // The log tells whose request it was, where only the surface knows.
 //
 // shows LOG-2

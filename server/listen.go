@@ -83,8 +83,8 @@ func (c *impatientConn) SetDeadline(t time.Time) error {
 	return c.Conn.SetDeadline(t)
 }
 
-// serve runs all listeners until ctx ends or one of them fails, then drains. admin may be nil.
-func (s *Server) serve(ctx context.Context, public, opsListener, admin net.Listener) error {
+// serve runs all listeners until ctx ends or one of them fails, then drains. admin and beside may be nil.
+func (s *Server) serve(ctx context.Context, public, opsListener, admin, beside net.Listener) error {
 	front := &http.Server{
 		Handler:           s.echo,
 		ReadHeaderTimeout: s.cfg.Public.Timeouts.ReadHeader,
@@ -96,22 +96,26 @@ func (s *Server) serve(ctx context.Context, public, opsListener, admin net.Liste
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // handshakes of scanners
 	}
 	back := &http.Server{Handler: s.opsHandler(), ReadHeaderTimeout: 5 * time.Second} // probes are quick
-	side := s.adminServer()
-	failed := make(chan error, 3) // one of each
+	side, asked := s.adminServer(), s.externalServer()
+	failed := make(chan error, 4) // one of each
 	go func() { failed <- front.Serve(public) }()
 	go func() { failed <- back.Serve(opsListener) }()
 	if admin != nil {
 		go func() { failed <- side.Serve(admin) }()
 		s.announce("admin", admin.Addr())
 	}
+	if beside != nil {
+		go func() { failed <- asked.Serve(beside) }()
+		s.announce("external_auth", beside.Addr())
+	}
 	s.ready.Store(true)
 	s.announce("public", public.Addr())
 	s.announce("ops", opsListener.Addr())
 	select {
 	case err := <-failed: // one listener is gone: what the other is in the middle of is still finished
-		return errors.Join(err, s.stop(front, back, side))
+		return errors.Join(err, s.stop(front, back, side, asked))
 	case <-ctx.Done():
-		return s.stop(front, back, side)
+		return s.stop(front, back, side, asked)
 	}
 }
 
@@ -123,14 +127,15 @@ func (s *Server) announce(name string, addr net.Addr) {
 }
 
 // stop drains: no longer ready, streams closed, requests and running refreshes finished, then the listeners closed.
-func (s *Server) stop(front, back, side *http.Server) error {
+func (s *Server) stop(front, back, side, asked *http.Server) error {
 	s.log.Info("draining", "at_most", s.cfg.Public.Timeouts.Drain.String())
 	s.ready.Store(false)
 	s.beginDrain()
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Public.Timeouts.Drain)
 	defer cancel()
 	err := front.Shutdown(ctx)
-	_ = side.Shutdown(ctx) // its acts have ended with the drain's beginning: a purge can be resumed elsewhere
+	_ = asked.Shutdown(ctx) // what it answers is quick, and is asked for until the public listener is done
+	_ = side.Shutdown(ctx)  // its acts have ended with the drain's beginning: a purge can be resumed elsewhere
 	if err != nil {
 		err = fmt.Errorf("requests were still running when the time to drain was over: %w", err)
 		_ = front.Close() // whoever is still there has had its time; a rotated token that is being saved has not
@@ -143,7 +148,7 @@ func (s *Server) stop(front, back, side *http.Server) error {
 		err = errors.Join(err, p.issuer.Drain(ctx))
 	}
 	s.sendTraces()
-	_ = side.Close()
+	_, _ = side.Close(), asked.Close()
 	_ = back.Close() // probes saw "not ready" until now
 	s.log.Info("stopped")
 	return err
@@ -163,7 +168,7 @@ func (s *Server) sendTraces() {
 
 // opsHandler is the operator's listener.
 func (s *Server) opsHandler() http.Handler {
-	checks := []ops.Check{{Name: "redis", Ask: s.askRedis}}
+	checks := []ops.Check{{Name: "redis", Ask: s.askRedis}, {Name: "upstreams", Ask: s.askUpstreams}}
 	for _, p := range s.idps {
 		checks = append(checks, ops.Check{Name: "provider " + p.name, Ask: func(ctx context.Context) (string, error) {
 			return "", p.issuer.Ping(ctx)
@@ -179,6 +184,14 @@ func (s *Server) askRedis(ctx context.Context) (string, error) {
 	return strings.Join(told, "; "), err
 }
 
+// askUpstreams names the origins whose targets are all out.
+func (s *Server) askUpstreams(context.Context) (string, error) {
+	if down := s.routes.Down(); len(down) > 0 {
+		return "", errors.New(strings.Join(down, ", "))
+	}
+	return "", nil
+}
+
 // sayWhatIsMissing tells once, at the start, what the gateway starts without.
 func (s *Server) sayWhatIsMissing(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second) // a slow answer is one worth telling of
@@ -191,7 +204,7 @@ func (s *Server) sayWhatIsMissing(ctx context.Context) {
 	for _, w := range warnings {
 		s.log.Warn("Redis: " + w)
 	}
-	for _, n := range slices.Concat(apart(s.cfg), adminNotes(s.cfg)) {
+	for _, n := range slices.Concat(apart(s.cfg), adminNotes(s.cfg), externalNotes(s.cfg)) {
 		s.log.Warn(n)
 	}
 	for _, p := range s.idps {

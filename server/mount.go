@@ -23,7 +23,7 @@ func (s *Server) mount() {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.HTTPErrorHandler = s.writeError
-	e.IPExtractor = s.clientIP()
+	e.IPExtractor = s.clientAddress
 	e.Pre(s.observe, s.admit)
 	health := echo.WrapHandler(http.HandlerFunc(ops.Healthz))
 	e.GET("/healthz", route("/healthz", health))
@@ -102,18 +102,6 @@ func echoPath(path string) string {
 	return strings.NewReplacer("{", ":", "}", "").Replace(path)
 }
 
-// clientIP reads the frontend's address: the peer's, or what a chain of trusted proxies says.
-func (s *Server) clientIP() echo.IPExtractor {
-	if len(s.cfg.Public.TrustedProxies) == 0 {
-		return echo.ExtractIPDirect()
-	}
-	trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
-	for _, p := range s.cfg.Public.TrustedProxies {
-		trust = append(trust, echo.TrustIPRange(ipNet(p)))
-	}
-	return echo.ExtractIPFromXFFHeader(trust...)
-}
-
 // forward is the handler of everything on a site that is no endpoint of its surface.
 func (s *Server) forward(st *site) echo.HandlerFunc {
 	return func(c echo.Context) error {
@@ -127,6 +115,8 @@ func (s *Server) forward(st *site) echo.HandlerFunc {
 		}
 		m, err := st.match(s.routes, r.Method, clean)
 		switch {
+		case err == nil && m.Route().External: // another proxy's: no route and no file takes its place here
+			return notFound()
 		case err == nil:
 			return s.api(c, st, m)
 		case st.static != nil && bff.CodeOf(err) == bff.CodeNotFound:

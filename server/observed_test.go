@@ -210,6 +210,9 @@ func (o *observed) refusals() {
 	if got := o.fetch(b, "GET", "/dead/"); got != 502 {
 		o.t.Errorf("a call to an API that is not there: %d", got)
 	}
+	if got := o.fetch(b, "GET", "/dead/"); got != 429 {
+		o.t.Errorf("one more than the route's limit: %d", got)
+	}
 	b = o.user()
 	b.StoreCookie(webOrigin, "__Host-Http-web=malformed; Secure; HttpOnly; Path=/")
 	if got := o.fetch(b, "GET", "/api/orders"); got != 401 {

@@ -93,7 +93,7 @@ routes:
   - {path: /api/, upstream: %q, methods: [GET, POST], token: user}
   - {path: /api/live, upstream: %q, methods: [GET], token: user, websocket: true}
   - {path: /management/me, upstream: "%s/api/v1/users/{sub}", methods: [GET], token: client, apps: [web]}
-  - {path: /dead/, upstream: "http://127.0.0.1:1", methods: [GET], token: user}
+  - {path: /dead/, upstream: "http://127.0.0.1:1", methods: [GET], token: user, limits: [{by: route, count: 1, per: 1h}]}
 `, adminToken, o.redis.Addr(), issuer.Issuer(), webOrigin, signedIn, up.URL, up.URL, issuer.Issuer()))
 	return o
 }

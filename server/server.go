@@ -60,16 +60,18 @@ type Server struct {
 	log     *slog.Logger
 	options Options
 
-	store  *store.Store
-	engine *bff.Engine
-	tel    *telemetry.Telemetry
-	mtr    *telemetry.Metrics
-	trace  *bff.Trace
-	idps   map[string]*provider // by configured name
-	routes *proxy.Table
-	apps   func(id string) *bff.App // any that is configured; nil if there is none
-	sites  map[string]*site         // by host, lower case, without a default port
-	echo   *echo.Echo
+	store       *store.Store
+	engine      *bff.Engine
+	tel         *telemetry.Telemetry
+	mtr         *telemetry.Metrics
+	trace       *bff.Trace
+	idps        map[string]*provider // by configured name
+	routes      *proxy.Table
+	limits      map[string]*limit        // by rule; complete before the first request, as all that is here
+	routeLimits [][]*limit               // by the route's place in the configuration
+	apps        func(id string) *bff.App // any that is configured; nil if there is none
+	sites       map[string]*site         // by host, lower case, without a default port
+	echo        *echo.Echo
 
 	ready      atomic.Bool
 	serving    context.Context // ends when the drain begins: streams end with it
@@ -89,7 +91,7 @@ func New(cfg *config.Config, o Options) (*Server, error) {
 	s.mtr = telemetry.NewMetrics(s.asked())
 	s.tel = telemetry.New(o.Log, s.mtr, o.Traces)
 	s.trace = s.tel.Trace()
-	for _, wire := range []func() error{s.wireStore, s.wireProviders, s.wireApps, s.wireRoutes} {
+	for _, wire := range []func() error{s.wireStore, s.wireProviders, s.wireLimits, s.wireApps, s.wireRoutes} {
 		if err := wire(); err != nil {
 			return nil, err
 		}
@@ -114,12 +116,21 @@ func (s *Server) Run(ctx context.Context) error {
 		_, _ = public.Close(), ops.Close()
 		return fmt.Errorf("admin listener (admin.listen): %w", err)
 	}
+	beside, err := s.listenExternal()
+	if err != nil {
+		_, _ = public.Close(), ops.Close()
+		if admin != nil {
+			_ = admin.Close()
+		}
+		return fmt.Errorf("external authorization's listener (external_auth.listen): %w", err)
+	}
 	work, stop := context.WithCancel(context.WithoutCancel(ctx)) // events are needed until the drain is over
 	defer stop()
 	go s.store.Run(work)
 	go s.engine.Run(work)
+	go s.routes.Run(work)
 	go s.sayWhatIsMissing(work)
-	return s.serve(ctx, public, ops, admin)
+	return s.serve(ctx, public, ops, admin, beside)
 }
 
 // Handler is the public listener's handler, for a test that brings its own listener.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -32,6 +33,9 @@ type face interface {
 	// ended tells the end of a session that was still there when the request was admitted, and before anything of the
 	// request was used. nil: it has been answered.
 	ended(w http.ResponseWriter, r *http.Request, rt proxy.Route, err error) error
+	// stepUp tells that the session's sign-in is too old or too weak for a request; ticket is what a sign-in needs that will
+	// do. nil: it has been answered.
+	stepUp(w http.ResponseWriter, r *http.Request, rt proxy.Route, ticket string, err error) error
 	// ways tells where an error may lead.
 	ways(r *http.Request) surface.Info
 }
@@ -91,10 +95,12 @@ func (b browser) wayOn(rt proxy.Route, err error) error {
 // admitPage admits to a server-rendered app: whoever has no session is shown a way to one, and keeps the form they sent.
 func (b browser) admitPage(w http.ResponseWriter, r *http.Request, m *proxy.Match) (_ *proxy.Match, c caller, err error) {
 	c.app = b.app
-	switch m.Route().Token {
-	case proxy.TokenNone: // the cookie is not looked at
-	case proxy.TokenUserOrNone:
+	switch rt := m.Route(); {
+	case rt.Token == proxy.TokenNone: // the cookie is not looked at
+	case rt.Token == proxy.TokenUserOrNone:
 		c.session, c.bare, err = b.AdmitGuest(w, r)
+	case rt.External && r.Method != http.MethodGet: // its form is not here to be kept
+		c.session, err = b.Admit(w, r, spa.GuardSite)
 	default:
 		lift := formInTime(w, r, b.formTime) // a form whose session has ended is read, to be kept
 		c.session, err = b.AdmitPage(w, r)
@@ -107,11 +113,28 @@ func (b browser) admitPage(w http.ResponseWriter, r *http.Request, m *proxy.Matc
 
 func (b browser) ended(w http.ResponseWriter, r *http.Request, rt proxy.Route, err error) error {
 	switch {
-	case rt.Kind == proxy.KindSite && rt.Token == proxy.TokenUser:
+	case rt.External && r.Method != http.MethodGet:
+		return b.Ended(w, err)
+	case rt.Kind == proxy.KindSite && rt.Token != proxy.TokenUserOrNone:
 		formInTime(w, r, b.formTime)
 		return b.PageEnded(w, r, err)
 	default:
 		return b.Ended(w, err)
+	}
+}
+
+func (b browser) stepUp(w http.ResponseWriter, r *http.Request, rt proxy.Route, ticket string, err error) error {
+	unread := errors.Is(err, proxy.ErrUnasked)
+	switch {
+	case rt.Kind == proxy.KindSite:
+		if unread {
+			formInTime(w, r, b.formTime)
+		}
+		return b.StepUpPage(w, r, ticket, unread, err)
+	case rt.Guard == proxy.GuardOrigin:
+		return b.StepUp(r, ticket, err)
+	default:
+		return b.StepUpCall(ticket, err)
 	}
 }
 
@@ -159,6 +182,10 @@ func (n native) admit(w http.ResponseWriter, r *http.Request, routes *proxy.Tabl
 
 func (n native) ended(_ http.ResponseWriter, r *http.Request, _ proxy.Route, err error) error {
 	return n.Ended(r, err)
+}
+
+func (n native) stepUp(_ http.ResponseWriter, r *http.Request, _ proxy.Route, ticket string, err error) error {
+	return n.StepUp(r, ticket, err)
 }
 
 // ways are none: only the app can start a sign-in, for its verifier is its own, and it is no page to lead to.

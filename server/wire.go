@@ -7,15 +7,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"cloakroom/bff"
-	"cloakroom/bff/proxy"
 	"cloakroom/idp"
 	"cloakroom/server/config"
 	"cloakroom/server/telemetry"
@@ -75,7 +72,7 @@ func (s *Server) wireStore() error {
 	}
 	s.engine = bff.NewEngine(bff.Ports{
 		Records: s.store, Leases: s.store, Markers: s.store, OneTime: s.store, Events: s.store, Turns: s.store, Proofs: s.store, Codes: s.store,
-		Devices: s.store, Scan: s.store, Replays: s.store, States: s.store, ClientTokens: s.store, Providers: s.providerOf,
+		Devices: s.store, Scan: s.store, Replays: s.store, States: s.store, ClientTokens: s.store, Kept: s.store, Providers: s.providerOf,
 	}, ring, s.store.Now, s.trace, s.options.Limits)
 	return nil
 }
@@ -203,6 +200,7 @@ func issuerSettings(name string, p *config.Provider, roots *x509.CertPool) idp.S
 			UserInfo: p.UserInfoEndpoint, Revocation: p.RevocationEndpoint, EndSession: p.EndSessionEndpoint,
 		},
 		AskAuthTime: bff.SSOBy(p.SSOBy) == bff.SSOByAuthAt,
+		DPoP:        p.DPoP == "required",
 		ClockSkew:   p.ClockSkew, HTTPTimeout: p.HTTPTimeout, RefreshTimeout: p.RefreshTimeout,
 		DefaultTokenLife: p.DefaultTokenLife, InsecureHTTP: p.InsecureHTTP, RootCAs: roots,
 	}
@@ -216,31 +214,6 @@ func issuerSettings(name string, p *config.Provider, roots *x509.CertPool) idp.S
 		set.RevocationSupported = new(bool)
 	}
 	return set
-}
-
-// wireRoutes makes the table of routes.
-func (s *Server) wireRoutes() error {
-	var routes []proxy.Route
-	for _, rt := range s.cfg.Routes {
-		roots, err := certPool(rt.CAFile)
-		if err != nil {
-			return err
-		}
-		routes = append(routes, proxy.Route{
-			Path: rt.Path, Methods: rt.Methods, Upstream: rt.Upstream, Strip: rt.StripPrefix,
-			Token: proxy.Token(rt.Token), Query: rt.Query, Apps: rt.Apps, Guard: proxy.Guard(rt.Guard),
-			Kind: proxy.Kind(rt.Kind), WebSocket: rt.WebSocket,
-			RequireClaims: rt.Require.Claims, RequireScopes: rt.Require.Scopes, IdentityHeaders: rt.IdentityHeaders,
-			RequestCookies: rt.Cookies, ResponseCookies: rt.SetCookies,
-			Timeout: rt.Timeout, StreamTimeout: rt.StreamTimeout, BodyBytes: int64(rt.BodyBytes),
-			RootCAs: roots, InsecureHTTP: rt.InsecureHTTP,
-		})
-	}
-	var err error
-	s.routes, err = proxy.NewTable(routes, proxy.Options{
-		ReservedCookies: s.reservedCookie, OrgClaims: orgClaims[:], Through: s.tel.Upstream, Opened: s.tel.WebSocket, Log: s.log,
-	})
-	return err
 }
 
 // clientTLS is how Redis is spoken to; nil: in the clear.
@@ -275,9 +248,4 @@ func certPool(file string) (*x509.CertPool, error) {
 		return nil, errors.New(file + ": no certificate in it")
 	}
 	return pool, nil
-}
-
-// ipNet is a prefix as Echo takes it.
-func ipNet(p netip.Prefix) *net.IPNet {
-	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }

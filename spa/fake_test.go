@@ -244,7 +244,7 @@ func (p *provider) Exchange(_ context.Context, r bff.CodeExchange) (*bff.Grant, 
 	}, nil
 }
 
-func (p *provider) Refresh(context.Context, *bff.Session) (*bff.Grant, error) {
+func (p *provider) Refresh(context.Context, *bff.Session, string) (*bff.Grant, error) {
 	return nil, errors.New("nothing here is ever due")
 }
 

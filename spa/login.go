@@ -16,7 +16,7 @@ func (s *Surface) login(w http.ResponseWriter, r *http.Request) error {
 	if err := s.limit.Ask(r, surface.RuleLogin); err != nil {
 		return err
 	}
-	req, shown, err := s.loginRequest(r.URL.RawQuery)
+	req, shown, err := s.loginRequest(r)
 	if err != nil {
 		// The way on repeats nothing of what was refused: a link cannot choose what its error page offers.
 		return &surface.Offer{Err: err, Actions: []surface.Action{
@@ -70,14 +70,17 @@ func (s *Surface) loginNotBegun(w http.ResponseWriter, req bff.LoginRequest, err
 	return err
 }
 
-// loginRequest reads what a frontend asks of a login: where to return to, and what the app's policy allows. Every
-// parameter may stand once (RFC 6749 section 3.1). shown is what passed, as a query.
-func (s *Surface) loginRequest(rawQuery string) (req bff.LoginRequest, shown url.Values, err error) {
-	query, err := surface.ReadOnce(rawQuery)
+// loginRequest reads what a frontend asks of a login: where to return to, what the app's policy allows, and
+// what a step-up's ticket remembers. Every parameter may stand once (RFC 6749 section 3.1). shown is what passed, as a query.
+func (s *Surface) loginRequest(r *http.Request) (req bff.LoginRequest, shown url.Values, err error) {
+	query, err := surface.ReadOnce(r.URL.RawQuery)
 	if err != nil {
 		return req, nil, surface.BadParameter("query", err)
 	}
 	if shown, err = s.policy.Read(query, &req); err != nil {
+		return req, nil, err
+	}
+	if err = s.readStepUp(r, query, &req, shown); err != nil {
 		return req, nil, err
 	}
 	// The target is taken only if it is a path of this app (RFC 9700 section 4.11.1).

@@ -164,6 +164,9 @@ func (s *Surface) leave(w http.ResponseWriter, r *http.Request) error {
 	if !fromHere(r) {
 		return surface.WritePage(w, r, surface.ConfirmLogoutPage(s.app.DefaultReturn))
 	}
+	if err := s.limit.Ask(r, surface.RuleTicket); err != nil { // a made-up one costs a question to the store (ASVS 2.4.1)
+		return err
+	}
 	state := rand.Text() // 128 random bits at least: this browser's half of the way back
 	to, err := s.engine.RedeemTicket(r.Context(), s.app, r.PathValue("ticket"), state)
 	switch {

@@ -55,7 +55,7 @@ func (s *Surface) withoutSession(w http.ResponseWriter, r *http.Request, err err
 	case isVisit(r):
 		return s.askToSignIn(w, r, visitedAt(r), err)
 	case isSubmission(r):
-		return s.keepForm(w, r)
+		return s.keepForm(w, r, surface.Resubmission{SignInURL: loginURL(pathSignedIn)})
 	default:
 		return err
 	}
@@ -66,14 +66,13 @@ func isSubmission(r *http.Request) bool {
 	return r.Method == http.MethodPost && surface.WantsPage(r) && surface.IsTopLevel(r)
 }
 
-// keepForm answers a form that came without a session.
-func (s *Surface) keepForm(w http.ResponseWriter, r *http.Request) error {
+// keepForm answers a form that came without a session, or with one whose sign-in does not do, by a page that keeps it.
+func (s *Surface) keepForm(w http.ResponseWriter, r *http.Request, page surface.Resubmission) error {
 	// Not a byte of it is read before it is known to be the app's own: a form of another site's making must not come back as
 	// a page of this origin, whose button would send it as the user's (ASVS 3.5.1). Without a cookie nobody has asked yet.
 	if rule := s.check(r, GuardSite); rule != "" {
 		return s.guardRefused(r.Context(), rule)
 	}
-	page := surface.Resubmission{SignInURL: loginURL(pathSignedIn)}
 	var lost *lostForm
 	var err error
 	page.Fields, page.Multipart, err = readForm(r)

@@ -34,6 +34,7 @@ type pending struct {
 	Body      body   `cbor:"7,keyasint"`
 	Tokens    tokens `cbor:"8,keyasint"`
 	Key       string `cbor:"9,keyasint,omitempty"`
+	Replaces  string `cbor:"10,keyasint,omitempty"`
 }
 
 // Keep stores a login under a code: bff.Codes. The key id stands in front of what is sealed, and is bound to it.
@@ -49,7 +50,7 @@ func (s *Store) Keep(ctx context.Context, code bff.Root, p *bff.Pending, life ti
 	of := bff.Session{Identity: p.Identity, Provider: p.Provider, Began: p.Began, Seen: p.Seen}
 	plain, err := cbor.Marshal(&pending{
 		Schema: schema, App: p.App, Confirm: p.Confirm, Redirect: p.Request.RedirectURI, Challenge: p.Request.Challenge,
-		State: p.Request.State, Key: p.Request.Key, Body: *bodyOf(&of, p.Claims), Tokens: *tokensOf(&p.Tokens, 1),
+		State: p.Request.State, Key: p.Request.Key, Replaces: string(p.Request.Replaces), Body: *bodyOf(&of, p.Claims), Tokens: *tokensOf(&p.Tokens, 1),
 	})
 	if err != nil {
 		return fmt.Errorf("encoding a login: %w", err)
@@ -125,7 +126,9 @@ func (s *Store) openPending(value []byte, code bff.Root) (*bff.Pending, error) {
 	of := sessionOf(&inClear{}, &p.Body, &p.Tokens)
 	return &bff.Pending{
 		App: p.App, KeyID: key, Confirm: p.Confirm,
-		Request:  bff.NativeRequest{RedirectURI: p.Redirect, Challenge: p.Challenge, State: p.State, Key: p.Key},
+		Request: bff.NativeRequest{
+			RedirectURI: p.Redirect, Challenge: p.Challenge, State: p.State, Key: p.Key, Replaces: bff.Lookup(p.Replaces),
+		},
 		Identity: of.Identity, Provider: of.Provider, Began: of.Began, Seen: of.Seen, Tokens: of.Tokens,
 	}, nil
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"cloakroom/bff"
@@ -106,16 +107,20 @@ func (s *Store) Save(ctx context.Context, n *bff.Session, attempt string, g *bff
 	if err != nil {
 		return err
 	}
+	kept, err := s.keptArgs(n, g.Kept)
+	if err != nil {
+		return err
+	}
 	lookup := lookupOf(n)
 	rec := s.record(lookup)
 	// The script compares the generation, not the lease: an answer that came late is still the only copy of its tokens.
 	// It never makes a record: deletion wins, and a signed-out session does not come back (ASVS 7.4.1).
 	got, err := s.runConfirmed(ctx, lookup, call{
 		s.scripts.save,
-		[]string{rec, claimOf(rec), endedOf(rec)},
-		append([]any{
+		[]string{rec, claimOf(rec), endedOf(rec), tokOf(rec)},
+		slices.Concat([]any{
 			attempt, n.Generation, s.channel, eventText(bff.Event{Kind: bff.EventRefreshed, Lookup: lookup}),
-		}, fields...),
+		}, kept, fields),
 	})
 	if err != nil {
 		return unavailable("saving the tokens", err)
@@ -143,7 +148,11 @@ func (s *Store) savedFields(n *bff.Session, g *bff.Grant) ([]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	tok, err := sealedTokens(box, &g.Tokens, n.Generation+1)
+	own := int64(0)
+	if g.Kept != nil {
+		own = n.OwnGeneration()
+	}
+	tok, err := sealedTokens(box, &g.Tokens, n.Generation+1, own)
 	if err != nil {
 		return nil, err
 	}

@@ -80,6 +80,8 @@ type tokens struct {
 	Received   int64  `cbor:"8,keyasint,omitempty"`
 	Expires    int64  `cbor:"9,keyasint,omitempty"`
 	RefreshAt  int64  `cbor:"10,keyasint,omitempty"`
+	ProofKey   []byte `cbor:"11,keyasint,omitempty"`
+	Own        int64  `cbor:"12,keyasint,omitempty"` // as bff.Session.Own
 }
 
 // inClear is what a record says without being opened, and what is believed of it only if the sealed parts agree.
@@ -207,10 +209,10 @@ func sessionOf(c *inClear, b *body, t *tokens) *bff.Session {
 		Began: fromMillis(b.Began), CreatedAt: fromMillis(b.Created), LastActive: fromMillis(c.active),
 		AbsoluteEnd: fromMillis(b.End), Idle: time.Duration(b.Idle) * time.Millisecond,
 		Groups: b.Groups, Seen: b.Seen,
-		Generation: t.Generation, Sent: c.sent, Turn: c.turn, Key: b.Key,
+		Generation: t.Generation, Own: t.Own, Sent: c.sent, Turn: c.turn, Key: b.Key,
 		Tokens: bff.TokenSet{
 			Access: bff.NewSecret(t.Access), Refresh: bff.NewSecret(t.Refresh), ID: bff.NewSecret(t.ID),
-			TokenType: t.Type, Scope: t.Scope, ReceivedAt: fromMillis(t.Received),
+			TokenType: t.Type, Scope: t.Scope, ProofKey: bff.NewSecret(string(t.ProofKey)), ReceivedAt: fromMillis(t.Received),
 			ExpiresAt: fromMillis(t.Expires), RefreshAt: fromMillis(t.RefreshAt),
 		},
 	}
@@ -239,13 +241,15 @@ func tokensOf(set *bff.TokenSet, generation int64) *tokens {
 	return &tokens{
 		Schema: schema, Generation: generation,
 		Access: set.Access.Reveal(), Refresh: set.Refresh.Reveal(), ID: set.ID.Reveal(), Type: set.TokenType,
-		Scope: set.Scope, Received: millis(set.ReceivedAt), Expires: millis(set.ExpiresAt), RefreshAt: millis(set.RefreshAt),
+		Scope: set.Scope, ProofKey: []byte(set.ProofKey.Reveal()), Received: millis(set.ReceivedAt), Expires: millis(set.ExpiresAt), RefreshAt: millis(set.RefreshAt),
 	}
 }
 
-// sealedTokens seals a token set as this generation.
-func sealedTokens(box *bff.RecordBox, set *bff.TokenSet, generation int64) ([]byte, error) {
-	plain, err := cbor.Marshal(tokensOf(set, generation))
+// sealedTokens seals a token set as this generation; own is bff.Session.Own of the record that it becomes.
+func sealedTokens(box *bff.RecordBox, set *bff.TokenSet, generation, own int64) ([]byte, error) {
+	t := tokensOf(set, generation)
+	t.Own = own
+	plain, err := cbor.Marshal(t)
 	if err != nil {
 		return nil, fmt.Errorf("encoding the tokens: %w", err)
 	}

@@ -97,7 +97,7 @@ func (s *Store) newFields(n *bff.Session) ([]any, error) {
 		return nil, err
 	}
 	generation := max(n.Generation, 1)
-	tok, err := sealedTokens(box, &n.Tokens, generation)
+	tok, err := sealedTokens(box, &n.Tokens, generation, 0)
 	if err != nil {
 		return nil, err
 	}

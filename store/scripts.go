@@ -22,6 +22,7 @@ type scripts struct {
 	claim, renew, mark, release, save *redis.Script
 	turn, seen, redeem, proof         *redis.Script
 	marker, use, limit, lineUp        *redis.Script
+	keep                              *redis.Script
 }
 
 func loadScripts() scripts {
@@ -37,6 +38,7 @@ func loadScripts() scripts {
 		claim: load("claim"), renew: load("renew"), mark: load("mark"), release: load("release"), save: load("save"),
 		turn: load("turn"), seen: load("seen"), redeem: load("redeem"), proof: load("proof"),
 		marker: load("marker"), use: load("use"), limit: load("limit"), lineUp: load("lineup"),
+		keep: load("keep"),
 	}
 }
 

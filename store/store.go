@@ -1,5 +1,5 @@
 // Package store keeps what must outlive a request, in Redis: it implements the ports Records, Leases, Markers,
-// OneTime, Replays, Events, Turns, Proofs, Codes, Devices, States, Scanner and ClientTokens of package bff, and rate
+// OneTime, Replays, Events, Turns, Proofs, Codes, Devices, States, Scanner, ClientTokens and KeptTokens of package bff, and rate
 // limits.
 //
 // It knows Redis (a single primary, one behind Sentinel, or a Cluster), the layout of its keys, and how a record is

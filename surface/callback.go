@@ -73,15 +73,16 @@ func ProviderCode(err error) string {
 }
 
 // ActionableCode returns the provider's error code of a refused login, if it is one that an app can act on: that the user
-// declined, or that a silent sign-in needs the user (RFC 6749 section 4.1.2.1, OpenID Connect Core section 3.1.2.6). ""
-// for all others: they are the operator's business.
+// declined, that a silent sign-in needs the user, or that the user cannot sign in as is asked for (RFC 6749 section 4.1.2.1,
+// OpenID Connect Core section 3.1.2.6, OpenID Connect Core Unmet Authentication Requirements section 2). "" for all others: they are the operator's business.
 func ActionableCode(err error) string {
 	le, ok := errors.AsType[*bff.LoginError](err)
 	if !ok || bff.CodeOf(err) != bff.CodeLoginRefused {
 		return ""
 	}
 	switch le.ProviderCode {
-	case "access_denied", "login_required", "interaction_required", "consent_required", "account_selection_required":
+	case "access_denied", "login_required", "interaction_required", "consent_required", "account_selection_required",
+		OAuthUnmetAuthentication:
 		return le.ProviderCode
 	default:
 		return ""
@@ -89,14 +90,16 @@ func ActionableCode(err error) string {
 }
 
 // LoginFailure says what a failed login is told to the app as, and whether to the app at all or, with "", to the user.
-// To the app goes what it can act on (ActionableCode). Of a silent login everything goes to the app, under our own code
+// To the app goes what it can act on (ActionableCode), and that a sign-in was not what it was asked to be: the app knows
+// what for, and the session before lives on. Of a silent login everything goes to the app, under our own code
 // where the provider's is not one of these.
 func LoginFailure(err error) (code string) {
 	if code = ActionableCode(err); code != "" {
 		return code
 	}
-	if le, ok := errors.AsType[*bff.LoginError](err); ok && le.Silent {
-		return string(bff.CodeOf(err))
+	le, ok := errors.AsType[*bff.LoginError](err)
+	if code := bff.CodeOf(err); ok && (le.Silent || code == bff.CodeStepUpUnmet) {
+		return string(code)
 	}
 	return ""
 }

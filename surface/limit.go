@@ -9,6 +9,7 @@ import (
 const (
 	RuleLogin    = "login"    // before a login starts
 	RuleCallback = "callback" // before a callback, or a person's confirmation of one, is looked at
+	RuleTicket   = "ticket"   // before a one-time sign-out address is looked up
 	RuleToken    = "token"    // before a code or handle is traded or given back
 	// RuleBackchannel counts logout tokens that were refused, and nothing else.
 	RuleBackchannel  = "backchannel"

@@ -1,6 +1,7 @@
 package surface
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -17,6 +18,9 @@ const (
 	maxHint      = 256 // bytes of login_hint: an address has at most 254
 )
 
+// ParamStepUp is the parameter of a sign-in that carries a step-up's ticket.
+const ParamStepUp = "step_up"
+
 // locales is what ui_locales may be: BCP 47 tags, space-separated.
 var locales = regexp.MustCompile(`^[A-Za-z0-9-]{1,35}( [A-Za-z0-9-]{1,35}){0,9}$`)
 
@@ -24,7 +28,8 @@ var locales = regexp.MustCompile(`^[A-Za-z0-9-]{1,35}( [A-Za-z0-9-]{1,35}){0,9}$
 type LoginPolicy struct {
 	Prompts      []string         // allowed values of prompt
 	ACRValues    []string         // allowed values of acr_values
-	MaxAge       bool             // max_age may be asked
+	MaxAge       bool             // max_age may be asked, or
+	MaxAges      []int            // these values of it alone, in seconds
 	LoginHint    bool             // login_hint may be given
 	UILocales    bool             // ui_locales may be given
 	Extra        map[string]Param // further parameters, by the name the frontend uses
@@ -112,7 +117,7 @@ func (p LoginPolicy) readACR(query url.Values, req *bff.LoginRequest) (name stri
 // readMaxAge takes digits alone; the engine holds the answer's auth_time against it (OpenID Connect Core section 3.1.2.1).
 func (p LoginPolicy) readMaxAge(query url.Values, req *bff.LoginRequest) (name string, err error) {
 	raw := query.Get("max_age")
-	if raw == "" || !p.MaxAge {
+	if raw == "" || !p.MaxAge && len(p.MaxAges) == 0 {
 		return "", nil
 	}
 	// 0 is a number too: it asks for a sign-in now, whatever session the provider has.
@@ -120,8 +125,26 @@ func (p LoginPolicy) readMaxAge(query url.Values, req *bff.LoginRequest) (name s
 		return "max_age", errors.New("not a number of seconds")
 	}
 	seconds, err := strconv.Atoi(raw)
+	if err == nil && !p.MaxAge && !slices.Contains(p.MaxAges, seconds) {
+		return "", nil // as one that the app may not ask for at all
+	}
 	req.MaxAge = &seconds
 	return "max_age", err
+}
+
+// ReadStepUp takes the ticket of a step-up, if there is one, into req: it stands for acr_values and max_age, which must not
+// stand beside it. Errors are those of bff.Engine.OpenStepUp.
+func ReadStepUp(ctx context.Context, engine *bff.Engine, app *bff.App, query url.Values, req *bff.LoginRequest) error {
+	ticket := query.Get(ParamStepUp)
+	if ticket == "" {
+		return nil
+	}
+	for _, name := range []string{"acr_values", "max_age"} {
+		if query.Has(name) {
+			return BadParameter(name, errors.New("beside a step_up, which says it"))
+		}
+	}
+	return engine.Raise(ctx, app, ticket, req)
 }
 
 // readHint passes a login_hint on as it is: what it means is the provider's business.

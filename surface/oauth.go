@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"cloakroom/bff"
@@ -23,6 +24,8 @@ const (
 	OAuthInvalidToken            = "invalid_token"
 	OAuthInvalidProof            = "invalid_dpop_proof"
 	OAuthUseNonce                = "use_dpop_nonce"
+	OAuthInsufficientAuth        = "insufficient_user_authentication"  // RFC 9470 section 3
+	OAuthUnmetAuthentication     = "unmet_authentication_requirements" // OpenID Connect Core Unmet Authentication Requirements
 )
 
 // realm is what the challenges protect (RFC 9110 section 11.5).
@@ -138,7 +141,8 @@ const (
 // ChallengeError is the refusal of a handle, or of a request without one: its answer carries the challenges of RFC 6750
 // section 3 and RFC 9449 section 7.1, and a problem as its body.
 type ChallengeError struct {
-	// Code is OAuthInvalidToken, OAuthInvalidRequest, OAuthInvalidProof or OAuthUseNonce; "" when nothing was presented.
+	// Code is OAuthInvalidToken, OAuthInvalidRequest, OAuthInvalidProof, OAuthUseNonce or OAuthInsufficientAuth; "" when nothing
+	// was presented.
 	Code    string
 	Schemes []Scheme // what is challenged for, a header field each; none: SchemeBearer
 	Algs    []string // what proofs may be signed by; told with SchemeDPoP
@@ -173,6 +177,8 @@ func (c *ChallengeError) why() string {
 		OAuthInvalidToken: "The handle is unknown, expired or revoked.",
 		OAuthInvalidProof: "The proof of possession is not good for this handle and request.",
 		OAuthUseNonce:     "The proof of possession needs the nonce in DPoP-Nonce.",
+
+		OAuthInsufficientAuth: "A newer or stronger sign-in is required.",
 	}
 	code := c.Code
 	if code == "" { // RFC 6750 section 3.1: who sent nothing is told no error code
@@ -182,5 +188,21 @@ func (c *ChallengeError) why() string {
 	if !known {
 		code, text = OAuthInvalidRequest, "One handle, in one Authorization header field, and no other credential."
 	}
-	return `, error="` + code + `", error_description="` + text + `"`
+	return `, error="` + code + `", error_description="` + text + `"` + c.asked()
+}
+
+// asked is what the sign-in must be like (RFC 9470 section 3). bff.ReadStepUp and the configuration let no character through
+// that a quoted string could not hold as it is.
+func (c *ChallengeError) asked() (params string) {
+	e, ok := errors.AsType[*bff.Error](c.Err)
+	if !ok || e.StepUp == nil || c.Code != OAuthInsufficientAuth {
+		return ""
+	}
+	if len(e.StepUp.ACRValues) > 0 {
+		params += `, acr_values="` + strings.Join(e.StepUp.ACRValues, " ") + `"`
+	}
+	if e.StepUp.MaxAge != nil {
+		params += `, max_age=` + strconv.Itoa(*e.StepUp.MaxAge)
+	}
+	return params
 }

@@ -30,6 +30,7 @@ type Offer struct {
 	LoginURL string // replaces Info.LoginURL; "" leaves it
 	Text     string // one more paragraph on a page; never a text of anybody else
 	Actions  []Action
+	Ticket   string // of a step-up, for a native app: what its next sign-in gives as step_up; "" = none
 	Spent    bool // the address itself is used up: a page offers the sign-in in place of opening it again
 }
 
@@ -51,7 +52,9 @@ type problem struct {
 	Reason     string   `json:"reason,omitempty"`
 	LoginURL   string   `json:"login_url,omitempty"`
 	RetryAfter int      `json:"retry_after,omitempty"` // seconds
-	MaxAge     int      `json:"max_age,omitempty"`     // seconds
+	MaxAge     *int     `json:"max_age,omitempty"`     // seconds
+	ACRValues  []string `json:"acr_values,omitempty"`
+	StepUp     string   `json:"step_up,omitempty"`
 }
 
 // problemOf tells err. What is not a *bff.Error is internal, and none of its text is shown (RFC 9457 section 5).
@@ -61,7 +64,15 @@ func problemOf(err error, info Info) problem {
 	p := problem{
 		Type: typePrefix + string(e.Code), Title: a.title, Status: a.status, Detail: e.Message,
 		Code: e.Code, RequestID: info.RequestID, Reason: e.Reason, RetryAfter: seconds(e.RetryAfter),
-		MaxAge: seconds(e.MaxAge),
+	}
+	if age := seconds(e.MaxAge); age > 0 {
+		p.MaxAge = &age
+	}
+	if e.StepUp != nil { // RFC 9470 section 3
+		p.ACRValues, p.MaxAge = e.StepUp.ACRValues, e.StepUp.MaxAge
+	}
+	if o, ok := errors.AsType[*Offer](err); ok {
+		p.StepUp = o.Ticket
 	}
 	if info.RequestID != "" {
 		p.Instance = requestPrefix + info.RequestID

@@ -33,6 +33,7 @@ type body struct {
 	reading bool          // a Read is waiting for the frontend
 	idle    chan struct{} // closed when that Read returns; nil: nobody waits for it
 	over    bool          // nobody wants any more of it
+	talk    bool          // both directions are under way, and silence is no stall
 	err     error
 	keeping bool
 	copy    []byte
@@ -44,7 +45,7 @@ func (x *exchange) carryBody(in *http.Request) {
 		src: in.Body, length: in.ContentLength, limit: x.route.BodyBytes,
 		server: http.NewResponseController(x.ResponseWriter), stall: x.table.bodyStall,
 	}
-	if 0 < in.ContentLength && in.ContentLength <= keptBytes && !x.token.IsZero() && x.call.Renew != nil {
+	if 0 < in.ContentLength && in.ContentLength <= keptBytes && !x.token.IsZero() && (x.call.Renew != nil || x.bound != nil) {
 		x.body.keeping, x.body.copy = true, make([]byte, 0, in.ContentLength)
 	}
 	in.Body = x.body
@@ -55,16 +56,21 @@ func (x *exchange) carryBody(in *http.Request) {
 const linger = 500 * time.Millisecond
 
 // letGoOfBody ends the wait for a body that nobody wants any more. On HTTP/1 net/http would read on, for as long as the
-// frontend likes. The connection is marked to be closed by then: see fail and cleanResponse.
+// frontend likes; there the connection is marked to be closed by then: see fail and cleanResponse.
 func (x *exchange) letGoOfBody() {
 	idle, left := x.body.letGo()
-	if !left || x.in.ProtoMajor != 1 {
+	if !left {
 		return
 	}
 	if x.body.server.SetReadDeadline(time.Unix(1, 0)) != nil { // long past: a Read that waits returns
 		return
 	}
-	<-idle // or net/http would interrupt that Read itself, and forget the deadline with it
+	// Or net/http would interrupt that Read itself, and forget the deadline with it; and over HTTP/2 the Read would keep its
+	// books on a writer that is gone with the handler.
+	<-idle
+	if x.in.ProtoMajor != 1 {
+		return
+	}
 	_ = x.body.server.SetReadDeadline(time.Now().Add(linger))
 }
 
@@ -85,7 +91,7 @@ func (b *body) Read(p []byte) (int, error) {
 func (b *body) begin() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.reading = !b.over; b.reading {
+	if b.reading = !b.over; b.reading && !b.talk {
 		// Under the lock, so that it never comes after the deadline of letGoOfBody.
 		_ = b.server.SetReadDeadline(time.Now().Add(b.stall)) // a writer that knows no deadlines has none
 	}
@@ -116,6 +122,19 @@ func (b *body) note(p []byte, err error) (int, error) {
 		b.err = err
 	}
 	return len(p), err
+}
+
+// converse lets a body of no length pause for as long as it likes: the answer is on its way, and both may go on for hours, as
+// the calls of gRPC do that stream both ways. As with a WebSocket it is the session, the route's StreamTimeout and the
+// drain that bound it.
+func (b *body) converse() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.length >= 0 || b.over {
+		return
+	}
+	b.talk = true
+	_ = b.server.SetReadDeadline(time.Time{}) // that of a Read which is under way
 }
 
 // Close closes the frontend's side.
@@ -168,19 +187,21 @@ const serverBuffer = 4 << 10
 // of unknown length and event streams ReverseProxy flushes by itself.
 type prompt struct {
 	io.ReadCloser
-	out   *http.ResponseController
+	out   http.ResponseWriter
 	flush bool
 }
 
-// newPrompt wraps an answer's body. The head of a long answer goes out before the body is waited for.
-func newPrompt(b io.ReadCloser, w http.ResponseWriter, length int64) *prompt {
-	return &prompt{ReadCloser: b, out: http.NewResponseController(w), flush: length > serverBuffer}
+// passOn wraps an answer's body. The head of a long answer goes out before the body is waited for. The wrapper is part of the
+// exchange, for this runs for every request.
+func (x *exchange) passOn(b io.ReadCloser, length int64) io.ReadCloser {
+	x.prompt = prompt{ReadCloser: b, out: x, flush: length > serverBuffer}
+	return &x.prompt
 }
 
 // Read flushes what came before.
 func (p *prompt) Read(b []byte) (int, error) {
 	if p.flush {
-		_ = p.out.Flush() // a writer that cannot flush sends when it likes
+		_ = http.NewResponseController(p.out).Flush() // a writer that cannot flush sends when it likes
 	}
 	p.flush = true
 	return p.ReadCloser.Read(b)

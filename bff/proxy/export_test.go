@@ -9,3 +9,17 @@ func Follow(pieces ...[]byte) (message, between, closed bool) {
 	}
 	return message, f.between(), f.closed
 }
+
+// Challenge is a challenge as package proxy reads it.
+type Challenge struct {
+	Scheme string
+	Params map[string]string
+}
+
+// ReadChallenges reads lines of WWW-Authenticate.
+func ReadChallenges(lines ...string) (all []Challenge) {
+	for _, c := range challenges(lines) {
+		all = append(all, Challenge{c.scheme, c.params})
+	}
+	return all
+}

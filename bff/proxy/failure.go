@@ -7,11 +7,11 @@ import (
 	"net"
 
 	"cloakroom/bff"
+	"cloakroom/bff/proxy/upstream"
 )
 
 // judge turns what kept an answer from coming into what the caller is told. An upstream's faults have two faces, too
-// late and anything else; the text of err is for the log alone. Nothing is tried again: an upstream that is down gets
-// one connection attempt per request.
+// late and anything else; the text of err is for the log alone. What could be tried again was, in package upstream.
 func (x *exchange) judge(ctx context.Context, err error) error {
 	if renewal, ok := errors.AsType[renewError](err); ok {
 		return renewal.err
@@ -25,6 +25,11 @@ func (x *exchange) judge(ctx context.Context, err error) error {
 	if x.body != nil {
 		if fault := x.body.fault(); fault != nil {
 			return bodyFault(fault)
+		}
+	}
+	if down, ok := errors.AsType[*upstream.DownError](err); ok {
+		return &bff.Error{
+			Code: bff.CodeUpstreamUnavailable, Message: "The service cannot be reached.", RetryAfter: down.RetryAfter, Err: err,
 		}
 	}
 	var timeout net.Error

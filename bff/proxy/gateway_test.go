@@ -151,7 +151,7 @@ var statuses = map[bff.Code]int{
 	bff.CodeBadRequest: 400, bff.CodeSessionRequired: 401, bff.CodeUpstreamRefused: 401, bff.CodeSessionEnded: 401,
 	bff.CodeAppNotAllowed: 403, bff.CodeClaimRequired: 403, bff.CodeForbidden: 403, bff.CodeNotFound: 404,
 	bff.CodeMethodNotAllowed: 405, bff.CodeTooLarge: 413, bff.CodeRateLimited: 429, bff.CodeClientGone: 499, bff.CodeUpstreamUnavailable: 502, bff.CodeManagementDisabled: 502,
-	bff.CodeIDPUnavailable: 503, bff.CodeUpstreamTimeout: 504, bff.CodeLoopDetected: 508,
+	bff.CodeIDPUnavailable: 503, bff.CodeUpstreamBusy: 503, bff.CodeHeaderTooLarge: 431, bff.CodeUpstreamTimeout: 504, bff.CodeLoopDetected: 508,
 }
 
 func (g *gateway) write(w http.ResponseWriter, err error) {

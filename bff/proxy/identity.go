@@ -22,14 +22,14 @@ func (x *exchange) authorize() error {
 		return nil
 	}
 	if x.call.Session == nil {
-		if rt.Token == TokenUser || rt.own() || rt.needsSession() {
+		if rt.Token != TokenUserOrNone || rt.needsSession() {
 			return &bff.Error{Code: bff.CodeSessionRequired, Message: "Sign in to continue."}
 		}
 		return nil
 	}
 	scopes := x.call.Session.Tokens.Scope
 	if !rt.own() { // else the user's token is not touched, and prepareOwn takes the app's
-		if x.token, x.tokenTyp = x.call.Tokens.Access, x.call.Tokens.TokenType; x.token.IsZero() {
+		if x.present(&x.call.Tokens); x.token.IsZero() {
 			return &bff.Error{Code: bff.CodeSessionRequired, Message: "Sign in to continue."}
 		}
 		scopes = x.call.Tokens.Scope
@@ -44,7 +44,7 @@ func (x *exchange) authorize() error {
 			return claimRequired("claim " + name)
 		}
 	}
-	return nil
+	return x.checkSignIn()
 }
 
 // hasWord reports whether a space-separated list holds a word (RFC 6749 section 3.3).

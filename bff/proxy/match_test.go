@@ -119,7 +119,7 @@ func TestNewTableRefuses(t *testing.T) {
 		{"an unknown placeholder", func(r *proxy.Route) { r.Upstream = "https://api.internal/{user}" }},
 		{"half a segment of placeholder", func(r *proxy.Route) { r.Upstream = "https://api.internal/o-{org}" }},
 		{"dots in its base path", func(r *proxy.Route) { r.Upstream = "https://api.internal/a/../b" }},
-		{"an unknown token", func(r *proxy.Route) { r.Token = "exchange" }},
+		{"an unknown token", func(r *proxy.Route) { r.Token = "subject" }},
 		{"an unknown guard", func(r *proxy.Route) { r.Guard = "none" }},
 		{"claims though it is anonymous", func(r *proxy.Route) { r.Token = proxy.TokenNone; r.RequireClaims = map[string][]string{"a": {"b"}} }},
 		{"a placeholder though it is anonymous", func(r *proxy.Route) { r.Token = proxy.TokenNone; r.Upstream = "https://api.internal/{sub}" }},

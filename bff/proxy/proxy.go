@@ -10,10 +10,12 @@
 //	Table.Forward              what the route requires, the target, then httputil.ReverseProxy:
 //	    request.go, identity.go    inbound credentials, forwarding and identity fields out; ours in
 //	    template.go                routes with the app's own token: words of the path, parameters, that token
-//	    retry.go                   an API's 401: one renewal, one replay
+//	    retry.go, prove.go         an API's 401: one renewal, one replay; proofs of tokens that are bound to a key
+//	    challenge.go, stepup.go    what a 401 asks for; a sign-in that is too old or too weak, for the API or the route
 //	    response.go, location.go   what would act on the gateway's origin out; no-store, nosniff, sandbox in
 //	    site.go                    the same for a server-rendered app, whose own cookies and policies pass
-//	    body.go                    both bodies streamed, counted and let go of
+//	    body.go, trailer.go        both bodies streamed, counted and let go of; what may follow an answer
+//	    limit.go                   how large a header may be, how many requests may be under way
 //	    websocket.go, tunnel.go    a handshake judged on both legs; frames both ways until an end is reached
 //
 // What is refused is refused before the API hears of it. A token goes to its route's own upstream and nowhere else:
@@ -30,6 +32,7 @@ import (
 	"time"
 
 	"cloakroom/bff"
+	"cloakroom/bff/proxy/upstream"
 )
 
 // DefaultPseudonym is the name in Via when Options give none. Gateways in a row need different ones.
@@ -46,6 +49,11 @@ type Options struct {
 	OrgClaims []string
 	// DialContext replaces the dialer, and with it what it bounds; nil is net.Dialer.
 	DialContext DialFunc
+	// Upstreams say how the origins of routes are reached; one that is not among them has the defaults, and one target. Their
+	// Dial and Told are not looked at.
+	Upstreams []upstream.Settings
+	// UpstreamTold is told of targets that come and go, and of what is sent once more; zero: nobody is.
+	UpstreamTold upstream.Told
 	// Through stands around the transport of a route's calls, for metrics and traces; nil: nothing does.
 	Through func(route string, next http.RoundTripper) http.RoundTripper
 	// Opened is told of each WebSocket that opens, and returns what is told which End closed it; nil: nobody is.
@@ -53,6 +61,12 @@ type Options struct {
 	// BodyStall is how long a request's body may pause, and how long an upstream may take nothing of what a WebSocket sends
 	// it. 0 is half a minute.
 	BodyStall time.Duration
+	// Now is the clock that ages of sign-ins are judged by; nil: the system's.
+	Now func() time.Time
+	// Prove makes the proof for one call with tokens that are bound to a key (RFC 9449): t is what Call.Tokens, Renew or Own
+	// gave, address the API's own, nonce what that API gave last. The error is handed on as it is. nil: no tokens are bound, and
+	// one that is fails the call.
+	Prove func(app *bff.App, t bff.TokenSet, method, address, nonce string) (string, error)
 	// Log gets what goes wrong once an answer is on its way. nil: nowhere.
 	Log *slog.Logger
 }
@@ -70,6 +84,9 @@ type Call struct {
 	// Own gets the app's own token, for routes with TokenClient; refused is one that the API refused, zero at first. The error
 	// is handed on as it is. Tokens and Renew are not looked at there.
 	Own func(ctx context.Context, refused bff.Secret) (bff.TokenSet, error)
+	// Exchange gets what Tokens are exchanged for, for routes with TokenExchange, in the same way; Renew is not looked at there.
+	// It is called once everything else about the request is known to be right.
+	Exchange func(ctx context.Context, refused bff.Secret) (bff.TokenSet, error)
 
 	// Active is told, often, that the user sent something over a WebSocket; nil: nobody is.
 	Active func()
@@ -83,27 +100,35 @@ type Call struct {
 
 // Table is all routes, ready to forward. Use it from as many goroutines as you like.
 type Table struct {
-	routes     []*compiled // longest path first
-	dropped    droppedFields
-	buffers    *buffers
-	reserved   func(string) bool
-	pseudonym  string
-	orgClaims  []string
-	bodyStall  time.Duration
-	transports map[transportKey]*http.Transport
-	through    func(string, http.RoundTripper) http.RoundTripper
-	sockets    *sockets
-	opened     func(string) func(string)
-	log        *slog.Logger
+	routes    []*compiled // longest path first
+	dropped   droppedFields
+	buffers   *buffers
+	reserved  func(string) bool
+	pseudonym string
+	hop       string // the pseudonym, as Via has it for a request by HTTP/1.1
+	orgClaims []string
+	bodyStall time.Duration
+	settings  map[string]upstream.Settings // by origin
+	upstreams map[upstreamKey]*upstream.Upstream
+	through   func(string, http.RoundTripper) http.RoundTripper
+	sockets   *sockets
+	nonces    map[string]*nonce // of APIs, by origin
+	prove     func(*bff.App, bff.TokenSet, string, string, string) (string, error)
+	opened    func(string) func(string)
+	now       func() time.Time
+	log       *slog.Logger
 }
 
 // NewTable checks and compiles routes. It reports every problem of every route at once.
 func NewTable(routes []Route, o Options) (*Table, error) {
 	t := &Table{
 		reserved: o.ReservedCookies, pseudonym: o.Pseudonym, orgClaims: o.OrgClaims, log: o.Log,
-		bodyStall:  cmp.Or(o.BodyStall, bodyStall),
-		transports: make(map[transportKey]*http.Transport), buffers: new(buffers), through: o.Through,
-		sockets: newSockets(), opened: o.Opened,
+		bodyStall: cmp.Or(o.BodyStall, bodyStall),
+		upstreams: make(map[upstreamKey]*upstream.Upstream), buffers: new(buffers), through: o.Through,
+		sockets: newSockets(), opened: o.Opened, now: o.Now, prove: o.Prove,
+	}
+	if t.now == nil {
+		t.now = time.Now
 	}
 	if t.opened == nil {
 		t.opened = func(string) func(string) { return func(string) {} }
@@ -117,6 +142,7 @@ func NewTable(routes []Route, o Options) (*Table, error) {
 	if t.pseudonym == "" {
 		t.pseudonym = DefaultPseudonym
 	}
+	t.hop = "1.1 " + t.pseudonym
 	if t.orgClaims == nil {
 		t.orgClaims = []string{"org_id", "oid"}
 	}
@@ -125,8 +151,11 @@ func NewTable(routes []Route, o Options) (*Table, error) {
 	}
 	t.dropped = droppedFieldsOf(routes)
 	var problems []error
+	var err error
+	t.settings, err = upstreamSettings(o)
+	problems = append(problems, err)
 	for _, r := range routes {
-		c, err := t.compile(r, o.DialContext)
+		c, err := t.compile(r, o)
 		problems = append(problems, err)
 		t.routes = append(t.routes, c)
 	}
@@ -135,13 +164,6 @@ func NewTable(routes []Route, o Options) (*Table, error) {
 	}
 	t.order()
 	return t, t.overlaps()
-}
-
-// CloseIdle closes the connections to upstreams that nobody uses, for a shutdown or after a change of routes.
-func (t *Table) CloseIdle() {
-	for _, tr := range t.transports {
-		tr.CloseIdleConnections()
-	}
 }
 
 // Forward sends r to the route's upstream and streams the answer to w. r's context ends both directions: hang it on
@@ -154,6 +176,9 @@ func (t *Table) CloseIdle() {
 // broken answer, not a short one.
 func (t *Table) Forward(w http.ResponseWriter, r *http.Request, m *Match, c Call) error {
 	rt := m.route
+	if rt.External { // its token is for whoever has the credential of external authorization, and for nobody who comes here
+		return notFound("a route that another proxy forwards")
+	}
 	if r.Method == http.MethodOptions && r.Header["Max-Forwards"] != nil {
 		if answered, err := t.lastHop(w, r, m); answered || err != nil {
 			return err
@@ -166,6 +191,11 @@ func (t *Table) Forward(w http.ResponseWriter, r *http.Request, m *Match, c Call
 	if err := x.prepare(); err != nil {
 		return err
 	}
+	leave, err := rt.enter()
+	if err != nil {
+		return err
+	}
+	defer leave()
 	if x.handshake = AsksForWebSocket(r); x.handshake {
 		free, err := t.sockets.reserve(x.call.Session)
 		if err != nil {
@@ -203,12 +233,19 @@ type exchange struct {
 	cookie   string            // what of the request's cookies passes
 	token    bff.Secret
 	tokenTyp string
-	body     *body // nil: the request has none
+	bound    *bff.TokenSet // the token's, where it is bound to a key; else nil
+	proved   string        // the nonce in the proof that was sent last
+
+	challengedOnce bool // the API wanted a nonce, and got it
+
+	body     *body     // nil: the request has none
+	trailing *trailing // the answer's, where its trailers pass; else nil
 
 	handshake bool               // of a WebSocket
 	socket    io.ReadWriteCloser // the upstream's connection, once it accepted that
 
 	answer   http.Response // the upstream's, apart from the transport's own copy: see retry.go
+	prompt   prompt        // its body, where that is passed on as it comes
 	answered bool          // its final head is known: from here on Header is the frontend's
 	interim  http.Header   // where heads of 1xx answers end
 	err      error         // why nothing was written
@@ -230,7 +267,7 @@ func (x *exchange) prepare() error {
 	}
 	if x.route.Kind == KindSite {
 		x.cookie = x.siteCookies()
-		return nil
+		return x.takeExchanged()
 	}
 	if len(x.route.RequestCookies) > 0 {
 		if err := x.pickCookies(); err != nil {
@@ -240,7 +277,7 @@ func (x *exchange) prepare() error {
 	if x.route.own() {
 		return x.prepareOwn()
 	}
-	return nil
+	return x.takeExchanged()
 }
 
 // Header returns the frontend's fields once the final answer is there. Until then it is a place for those of interim

@@ -127,6 +127,7 @@ func rewrite(pr *httputil.ProxyRequest) {
 	out.Trailer = nil
 	x.aim(out)
 	x.upgrade(out.Header)
+	x.askForTrailers(out.Header)
 	x.setOwn(out.Header, via)
 	if out.Method == http.MethodOptions {
 		countDown(pr.In.Header, out.Header)
@@ -152,21 +153,23 @@ func (x *exchange) setOwn(h http.Header, via []string) {
 	set("Authorization", authorization(x.tokenTyp, x.token.Reveal()))
 }
 
-// authorization writes the field of RFC 6750 section 2.1; "" without a token. The scheme is as the provider spelled it,
-// but that Bearer gets the capital some APIs insist on, and is what goes without saying.
+// authorization writes the field of RFC 6750 section 2.1, or of RFC 9449 section 7.1; "" without a token. The scheme is as the
+// provider spelled it, but that these two get the capitals some APIs insist on, and that Bearer is what goes without saying.
 func authorization(scheme, token string) string {
-	if token == "" {
+	switch {
+	case token == "":
 		return ""
-	}
-	if scheme == "" || strings.EqualFold(scheme, "Bearer") {
+	case scheme == "", strings.EqualFold(scheme, "Bearer"):
 		scheme = "Bearer"
+	case strings.EqualFold(scheme, "DPoP"):
+		scheme = "DPoP"
 	}
 	return scheme + " " + token
 }
 
 // via adds this gateway to the hops (RFC 9110 section 7.6.3).
 func (x *exchange) via(hops []string) string {
-	own := "1.1 " + x.table.pseudonym
+	own := x.table.hop
 	if x.in.ProtoMajor != 1 || x.in.ProtoMinor != 1 {
 		own = strconv.Itoa(x.in.ProtoMajor) + "." + strconv.Itoa(x.in.ProtoMinor) + " " + x.table.pseudonym
 	}

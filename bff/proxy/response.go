@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"net/textproto"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -66,7 +65,9 @@ func cleanResponse(res *http.Response) error {
 		return errors.New("upstream asked for proxy authentication")
 	case x.refusedOwn(res) != nil:
 		return x.refusedOwn(res)
-	case x.refusedToken(res):
+	case x.asksForSignIn(res):
+		return x.stepUp(res)
+	case x.refusedToken(res), x.refusedProof(res):
 		return &bff.Error{Code: bff.CodeUpstreamRefused, Message: "The service did not accept this session."}
 	}
 	h := res.Header
@@ -84,6 +85,7 @@ func cleanResponse(res *http.Response) error {
 		x.protect(res)
 	}
 	x.answered = true
+	x.announceTrailers(res)
 	x.yieldTo(h)
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return x.switchTo(res)
@@ -93,8 +95,11 @@ func cleanResponse(res *http.Response) error {
 		// net/http swallow that rest before the answer when the connection closes, so that both directions stream.
 		x.ResponseWriter.Header().Set("Connection", "close")
 	}
+	if x.body != nil && x.trailing != nil && x.in.ProtoMajor >= 2 {
+		x.body.converse()
+	}
 	if res.ContentLength > 0 && x.in.Method != http.MethodHead {
-		res.Body = newPrompt(res.Body, x, res.ContentLength)
+		res.Body = x.passOn(res.Body, res.ContentLength)
 	}
 	return nil
 }
@@ -183,12 +188,6 @@ func withoutDomain(attributes string) string {
 	return b.String()
 }
 
-// Patterns over challenges (RFC 9110 section 11.6.1), read only when an API refused a token.
-var (
-	tokenScheme    = regexp.MustCompile(`(?i)(?:^|,)\s*(?:bearer|dpop)(?:\s|,|$)`)
-	challengeError = regexp.MustCompile(`(?i)\berror\s*=\s*"?([a-z_]+)`)
-)
-
 // refusedToken reports whether an answer says that the token is no good: 401 to a request that carried one, with a
 // challenge of RFC 6750 section 3.1 that says invalid_token or gives no reason, or with no challenge at all. Any other
 // 401, as any 403, is the API's word to the frontend, and passes.
@@ -196,10 +195,9 @@ func (x *exchange) refusedToken(res *http.Response) bool {
 	if res.StatusCode != http.StatusUnauthorized || x.token.IsZero() {
 		return false
 	}
-	challenges := strings.Join(res.Header["Www-Authenticate"], ", ")
-	if challenges == "" {
+	if strings.Join(res.Header["Www-Authenticate"], "") == "" {
 		return x.route.Kind != KindSite // a site's own sign-in form may say 401 without a challenge
 	}
-	why := challengeError.FindStringSubmatch(challenges)
-	return tokenScheme.MatchString(challenges) && (why == nil || strings.EqualFold(why[1], "invalid_token"))
+	c, why := x.challenged(res)
+	return c != nil && (why == "" || strings.EqualFold(why, "invalid_token"))
 }

@@ -15,11 +15,11 @@ type renewError struct{ err error }
 // Error is the text of what Renew returned.
 func (e renewError) Error() string { return e.err.Error() }
 
-// RoundTrip returns the answer apart from the transport's own: trailers arrive in that one, and are not forwarded (RFC
-// 9110 section 6.5.1: a recipient may drop them, and a browser does not show them to anybody).
+// RoundTrip returns the answer apart from the transport's own: trailers arrive in that one, and are not forwarded but where
+// the route takes them (RFC 9110 section 6.5.1: a recipient may drop them, and a browser does not show them to anybody).
 func (t retry) RoundTrip(out *http.Request) (*http.Response, error) {
 	x := exchangeOf(out)
-	res, err := t.next.RoundTrip(out)
+	res, err := t.send(x, out)
 	if err == nil && x.mayRepeat(res) {
 		res, err = t.again(x, out, res)
 	}
@@ -27,14 +27,29 @@ func (t retry) RoundTrip(out *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	x.answer = *res
-	x.answer.Trailer = nil
+	x.carryTrailers(res)
 	return &x.answer, nil
 }
 
 // mayRepeat reports whether one more attempt is worth it, and safe: the API refused the token before it did anything
 // (RFC 6750 section 3.1), and the request's body, if any, was short enough to be kept whole.
 func (x *exchange) mayRepeat(res *http.Response) bool {
-	return x.refusedToken(res) && x.call.Renew != nil && (x.body == nil || x.body.kept() != nil)
+	return x.refusedToken(res) && x.call.Renew != nil && x.repeatable()
+}
+
+// repeatable reports whether nothing of the request is lost by now: it has no body, or one that was kept whole.
+func (x *exchange) repeatable() bool { return x.body == nil || x.body.kept() != nil }
+
+// repeat returns the request once more, with the token as it is now.
+func (x *exchange) repeat(out *http.Request) *http.Request {
+	second := out.WithContext(out.Context())
+	second.Header = out.Header.Clone() // the first attempt's write may still read the other one
+	second.Header["Authorization"] = []string{authorization(x.tokenTyp, x.token.Reveal())}
+	delete(second.Header, "Dpop") // a proof is for one request: RFC 9449 section 4.2
+	if x.body != nil {
+		second.Body = io.NopCloser(bytes.NewReader(x.body.kept()))
+	}
+	return second
 }
 
 // again renews the token and repeats the request, once. Without a new token the first answer stands.
@@ -48,12 +63,6 @@ func (t retry) again(x *exchange, out *http.Request, first *http.Response) (*htt
 		return first, nil
 	}
 	discard(first.Body)
-	x.token = tokens.Access
-	second := out.WithContext(out.Context())
-	second.Header = out.Header.Clone() // the first attempt's write may still read the other one
-	second.Header["Authorization"] = []string{authorization(tokens.TokenType, tokens.Access.Reveal())}
-	if x.body != nil {
-		second.Body = io.NopCloser(bytes.NewReader(x.body.kept()))
-	}
-	return t.next.RoundTrip(second)
+	x.present(&tokens)
+	return t.send(x, x.repeat(out))
 }

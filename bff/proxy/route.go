@@ -10,6 +10,7 @@ import (
 	"net/http/httputil"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"cloakroom/bff"
@@ -30,6 +31,7 @@ const (
 	TokenUser       Token = "user"         // the session's access token; no session, no call
 	TokenUserOrNone Token = "user-or-none" // the session's access token if there is a session
 	TokenClient     Token = "client"       // the app's own token, by client credentials; no session, no call
+	TokenExchange   Token = "exchange"     // one that the session's is exchanged for (RFC 8693); no session, no call
 )
 
 // Kind says what is behind a route.
@@ -54,6 +56,7 @@ const (
 // Route is a path that is forwarded, and what a request needs to take it.
 type Route struct {
 	Name     string   // for metrics and logs; "" is Path
+	Place    int      // among all routes as configured, from 0: by it whoever made the table finds what it knows of the route itself
 	Path     string   // matched exactly; with a slash at its end, itself without that slash and all below; see Query
 	Methods  []string // the ones let through; TRACE and CONNECT never are
 	Upstream string   // base URL; whole segments of its path may be {sub}, {org} or {claim:name}
@@ -62,11 +65,19 @@ type Route struct {
 	Apps     []string // ids that may take the route; none: all
 	Guard    Guard    // "" is GuardHeader
 	Kind     Kind     // "" is KindAPI
+	// External says that another proxy forwards what passes, and asks Table.Authorize before: such a route has no Upstream,
+	// and Forward has nothing there.
+	External bool
 	// WebSocket lets handshakes of WebSockets through (RFC 6455), as GETs: no other upgrade ever is.
 	WebSocket bool
+	// Trailers lets the trailers of answers pass to frontends that ask for them by TE (RFC 9110 section 6.5), as calls of gRPC
+	// do: all but those that would act as header fields. A request's trailers never pass.
+	Trailers bool
 
 	RequireClaims map[string][]string // each claim must have one of the values
 	RequireScopes []string            // all must have been granted
+	RequireACR    []string            // the sign-in must be of one of these classes (OpenID Connect Core section 2); none: of any
+	RequireMaxAge time.Duration       // how long ago it may be; whole seconds; 0: any time
 	// IdentityHeaders are field names and the claim each carries: sub, sid, acr, org or a name in Session.Claims. A
 	// claim that is missing or empty sends no field. These names are dropped from every request, on every route.
 	IdentityHeaders map[string]string
@@ -82,6 +93,8 @@ type Route struct {
 	Timeout       time.Duration // until the head of the answer; 0 is DefaultTimeout
 	StreamTimeout time.Duration // for the whole exchange; 0: none
 	BodyBytes     int64         // most a request's body may take; 0 is DefaultBodyBytes
+	HeaderBytes   int64         // most a request's header may take, written as in HTTP/1.1; 0: what the server lets through
+	Concurrent    int           // most requests under way at once in this process, streams and WebSockets too; 0: no limit
 
 	RootCAs      *x509.CertPool // who may sign the upstream's certificate; nil: the system's
 	InsecureHTTP bool           // accepts an http upstream that is not on loopback
@@ -98,10 +111,12 @@ type compiled struct {
 	target   target
 	proxy    *httputil.ReverseProxy
 	identity []identityField
+	nonce    *nonce       // of the target's origin, for proofs
+	underway atomic.Int64 // requests, where Concurrent bounds them
 }
 
 // compile checks a route. All problems are reported at once, each with the route's name.
-func (t *Table) compile(r Route, dial DialFunc) (*compiled, error) {
+func (t *Table) compile(r Route, o Options) (*compiled, error) {
 	r = r.withDefaults()
 	c := &compiled{Route: r, stem: strings.TrimSuffix(r.Path, "/"), tree: strings.HasSuffix(r.Path, "/")}
 	c.segments = strings.Count(c.stem, "/")
@@ -114,10 +129,17 @@ func (t *Table) compile(r Route, dial DialFunc) (*compiled, error) {
 	if err := errors.Join(problems...); err != nil {
 		return nil, fmt.Errorf("route %s: %w", r.Name, err)
 	}
-	c.target = tgt
+	if r.External {
+		return c, nil // it is forwarded to nowhere
+	}
+	c.target, c.nonce = tgt, t.nonceOf(tgt)
+	way, err := t.transport(c, o)
+	if err != nil {
+		return nil, fmt.Errorf("route %s: %w", r.Name, err)
+	}
 	c.proxy = &httputil.ReverseProxy{
 		Rewrite:        rewrite,
-		Transport:      retry{t.through(r.Name, t.transport(c, dial))},
+		Transport:      retry{t.through(r.Name, way)},
 		ModifyResponse: cleanResponse,
 		ErrorHandler:   fail,
 		ErrorLog:       slog.NewLogLogger(t.log.With("route", r.Name).Handler(), slog.LevelWarn),
@@ -164,13 +186,14 @@ func (t *Table) check(r Route) []error {
 		wrong(m == http.MethodTrace || m == http.MethodConnect, "method %s is never forwarded", m)
 		wrong(!isToken(m) || m != strings.ToUpper(m), "method %q is not a method in capitals", m)
 	}
-	wrong(!slices.Contains([]Token{TokenNone, TokenUser, TokenUserOrNone, TokenClient}, r.Token), "token %q is unknown", r.Token)
+	wrong(!slices.Contains([]Token{TokenNone, TokenUser, TokenUserOrNone, TokenClient, TokenExchange}, r.Token), "token %q is unknown", r.Token)
 	wrong(r.Kind != KindAPI && r.Kind != KindSite, "kind %q is unknown", r.Kind)
 	wrong(r.Kind == KindSite && !r.fitsSite(), "a site has the same paths on both sides, one guard, and a user's token or none")
 	wrong(r.Guard != GuardHeader && r.Guard != GuardOrigin, "guard %q is unknown", r.Guard)
 	wrong(r.Token == TokenNone && r.needsSession(), "an anonymous route cannot ask for claims, scopes or identity")
 	wrong(r.WebSocket && (!slices.Contains(r.Methods, http.MethodGet) || r.Token == TokenClient), "a WebSocket begins with GET, and for a user or for nobody")
-	wrong(r.Timeout < 0 || r.StreamTimeout < 0 || r.BodyBytes < 0, "a limit below zero")
+	wrong(r.RequireMaxAge < 0, "a sign-in cannot be younger than none")
+	wrong(r.Timeout < 0 || r.StreamTimeout < 0 || r.BodyBytes < 0 || r.HeaderBytes < 0 || r.Concurrent < 0, "a limit below zero")
 	for _, name := range slices.Concat(r.RequestCookies, r.ResponseCookies) {
 		wrong(!isToken(name), "cookie %q is not a name", name)
 		wrong(t.reserved(name), "cookie %q is the gateway's own", name)
@@ -183,7 +206,7 @@ func (t *Table) check(r Route) []error {
 
 // needsSession reports whether only a session can satisfy the route.
 func (r Route) needsSession() bool {
-	return len(r.RequireClaims)+len(r.RequireScopes)+len(r.IdentityHeaders) > 0 || strings.Contains(r.Upstream, "{")
+	return len(r.RequireClaims)+len(r.RequireScopes)+len(r.IdentityHeaders)+len(r.RequireACR) > 0 || r.RequireMaxAge > 0 || strings.Contains(r.Upstream, "{")
 }
 
 // fitsSite reports whether nothing is asked of a site that its pages could not bear: links and cookies in them name the
@@ -201,6 +224,9 @@ func (c *compiled) refuse(r *http.Request, pseudonym string) error {
 		if err := CheckDestination(r, c.Guard); err != nil {
 			return err
 		}
+	}
+	if err := c.headerTooLarge(r); err != nil {
+		return err
 	}
 	if err := checkVia(r.Header["Via"], pseudonym); err != nil {
 		return err

@@ -22,6 +22,9 @@ type target struct {
 
 // parseTarget checks a route's upstream. Nothing but the session's own words will ever be put into it.
 func parseTarget(r Route) (target, error) {
+	if r.External {
+		return target{}, checkExternal(r)
+	}
 	u, err := url.Parse(r.Upstream)
 	switch {
 	case err != nil:

@@ -253,7 +253,7 @@ func (x *exchange) prepareOwn() error {
 	if err != nil {
 		return err
 	}
-	x.token, x.tokenTyp = t.Access, t.TokenType
+	x.present(&t)
 	x.call.Renew = func(ctx context.Context) (bff.TokenSet, error) { return x.call.Own(ctx, x.token) }
 	return nil
 }

@@ -21,22 +21,25 @@ type authRequest struct {
 	hint      string
 	acr       string // the first of acr_values
 	org       string
+	resources []string      // RFC 8707
+	jkt       string        // dpop_jkt (RFC 9449 section 10)
 	maxAge    time.Duration // -1: not asked
 	made      time.Time
 }
 
 // grant is what a user allowed a client at one sign-in. All tokens that come from one code share it: it is the family.
 type grant struct {
-	client   string
-	sub      string
-	session  *session // nil for client_credentials
-	sid      string   // as told to this client
-	scope    string
-	nonce    string
-	acr      string
-	org      string
-	authTime time.Time
-	revoked  bool
+	client    string
+	sub       string
+	session   *session // nil for client_credentials
+	sid       string   // as told to this client
+	scope     string
+	nonce     string
+	acr       string
+	org       string
+	resources []string // that its tokens may be for (RFC 8707)
+	authTime  time.Time
+	revoked   bool
 }
 
 // code is an authorization code, kept after its use: a second use must be noticed.
@@ -44,6 +47,7 @@ type code struct {
 	grant     *grant
 	redirect  string
 	challenge string
+	jkt       string // of the key that redeems it; "" for any
 	ends      time.Time
 	used      bool
 }
@@ -87,10 +91,10 @@ func (p *Provider) readAuthRequest(form url.Values) (authRequest, error) {
 	req := authRequest{
 		state: form.Get("state"), nonce: form.Get("nonce"), scope: form.Get("scope"), prompt: form.Get("prompt"),
 		challenge: form.Get("code_challenge"), hint: form.Get("login_hint"), acr: acr, org: form.Get("organization_id"),
-		maxAge: -1, made: p.now(),
+		resources: form[resource], jkt: form.Get("dpop_jkt"), maxAge: -1, made: p.now(),
 	}
 	for name, values := range form {
-		if len(values) > 1 { // RFC 6749 section 3.1: parameters must not be repeated
+		if len(values) > 1 && !repeatable(name) { // RFC 6749 section 3.1: parameters must not be repeated
 			return req, badRequest("repeated parameter " + name)
 		}
 	}
@@ -115,6 +119,9 @@ func (p *Provider) checkAuthRequest(form url.Values) error {
 		return refuse("unauthorized_client", "the client may not use authorization_code")
 	case !client.mayAsk(strings.Fields(form.Get("scope"))):
 		return refuse("invalid_scope", "the client may not ask for this scope")
+	}
+	if err := client.checkResources(form[resource]); err != nil {
+		return err
 	}
 	return p.checkChallenge(form)
 }
@@ -231,13 +238,13 @@ func (p *Provider) chosen(form url.Values) (User, bool) {
 func (p *Provider) grantCode(r *http.Request, req authRequest, s *session) reply {
 	g := &grant{
 		client: req.client.ID, sub: s.sub, session: s, sid: s.tell(req.client.ID, p.behaviour.SIDs), scope: req.scope,
-		nonce: req.nonce, acr: s.acr, org: req.org, authTime: s.authTime,
+		nonce: req.nonce, acr: s.acr, org: req.org, resources: req.resources, authTime: s.authTime,
 	}
 	p.grants = append(p.grants, g)
 	value := secret()
 	p.log.issue(KindCode, req.client.ID, value, p.now())
 	p.codes[value] = &code{
-		grant: g, redirect: req.redirect, challenge: req.challenge,
+		grant: g, redirect: req.redirect, challenge: req.challenge, jkt: req.jkt,
 		ends: p.now().Add(orElse(p.behaviour.CodeLife, 10*time.Minute)),
 	}
 	re := p.goBack(r, req, url.Values{"code": {value}})

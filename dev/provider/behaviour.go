@@ -80,6 +80,11 @@ type Behaviour struct {
 	TokenType       string               // default Bearer
 	ExpiresIn       int                  // seconds told in token answers instead of the truth; 0 tells the truth
 	EditTokenAnswer func(map[string]any) // last word over token answers
+	ExchangeAnswer  map[string]any       // laid over the answers to exchanges (RFC 8693); a nil value removes a member
+
+	DPoPRequired bool // no token without a proof (RFC 9449); one that comes is always checked, and binds
+	DPoPNonces   bool // no proof without a nonce of ours (section 8)
+	DPoPIgnored  bool // what proofs come is not looked at: every token is Bearer
 
 	UserInfoForm   Form
 	UserInfoClaims map[string]any // laid over the answer; {"sub": …} makes it another user's

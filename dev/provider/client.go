@@ -34,7 +34,12 @@ type Client struct {
 	Grants                 []string      // allowed grant types; nil means all
 	Scopes                 []string      // allowed scopes; nil means all
 	Audience               []string      // aud of its access tokens; nil means the client ID, as at Scalekit
+	Resources              []string      // allowed resources (RFC 8707); nil means all
+	Audiences              []string      // allowed audiences of exchanged tokens (RFC 8693); nil means all
+	RefreshOnExchange      bool          // an exchange gives it a refresh token too
 	AccessLife             time.Duration // of its access tokens; 0 means the provider's
+
+	proved string // thumbprint of the key that the request at hand proved; "" for none
 }
 
 // Register adds a client or replaces the one with its ID.

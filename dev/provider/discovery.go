@@ -17,7 +17,7 @@ func (p *Provider) discover(*http.Request) reply {
 		"scopes_supported":                                 []string{"openid", "profile", "offline_access"}, // no email: Scalekit forgets it too
 		"response_types_supported":                         []string{"code"},
 		"response_modes_supported":                         []string{"query"},
-		"grant_types_supported":                            []string{"authorization_code", "client_credentials", "refresh_token"},
+		"grant_types_supported":                            []string{"authorization_code", "client_credentials", "refresh_token", GrantExchange},
 		"subject_types_supported":                          []string{"public"},
 		"id_token_signing_alg_values_supported":            []string{"RS256"},
 		"token_endpoint_auth_methods_supported":            methods,
@@ -29,6 +29,7 @@ func (p *Provider) discover(*http.Request) reply {
 			"client_id", "azp", "sid", "oid", "name", "given_name", "family_name", "email", "email_verified",
 		},
 		"code_challenge_methods_supported":     []string{"S256"},
+		"dpop_signing_alg_values_supported":    []string{"ES256"}, // RFC 9449 section 5.1; not at Scalekit
 		"prompt_values_supported":              []string{"none", "login", "create", "select_account"},
 		"ui_locales_supported":                 []string{"en"},
 		"request_parameter_supported":          false,

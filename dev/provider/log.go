@@ -32,6 +32,7 @@ const (
 	KindClientSecret Kind = "client_secret"
 	KindAssertion    Kind = "client_assertion" // given to the provider, not by it
 	KindVerifier     Kind = "code_verifier"    // given to the provider, not by it
+	KindProof        Kind = "dpop_proof"       // given to the provider, not by it
 	KindCookie       Kind = "sso_cookie"       // of the provider's own browser session
 	KindInitiation   Kind = "idp_initiated_login"
 )

@@ -8,9 +8,9 @@
 // The journey: New makes a provider with clients and users, Start gives it an address and with that its issuer. A request enters in
 // serve (faults.go), is written to the log, meets the faults queued for its endpoint, and is worked on under one lock, by authorize.go
 // (a code), token.go and refresh.go (tokens, built in tokens.go and signed in sign.go), userinfo.go, revoke.go or logout.go. Which
-// client asks, client.go finds out, by its secret or by an assertion that it signed (assertion.go). What it should do wrong on purpose
-// stands in a Behaviour (what it says) or a Fault (how the answer travels). What it has seen and given out can be read back by
-// Requests and Issued.
+// client asks, client.go finds out, by its secret or by an assertion that it signed (assertion.go); dpop.go, whether it proves a key.
+// What it should do wrong on purpose stands in a Behaviour (what it says) or a Fault (how the answer travels). What it has seen and
+// given out can be read back by Requests and Issued.
 package provider
 
 import (
@@ -81,6 +81,7 @@ type Provider struct {
 	refreshes  map[string]*refreshToken
 	accesses   map[string]*accessToken
 	grants     []*grant
+	binding    binding // of tokens to keys
 }
 
 // New makes a provider; it listens nowhere until Start. The error is that of making a key.

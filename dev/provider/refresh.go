@@ -12,6 +12,7 @@ import (
 type refreshToken struct {
 	value     string
 	grant     *grant
+	jkt       string // of the key that it is bound to; "" for none
 	ends      time.Time
 	usedAt    time.Time
 	successor *refreshToken // nil until used
@@ -56,14 +57,21 @@ func (p *Provider) refresh(client Client, form url.Values) reply {
 	if !known || rt.grant.client != client.ID || !p.alive(rt.grant) || p.now().After(rt.ends) {
 		return p.spent()
 	}
+	if rt.jkt != "" && rt.jkt != client.proved {
+		return errorReply(badGrant("the refresh token is bound to another key"))
+	}
 	if !within(rt.grant.scope, form.Get("scope")) {
 		return errorReply(refuse("invalid_scope", "more scope than was granted")) // RFC 6749 section 6
+	}
+	aim, err := p.aimed(client, rt.grant, form)
+	if err != nil { // and the token is as good as before
+		return errorReply(err)
 	}
 	next, ok := p.rotate(rt)
 	if !ok {
 		return p.spent()
 	}
-	return p.answerTokens(client, issuance{grant: rt.grant, refresh: next, scope: form.Get("scope"), idToken: p.behaviour.IDTokenOnRefresh})
+	return p.answerTokens(client, issuance{grant: rt.grant, refresh: next, scope: form.Get("scope"), audience: one(aim), idToken: p.behaviour.IDTokenOnRefresh})
 }
 
 // rotate gives the successor of a refresh token: a new one at its first use, the same one during the grace. After that the token is in

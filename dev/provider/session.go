@@ -79,6 +79,16 @@ func (p *Provider) RevokeTokens(sub, clientID string) {
 	p.revokeGrants(func(g *grant) bool { return g.sub == sub && (clientID == "" || g.client == clientID) })
 }
 
+// AgeSignIns has all users have signed in so much earlier: what is asked for from now on tells of that time, and a max_age that
+// it is beyond has them sign in anew.
+func (p *Provider) AgeSignIns(by time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.sessions {
+		s.authTime = s.authTime.Add(-by)
+	}
+}
+
 func (p *Provider) live(s *session) bool {
 	return s != nil && !s.ended && p.now().Before(s.ends)
 }

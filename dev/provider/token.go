@@ -10,7 +10,9 @@ import (
 )
 
 // token answers POST /oauth/token.
-func (p *Provider) token(r *http.Request) reply {
+func (p *Provider) token(r *http.Request) reply { return p.withNonce(p.grant(r)) }
+
+func (p *Provider) grant(r *http.Request) reply {
 	if err := checkForm(r); err != nil {
 		return errorReply(err)
 	}
@@ -19,10 +21,14 @@ func (p *Provider) token(r *http.Request) reply {
 	if err != nil {
 		return errorReply(err)
 	}
+	// RFC 9449 section 8: who is sent for a nonce has used nothing up but this proof and this client assertion.
+	if client.proved, err = p.proved(r, client); err != nil {
+		return errorReply(err)
+	}
 	switch kind := r.PostForm.Get("grant_type"); {
 	case kind == "":
 		return errorReply(badRequest("grant_type missing"))
-	case kind != "authorization_code" && kind != "refresh_token" && kind != "client_credentials":
+	case kind != "authorization_code" && kind != "refresh_token" && kind != "client_credentials" && kind != GrantExchange:
 		return errorReply(refuse("unsupported_grant_type", kind+" not supported"))
 	case !client.mayUse(kind):
 		return errorReply(refuse("unauthorized_client", "the client may not use "+kind))
@@ -30,6 +36,8 @@ func (p *Provider) token(r *http.Request) reply {
 		return p.exchangeCode(client, r.PostForm)
 	case kind == "refresh_token":
 		return p.refresh(client, r.PostForm)
+	case kind == GrantExchange:
+		return p.exchangeToken(client, r.PostForm)
 	}
 	return p.clientCredentials(client, r.PostForm)
 }
@@ -40,7 +48,7 @@ func checkForm(r *http.Request) error {
 		return badRequest("the body is not a form")
 	}
 	for name, values := range r.PostForm {
-		if len(values) > 1 {
+		if len(values) > 1 && !repeatable(name) {
 			return badRequest("repeated parameter " + name)
 		}
 	}
@@ -65,7 +73,14 @@ func (p *Provider) exchangeCode(client Client, form url.Values) reply {
 	if err := p.checkCode(c, form); err != nil {
 		return errorReply(err)
 	}
-	return p.answerTokens(client, issuance{grant: c.grant, code: value, idToken: true, refresh: p.firstRefresh(client, c.grant)})
+	if c.jkt != "" && c.jkt != client.proved { // RFC 9449 section 10
+		return errorReply(badGrant("the code is bound to another key"))
+	}
+	aim, err := p.aimed(client, c.grant, form)
+	if err != nil {
+		return errorReply(err)
+	}
+	return p.answerTokens(client, issuance{grant: c.grant, code: value, audience: one(aim), idToken: true, refresh: p.firstRefresh(client, c.grant)})
 }
 
 func (p *Provider) checkCode(c *code, form url.Values) error {

@@ -12,21 +12,25 @@ const clientTokenLife = 24 * time.Hour
 
 // accessToken is what the provider remembers of one, for userinfo, introspection and revocation.
 type accessToken struct {
-	grant   *grant
-	scope   string
-	jti     string
-	issued  time.Time
-	ends    time.Time
-	revoked bool
+	grant    *grant
+	scope    string
+	audience []string // nil: the client's
+	jkt      string   // of the key that it is bound to (RFC 9449 section 6); "" for none
+	jti      string
+	issued   time.Time
+	ends     time.Time
+	revoked  bool
 }
 
 // issuance is what one token answer is made for.
 type issuance struct {
-	grant   *grant
-	code    string        // the code it answers, for c_hash
-	refresh *refreshToken // to hand out; nil for none
-	scope   string        // narrower than the grant's; "" for the grant's
-	idToken bool
+	grant     *grant
+	code      string        // the code it answers, for c_hash
+	refresh   *refreshToken // to hand out; nil for none
+	scope     string        // narrower than the grant's; "" for the grant's
+	audience  []string      // whom the access token is for; nil: whom the client's are for
+	exchanged bool          // it answers an exchange (RFC 8693)
+	idToken   bool
 }
 
 // answerTokens makes the token answer (RFC 6749 section 5.1), then spoils it as told.
@@ -41,13 +45,22 @@ func (p *Provider) answerTokens(client Client, is issuance) reply {
 		"access_token": access, "token_type": orElse(p.behaviour.TokenType, "Bearer"),
 		"expires_in": orElse(p.behaviour.ExpiresIn, told(life)), "scope": is.scope,
 	}
+	if client.proved != "" {
+		out["token_type"] = orElse(p.behaviour.TokenType, "DPoP")
+	}
 	if is.refresh != nil {
+		if client.Auth == NoAuth { // RFC 9449 section 5: of a public client the refresh token is bound too
+			is.refresh.jkt = client.proved
+		}
 		out["refresh_token"] = is.refresh.value
 	}
 	if is.idToken && slices.Contains(strings.Fields(is.grant.scope), "openid") {
 		if out["id_token"], err = p.newIDToken(is, access); err != nil {
 			return errorReply(err)
 		}
+	}
+	if is.exchanged {
+		p.tellExchange(out)
 	}
 	p.spoil(out)
 	return jsonReply(http.StatusOK, out)
@@ -84,7 +97,7 @@ func (p *Provider) ends(life time.Duration) time.Time {
 }
 
 func (p *Provider) newAccess(client Client, is issuance, life time.Duration) (string, error) {
-	rec := &accessToken{grant: is.grant, scope: is.scope, jti: "tkn_" + digits(), issued: p.now(), ends: p.ends(life)}
+	rec := &accessToken{grant: is.grant, scope: is.scope, audience: is.audience, jkt: client.proved, jti: "tkn_" + digits(), issued: p.now(), ends: p.ends(life)}
 	value := "at_" + secret()
 	if p.behaviour.OpaqueAccess {
 		p.log.issue(KindAccess, client.ID, value, p.now())
@@ -102,12 +115,18 @@ func (p *Provider) newAccess(client Client, is issuance, life time.Duration) (st
 func (p *Provider) accessClaims(client Client, rec *accessToken) map[string]any {
 	g := rec.grant
 	audience := client.Audience
+	if rec.audience != nil {
+		audience = rec.audience
+	}
 	if audience == nil {
 		audience = []string{client.ID}
 	}
 	claims := map[string]any{
 		"iss": p.issuer, "aud": audience, "client_id": client.ID, "sub": g.sub, "jti": rec.jti,
 		"iat": rec.issued.Unix(), "nbf": rec.issued.Unix(), "exp": rec.ends.Unix(), "scope": rec.scope,
+	}
+	if rec.jkt != "" {
+		claims["cnf"] = map[string]any{"jkt": rec.jkt} // RFC 9449 section 6.1
 	}
 	if g.session == nil {
 		return claims

@@ -9,9 +9,13 @@ import (
 func (p *Provider) userInfo(r *http.Request) reply {
 	scheme, value, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	rec, ok := p.usable(value)
-	if !strings.EqualFold(scheme, "Bearer") || !ok || rec.grant.session == nil {
+	if !ok || !p.presents(r, scheme, value, rec) || rec.grant.session == nil {
 		re := newReply(http.StatusUnauthorized, "text/plain; charset=utf-8", []byte("access token invalid\n"))
 		re.header.Set("WWW-Authenticate", `Bearer error="invalid_token"`) // RFC 6750 section 3.1
+		if strings.EqualFold(scheme, "DPoP") && p.behaviour.DPoPNonces {  // it may have been for the nonce alone: RFC 9449 section 9
+			re.header.Set("WWW-Authenticate", `DPoP error="use_dpop_nonce", algs="ES256"`)
+			return p.withNonce(re)
+		}
 		return re
 	}
 	u, _ := p.findUser(rec.grant.sub)

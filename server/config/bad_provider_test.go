@@ -17,6 +17,12 @@ func TestBadProviders(t *testing.T) {
 		{"a session API for sessions without a name", "preset: scalekit\n", "preset: scalekit\n    logout: api\n", []string{
 			"cloakroom.yaml:10: providers.main.logout: api names sessions by their sid; write sid: required beside it",
 		}},
+		{"a session API and bound tokens", "preset: scalekit\n", "preset: scalekit\n    logout: api\n    sid: required\n    dpop: required\n", []string{
+			"cloakroom.yaml:10: providers.main.logout: api is called with a token that is bound to nothing; write dpop: off, or redirect",
+		}},
+		{"tokens that are bound perhaps", "preset: scalekit\n", "preset: scalekit\n    dpop: allowed\n", []string{
+			"cloakroom.yaml:10: providers.main.dpop: not one of the values known here; write one of off, required",
+		}},
 		{"an unknown way to sign out", "preset: scalekit\n", "preset: scalekit\n    logout: webhook\n", []string{
 			"cloakroom.yaml:10: providers.main.logout: not one of the values known here; write one of redirect, api, both",
 		}},

@@ -34,6 +34,13 @@ func TestBadRoutes(t *testing.T) {
 		{"a WebSocket without GET", "    methods: [GET, POST]", "    methods: [POST]\n    websocket: true", []string{
 			"cloakroom.yaml:28: routes[0].websocket: a WebSocket begins with a GET (RFC 6455 section 4.1); add GET to methods",
 		}},
+		{"a header limit that no browser keeps", "    methods: [GET, POST]", "    methods: [GET, POST]\n    header_bytes: 64\n    concurrent: -1", []string{
+			"cloakroom.yaml:28: routes[0].header_bytes: less than a browser sends; write 1KiB or more",
+			"cloakroom.yaml:29: routes[0].concurrent: negative; write 0 for no limit",
+		}},
+		{"a header limit beyond the server's", "    methods: [GET, POST]", "    methods: [GET, POST]\n    header_bytes: 33KiB", []string{
+			"cloakroom.yaml:28: routes[0].header_bytes: more than public.limits.header_bytes, which is refused before a route is known; raise that one, or write at most 32KiB",
+		}},
 		{"no upstream", "    upstream: https://orders.internal\n", "", []string{
 			"cloakroom.yaml:25: routes[0].upstream: missing; write where it is forwarded, as https://orders.internal",
 		}},
@@ -73,11 +80,20 @@ func TestBadRoutes(t *testing.T) {
 		{"the origin guard on POST", "methods: [GET, POST]", "methods: [GET, POST]\n    guard: origin", []string{
 			"cloakroom.yaml:27: routes[0].methods[1]: guard: origin is for GET and HEAD, which change nothing; write guard: header",
 		}},
-		{"what a later release brings", "methods: [GET, POST]", "methods: [GET, POST]\n    token: exchange", []string{
-			"cloakroom.yaml:28: routes[0].token: arrives with a later release; delete it or use one of none, user, user-or-none, client",
+		{"an exchange for nothing", "methods: [GET, POST]", "methods: [GET, POST]\n    token: exchange", []string{
+			"cloakroom.yaml:25: routes[0].exchange: missing; say for what the user's token is exchanged, as {audience: orders} or {resource: https://orders.example.com}",
+		}},
+		{"an exchange beside another token", "methods: [GET, POST]", "methods: [GET, POST]\n    exchange: {audience: orders}", []string{
+			"cloakroom.yaml:28: routes[0].exchange: belongs to token: exchange; write that, or delete it",
+		}},
+		{"an exchange for what has no name", "methods: [GET, POST]", "methods: [GET, POST]\n    token: exchange\n    exchange:\n      audience: the orders\n      resource: https://orders.example.com#all\n      scopes: [a b, c, c]", []string{
+			"cloakroom.yaml:30: routes[0].exchange.audience: no name; write it as the provider has it registered, as orders",
+			"cloakroom.yaml:31: routes[0].exchange.resource: has a fragment, which RFC 8707 section 2 forbids; delete it from the # on",
+			"cloakroom.yaml:32: routes[0].exchange.scopes[0]: no scope; list each one by itself, without spaces",
+			"cloakroom.yaml:32: routes[0].exchange.scopes[2]: listed twice; delete one of them",
 		}},
 		{"unknown words", "methods: [GET, POST]", "methods: [GET, POST]\n    token: admin\n    kind: page\n    guard: off", []string{
-			"cloakroom.yaml:28: routes[0].token: not one of the values known here; write one of none, user, user-or-none, client",
+			"cloakroom.yaml:28: routes[0].token: not one of the values known here; write one of none, user, user-or-none, client, exchange",
 			"cloakroom.yaml:29: routes[0].kind: not one of the values known here; write one of api, site",
 			"cloakroom.yaml:30: routes[0].guard: not one of the values known here; write one of header, origin",
 		}},

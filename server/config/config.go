@@ -35,6 +35,9 @@ type Config struct {
 	// Admin is the listener for administrators; absent unless its listen and
 	// token are set.
 	Admin Admin `yaml:"admin"`
+	// ExternalAuth is the listener at which another proxy asks what it may
+	// forward; absent unless its listen and token are set.
+	ExternalAuth ExternalAuth `yaml:"external_auth"`
 	// Log is how much is logged.
 	Log Log `yaml:"log"`
 	// Redis is where sessions are kept.
@@ -53,6 +56,11 @@ type Config struct {
 	Apps map[string]*App `yaml:"apps"`
 	// Routes are the paths that are forwarded, in the order of the file.
 	Routes []*Route `yaml:"routes"`
+	// Upstreams say how the origins are reached that routes forward to: several
+	// targets, their health, retries, protocol, certificates. Default none.
+	Upstreams []*Upstream `yaml:"upstreams"`
+	// Limits are how often one address may come where nobody is signed in yet.
+	Limits RateLimits `yaml:"limits"`
 
 	sources map[string]source
 }
@@ -130,6 +138,27 @@ type Admin struct {
 func (a Admin) Exposed() bool {
 	host, _, err := net.SplitHostPort(a.Listen)
 	return err == nil && a.TLS.CertFile == "" && !loopback(host)
+}
+
+// ExternalAuth is the listener at which another proxy (nginx auth_request, Traefik
+// ForwardAuth, Envoy ext_authz) asks for each request on a route with external:
+// true. Its answers hold users' tokens. It exists only if listen and token are
+// set.
+type ExternalAuth struct {
+	// Listen is host:port. Keep it on loopback or a network of the proxies alone.
+	Listen string `yaml:"listen"`
+	// Token is what the asking proxy sends in Cloakroom-Credential; at least 32
+	// bytes.
+	Token Secret `yaml:"token"`
+	// TLS is the certificate to serve; without one the listener speaks http.
+	TLS ServerTLS `yaml:"tls"`
+}
+
+// Exposed reports whether the listener speaks in the clear beyond this machine,
+// so that others may read tokens on the way.
+func (e ExternalAuth) Exposed() bool {
+	host, _, err := net.SplitHostPort(e.Listen)
+	return err == nil && e.TLS.CertFile == "" && !loopback(host)
 }
 
 // Log is how much is logged.

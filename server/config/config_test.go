@@ -149,7 +149,7 @@ func TestLoadGivesTypedValuesAndDefaults(t *testing.T) {
 	}
 	wantRoute := &config.Route{
 		Path: "/api/orders/", Upstream: "https://orders.internal", Methods: []string{"GET", "POST"},
-		Token: "user", Kind: "api", Timeout: 30 * time.Second, BodyBytes: 10 << 20, Guard: "header",
+		Token: "user", Kind: "api", Timeout: 30 * time.Second, BodyBytes: 10 << 20, HeaderBytes: 32 << 10, Guard: "header",
 	}
 	if diff := cmp.Diff([]*config.Route{wantRoute}, c.Routes); diff != "" {
 		t.Errorf("routes (-want +got):\n%s", diff)

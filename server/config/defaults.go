@@ -30,6 +30,12 @@ redis:
   wait_timeout: 200ms
   tls: {enabled: false}
   timeouts: {dial: 1s, read: 500ms, write: 500ms, pool_wait: 1s}
+limits:
+  sign_in: {count: 5, per: 1s, burst: 200}
+  token: {count: 50, per: 1s, burst: 1000}
+  backchannel: {count: 5, per: 1s, burst: 200}
+  frontchannel: {count: 5, per: 1s, burst: 200}
+  shared: true
 `
 
 // providerDefaults are those of each provider, after its preset.
@@ -53,6 +59,7 @@ iss_unannounced: accept
 assertion_audience: issuer
 assertion_typ: client-authentication+jwt
 assertion_rsa: PS256
+dpop: off
 logout: redirect
 logout_by: redirect
 logout_exp: required
@@ -109,9 +116,29 @@ kind: api
 strip_prefix: false
 timeout: 30s
 stream_timeout: 0s
+concurrent: 0
+trailers: false
 guard: header
 websocket: false
+external: false
 insecure_http: false
+`
+
+// upstreamDefaults are those of each upstream.
+const upstreamDefaults = `
+protocol: auto
+health: {every: 5s, timeout: 2s}    # whoever needs longer to say that it is well is not
+attempts: 3
+connections: 0
+idle_connections: 256    # Go's two would have every burst open and close its connections
+timeouts: {connect: 5s, tls: 5s, stall: 60s, idle: 90s}
+breaker: {failures: 5, open: 5s}
+`
+
+// limitDefaults are those of each limit of a route.
+const limitDefaults = `
+per: 1s
+shared: false
 `
 
 // layerOf reads one of the texts above, which the tests load.
@@ -137,9 +164,15 @@ func fillDefaults(tree *value, env []string) {
 	tree.fill(layerOf(baseDefaults), here)
 	eachGroup(tree.get("providers"), func(p *value) { p.fill(layerOf(providerDefaults), here) })
 	eachGroup(tree.get("apps"), func(a *value) { fillApp(tree, a, here) })
+	eachGroup(tree.get("upstreams"), func(u *value) { u.fill(layerOf(upstreamDefaults), here) })
 	eachGroup(tree.get("routes"), func(route *value) {
 		route.fill(layerOf(routeDefaults), here)
+		eachGroup(route.get("limits"), func(l *value) {
+			l.fill(layerOf(limitDefaults), here)
+			inherit(l, "burst", l.get("count"))
+		})
 		inherit(route, "body_bytes", tree.get("public").get("limits").get("body_bytes"))
+		inherit(route, "header_bytes", tree.get("public").get("limits").get("header_bytes"))
 	})
 }
 

@@ -78,6 +78,8 @@ func (r *report) validate(c *Config) {
 	r.validateApps(c)
 	r.validateHosts(c)
 	r.validateRoutes(c)
+	r.validateUpstreams(c)
+	r.validateRates(c)
 }
 
 const (

@@ -35,6 +35,13 @@ type Provider struct {
 	// AssertionRSA is what RSA keys sign by: PS256, the default, or RS256 for
 	// providers that know no other.
 	AssertionRSA string `yaml:"assertion_rsa"`
+	// DPoP is required to have every token of this provider bound to a key (RFC
+	// 9449) that the gateway makes for each sign-in and keeps sealed with the
+	// session: a token that is stolen is worth nothing then, neither at the
+	// provider nor at an API that checks. Tokens that the provider does not bind
+	// are refused. off, the default, asks for none; sessions whose tokens are bound
+	// already go on with their keys.
+	DPoP string `yaml:"dpop"`
 	// SigningAlgs are the algorithms accepted on tokens. Default RS256, PS256,
 	// ES256, EdDSA.
 	SigningAlgs []string `yaml:"signing_algs"`

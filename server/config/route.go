@@ -17,10 +17,16 @@ type Route struct {
 	// Methods are the ones let through, in capitals; required. TRACE and CONNECT
 	// never are.
 	Methods []string `yaml:"methods"`
-	// Token is what is attached: none, user (the default), user-or-none, or client:
-	// the app's own token by client credentials, under rules of its own. The name
-	// exchange is kept for a later release.
+	// Token is what is attached: none, user (the default), user-or-none, client: the
+	// app's own token by client credentials, under rules of its own, or exchange: one
+	// that the user's is exchanged for (RFC 8693).
 	Token string `yaml:"token"`
+	// Exchange says what for; required with token: exchange.
+	Exchange Exchange `yaml:"exchange"`
+	// Resource is the URI under which the provider knows the API (RFC 8707): the
+	// route takes a token of the user that is good there and nowhere else. With
+	// token: user or user-or-none.
+	Resource string `yaml:"resource"`
 	// Kind is api, the default, or site: a server-rendered app, whose own cookies,
 	// pages and policies pass, and whose visits go to the sign-in.
 	Kind string `yaml:"kind"`
@@ -35,6 +41,17 @@ type Route struct {
 	// BodyBytes is the most a request's body may take. Default:
 	// public.limits.body_bytes.
 	BodyBytes Bytes `yaml:"body_bytes"`
+	// HeaderBytes is the most a request's header may take on this route, written as
+	// in HTTP/1.1; beyond it is 431. Default, and most: public.limits.header_bytes.
+	HeaderBytes Bytes `yaml:"header_bytes"`
+	// Concurrent is the most requests under way at once on this route, at each
+	// instance, streams and WebSockets among them; beyond it is 503. 0, the default,
+	// is no limit.
+	Concurrent int `yaml:"concurrent"`
+	// Trailers lets the trailers of answers pass to frontends that ask for them, as
+	// gRPC does over HTTP/2: all but those that would act as header fields. Default
+	// false.
+	Trailers bool `yaml:"trailers"`
 	// Cookies are the names of the browser's cookies that are forwarded. Default
 	// none.
 	Cookies []string `yaml:"cookies"`
@@ -44,17 +61,35 @@ type Route struct {
 	// origin, for GET and HEAD that a page cannot add a header to.
 	Guard string `yaml:"guard"`
 	// WebSocket lets handshakes of WebSockets through, beside plain requests: GET
-	// must be among the methods, and token none, user or user-or-none. A browser's
+	// must be among the methods, and token any but client. A browser's
 	// must come from the app's own origin, whatever the guard. Default false.
 	WebSocket bool `yaml:"websocket"`
+	// External says that another proxy forwards what passes, and asks at
+	// external_auth.listen first: such a route has no upstream, and the public
+	// listener has nothing at its path. Default false.
+	External bool `yaml:"external"`
 	// Require is what the session must have beside being there.
 	Require Require `yaml:"require"`
 	// IdentityHeaders are header names and the claim each carries. Default none.
 	IdentityHeaders map[string]string `yaml:"identity_headers"`
+	// Limits are how often the route may be taken; beyond them is 429. Default none.
+	Limits []*RouteLimit `yaml:"limits"`
 	// InsecureHTTP accepts an http upstream that is not on loopback.
 	InsecureHTTP bool `yaml:"insecure_http"`
 	// CAFile is who signs the upstream's certificate; empty for the system's.
 	CAFile string `yaml:"ca_file" path:"ca"`
+}
+
+// Exchange is the token that a route's API takes in place of the user's: audience,
+// resource, or both.
+type Exchange struct {
+	// Audience is the API's name at the provider.
+	Audience string `yaml:"audience"`
+	// Resource is the URI under which the provider knows the API (RFC 8707).
+	Resource string `yaml:"resource"`
+	// Scopes are asked for, and all must be granted. Default none: what the provider
+	// gives.
+	Scopes []string `yaml:"scopes"`
 }
 
 // Require is what a session must have for a route; an empty field asks nothing.
@@ -63,9 +98,13 @@ type Require struct {
 	Scopes []string `yaml:"scopes"`
 	// Claims must each have one of the values.
 	Claims map[string][]string `yaml:"claims"`
-	// ACR is met by any one of them. Kept for a later release.
+	// ACR are classes of authentication, as the provider names them in acr: the
+	// user must have signed in by one of these. Who did not is told how to (a
+	// step-up, RFC 9470), before the upstream is asked.
 	ACR []string `yaml:"acr"`
-	// MaxAge is how long ago the user may have signed in. Kept for a later release.
+	// MaxAge is how long ago the user may have signed in at the provider, whose
+	// auth_time tells; 0, the default, is any time. Who did so before that is told
+	// to sign in again.
 	MaxAge time.Duration `yaml:"max_age"`
 }
 

@@ -72,6 +72,7 @@ func (r *report) validateWords(path string, p *Provider) {
 	r.oneOf(join(path, "assertion_audience"), p.AssertionAudience, "issuer", "token_endpoint")
 	r.oneOf(join(path, "assertion_typ"), p.AssertionTyp, "client-authentication+jwt", "JWT")
 	r.oneOf(join(path, "assertion_rsa"), p.AssertionRSA, "PS256", "RS256")
+	r.oneOf(join(path, "dpop"), p.DPoP, "off", "required")
 	r.oneOf(join(path, "logout_by"), p.LogoutBy, "redirect", "form_post")
 	r.logoutWay(path, p)
 	r.oneOf(join(path, "logout_exp"), p.LogoutExp, "required", "optional")
@@ -98,6 +99,10 @@ func (r *report) logoutWay(path string, p *Provider) {
 	}
 	if p.Preset != "scalekit" {
 		r.add(here, "%s is Scalekit's session API; write redirect", p.Logout)
+	}
+	if p.DPoP == "required" {
+		// RFC 9449 section 7: the app's own token would be bound too, and that API reads no proofs.
+		r.add(here, "%s is called with a token that is bound to nothing; write dpop: off, or redirect", p.Logout)
 	}
 	if p.SID != "required" {
 		r.add(here, "%s names sessions by their sid; write sid: required beside it", p.Logout)

@@ -70,6 +70,7 @@ func (r *report) validatePublic(c *Config) {
 		r.add("ops.listen", "the same as public.listen; metrics and probes need a listener of their own")
 	}
 	r.validateAdmin(c)
+	r.validateExternalAuth(c)
 	r.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 }
 

@@ -38,7 +38,9 @@ func (r *report) validateRoute(path string, route *Route, c *Config) {
 	if r.need(join(path, "path"), route.Path, "write what is matched, as /api/orders/") {
 		r.routePath(join(path, "path"), literal(route))
 	}
-	if r.need(join(path, "upstream"), route.Upstream, "write where it is forwarded, as https://orders.internal") {
+	if route.External {
+		r.external(path, route, c)
+	} else if r.need(join(path, "upstream"), route.Upstream, "write where it is forwarded, as https://orders.internal") {
 		r.upstream(join(path, "upstream"), route)
 	}
 	r.methods(join(path, "methods"), route)
@@ -51,7 +53,11 @@ func (r *report) validateRoute(path string, route *Route, c *Config) {
 	r.require(join(path, "require"), route)
 	r.identity(join(path, "identity_headers"), route)
 	r.clientRoute(path, route)
+	r.resource(join(path, "resource"), route)
+	r.exchange(join(path, "exchange"), route)
 	r.webSocket(join(path, "websocket"), route)
+	r.routeBounds(path, route, c)
+	r.routeRates(join(path, "limits"), route)
 	r.site(path, route, c)
 }
 
@@ -143,11 +149,7 @@ func (r *report) methods(path string, route *Route) {
 }
 
 func (r *report) routeWords(path string, route *Route) {
-	if route.Token == "exchange" {
-		r.add(join(path, "token"), "arrives with a later release; delete it or use one of none, user, user-or-none, client")
-	} else {
-		r.oneOf(join(path, "token"), route.Token, "none", "user", "user-or-none", "client")
-	}
+	r.oneOf(join(path, "token"), route.Token, "none", "user", "user-or-none", "client", "exchange")
 	r.oneOf(join(path, "kind"), route.Kind, "api", "site")
 	r.oneOf(join(path, "guard"), route.Guard, "header", "origin")
 }
@@ -176,7 +178,7 @@ func (r *report) cookieNames(path string, names []string) {
 }
 
 func (r *report) require(path string, route *Route) {
-	if !route.Require.Empty() && route.Token != "user" && route.Token != "client" {
+	if !route.Require.Empty() && route.Token != "user" && route.Token != "client" && route.Token != "exchange" {
 		r.add(path, "asks something of a user who need not be there; write token: user")
 	}
 	for _, claim := range slices.Sorted(maps.Keys(route.Require.Claims)) {
@@ -184,12 +186,24 @@ func (r *report) require(path string, route *Route) {
 			r.add(join(join(path, "claims"), claim), "no values, so nobody could pass; list those that may")
 		}
 	}
-	// A demand that nobody checks would open the route to those it is meant to keep out.
-	if len(route.Require.ACR) > 0 {
-		r.add(join(path, "acr"), "arrives with a later release; delete it")
-	}
+	r.acr(join(path, "acr"), route.Require.ACR)
+	// Below a second it would be no demand, and above a year none that anybody meets otherwise.
 	if route.Require.MaxAge != 0 {
-		r.add(join(path, "max_age"), "arrives with a later release; delete it")
+		r.within(join(path, "max_age"), route.Require.MaxAge, time.Second, 365*24*time.Hour)
+	}
+}
+
+// acr looks at values that go to the provider as one list, and into challenges as a quoted string.
+func (r *report) acr(path string, values []string) {
+	for i, v := range values {
+		if v == "" || strings.ContainsFunc(v, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }) {
+			r.add(at(path, i), "no value of acr; write each by itself, as the provider's documentation names it")
+		}
+	}
+	r.unique(path, values)
+	// Eight values of 256 bytes are what a step-up carries to the sign-in.
+	if len(values) > 8 || len(strings.Join(values, " ")) > 255 {
+		r.add(path, "more than a sign-in is asked for; list 8 at most, 255 bytes together")
 	}
 }
 

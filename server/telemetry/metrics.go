@@ -20,6 +20,10 @@ type Metrics struct {
 	upstream *prometheus.HistogramVec
 	streams  *prometheus.GaugeVec
 
+	targetUp  *prometheus.GaugeVec
+	targetOut *prometheus.CounterVec
+	retries   *prometheus.CounterVec
+
 	events     *prometheus.GaugeVec
 	eventsSent *prometheus.CounterVec
 	watchLooks *prometheus.CounterVec
@@ -32,9 +36,11 @@ type Metrics struct {
 	ended       *prometheus.CounterVec
 	revocations *prometheus.CounterVec
 	refusals    *prometheus.CounterVec
+	limited     *prometheus.CounterVec
 	alarms      *prometheus.CounterVec
 
 	clientTokens *prometheus.CounterVec
+	exchanges    *prometheus.CounterVec
 	adminActs    *prometheus.CounterVec
 	logouts      *prometheus.CounterVec
 	loggedOut    *prometheus.CounterVec
@@ -70,15 +76,17 @@ type Asked struct {
 func NewMetrics(asked Asked) *Metrics {
 	m := &Metrics{registry: prometheus.NewRegistry()}
 	m.makeRequests()
+	m.makeTargets()
 	m.makeSessions()
 	m.makeEvents()
 	m.makeRefreshes()
 	m.makeNeighbours()
 	m.registry.MustRegister(
+		m.targetUp, m.targetOut, m.retries,
 		m.requests, m.inFlight, m.upstream, m.streams, m.sockets, m.closed,
-		m.logins, m.began, m.ended, m.revocations, m.refusals, m.alarms, m.adminActs, m.logouts, m.loggedOut,
+		m.logins, m.began, m.ended, m.revocations, m.refusals, m.limited, m.alarms, m.adminActs, m.logouts, m.loggedOut,
 		m.refreshes, m.refreshTook, m.refreshWaits, m.waitTook, m.claimTook,
-		m.clientTokens, m.provider, m.redis, m.outages,
+		m.clientTokens, m.exchanges, m.provider, m.redis, m.outages,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		asked,
 	)
@@ -116,12 +124,24 @@ func (m *Metrics) makeSessions() {
 	m.ended = counters("bff_sessions_ended_total", "Sessions that ended, by app and reason.", "app", "reason")
 	m.revocations = counters("bff_revocations_total", "Revocations at the provider that were made or given up.", "provider", "result")
 	m.refusals = counters("bff_refusals_total", "Requests refused by a guard, for a credential that opens nothing, or at the admin listener.", "kind")
+	m.limited = counters("bff_rate_limited_total",
+		"Requests refused because there were too many, by limit, and by whose count: this instance's own (local) or that of all (shared).", "by", "count")
 	m.logouts = counters("bff_provider_logouts_total",
 		"Providers' words that a session is over, by channel (back: logout tokens; front: unsigned, by a browser) and by what came of them.",
 		"provider", "channel", "result")
 	m.loggedOut = counters("bff_provider_logout_sessions_total", "Sessions that ended by a provider's word.", "provider", "channel")
 	m.adminActs = counters("bff_admin_actions_total", "What was done at the admin listener, and what became of it.", "action", "result")
 	m.alarms = counters("bff_alarms_total", "Conditions an operator should look at, by the alarm's text.", "what")
+}
+
+func (m *Metrics) makeTargets() {
+	m.targetUp = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "bff_upstream_target_up", Help: "1 while requests are sent to a target of an upstream, 0 while it is left alone.",
+	}, []string{"upstream", "target"})
+	m.targetOut = counters("bff_upstream_target_out_total",
+		"How often a target was left alone, for failures in a row or by its own word about its health.", "upstream", "target", "why")
+	m.retries = counters("bff_upstream_retries_total",
+		"Requests that were sent to an upstream once more, by why.", "upstream", "why")
 }
 
 func (m *Metrics) makeRefreshes() {
@@ -142,6 +162,7 @@ func (m *Metrics) makeRefreshes() {
 
 func (m *Metrics) makeNeighbours() {
 	m.clientTokens = counters("bff_client_tokens_total", "Apps' own tokens that were wanted, by what came of it.", "app", "result")
+	m.exchanges = counters("bff_token_exchanges_total", "Sessions' tokens sent to be exchanged for another API, by what came of it.", "app", "provider", "result")
 	m.provider = histograms("bff_provider_request_duration_seconds",
 		"Calls to providers, to the head of the answer, by endpoint and status, or by what kept an answer from coming.",
 		[]float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20}, "provider", "endpoint", "code") // the longest may take 20 s

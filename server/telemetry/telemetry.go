@@ -8,8 +8,10 @@
 //	refresh.go     a refresh: its event, its counts, what each outcome means
 //	logout.go      a provider's word that a session is over
 //	admin.go       what administrators do
+//	limits.go      requests that were too many
 //	metrics.go     every metric, with its name, labels and meaning
 //	calls.go       calls to upstreams and providers, measured
+//	targets.go     the targets of upstreams: in or out
 //	redis.go       commands to Redis, measured
 //	events.go      the gateway's own event streams, and what watching sessions costs
 //	outage.go      a neighbour that is away: one line when it goes, one when it is back
@@ -72,6 +74,7 @@ func (t *Telemetry) Trace() *bff.Trace {
 		ProviderSessionEnded: t.providerSessionEnded,
 		Revoked:              t.revoked,
 		ClientToken:          t.clientToken,
+		TokenExchanged:       t.tokenExchanged,
 		LogoutToken:          t.logoutToken,
 		AdminActed:           t.adminActed,
 		WatchSwept:           t.watchSwept,

@@ -186,7 +186,7 @@ func (p *strictIDP) Exchange(context.Context, bff.CodeExchange) (*bff.Grant, err
 	return g, nil
 }
 
-func (p *strictIDP) Refresh(_ context.Context, s *bff.Session) (*bff.Grant, error) {
+func (p *strictIDP) Refresh(_ context.Context, s *bff.Session, resource string) (*bff.Grant, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	token := s.Tokens.Refresh.Reveal()

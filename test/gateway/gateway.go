@@ -127,11 +127,13 @@ type Instance struct {
 	Addr  string // of the public listener
 	Ops   string // of the operator's
 	Admin string // of the administrator's; "" where none is configured
-	tb    testing.TB
-	cmd   *exec.Cmd
-	log   logBuffer
-	done  chan struct{}
-	err   error
+	// External is that of external authorization; "" where none is configured.
+	External string
+	tb       testing.TB
+	cmd      *exec.Cmd
+	log      logBuffer
+	done     chan struct{}
+	err      error
 
 	listening chan [2]string // name and address of each listener
 }
@@ -160,7 +162,7 @@ func (s *Setup) Start(tb testing.TB, env ...string) *Instance {
 // run starts the process.
 func (s *Setup) run(tb testing.TB, env ...string) *Instance {
 	tb.Helper()
-	in := &Instance{tb: tb, done: make(chan struct{}), listening: make(chan [2]string, 3)}
+	in := &Instance{tb: tb, done: make(chan struct{}), listening: make(chan [2]string, 4)}
 	in.cmd = exec.Command(s.Bin, "serve", "--config", s.File)
 	in.cmd.Env = append(append(os.Environ(), noWait), env...)
 	stderr, err := in.cmd.StderrPipe()
@@ -233,6 +235,8 @@ func (in *Instance) await() {
 				in.Addr = l[1]
 			case "admin": // the first of all, where there is one
 				in.Admin = l[1]
+			case "external_auth": // before the two that there always are
+				in.External = l[1]
 			default:
 				in.Ops = l[1]
 			}

@@ -140,7 +140,7 @@ func (p *provider) of(token string) (*family, int) {
 }
 
 // Refresh takes a refresh token: it waits at the gate before the work, and after it.
-func (c client) Refresh(ctx context.Context, s *bff.Session) (*bff.Grant, error) {
+func (c client) Refresh(ctx context.Context, s *bff.Session, resource string) (*bff.Grant, error) {
 	p := c.provider
 	p.mu.Lock()
 	fam, n := p.of(s.Tokens.Refresh.Reveal())

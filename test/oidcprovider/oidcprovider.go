@@ -36,6 +36,7 @@ type Config struct {
 	AccessTokenSeconds  int       `json:"access_token_seconds"`  // 60
 	IDTokenSeconds      int       `json:"id_token_seconds"`      // 3600
 	RefreshTokenSeconds int       `json:"refresh_token_seconds"` // 86400
+	DPoP                string    `json:"dpop,omitempty"`        // "on" binds tokens to the keys of proofs (RFC 9449), "nonces" wants its nonces in them; "": neither
 	Consent             string    `json:"consent"`               // "" shows a form for it; "auto" grants at once, refresh tokens too
 	Logout              string    `json:"logout"`                // "" shows a form with a choice; "auto" one that submits itself
 }

@@ -133,6 +133,7 @@ function configuration() {
       rpInitiatedLogout: { enabled: true, logoutSource, postLogoutSuccessSource },
       backchannelLogout: { enabled: true },
       revocation: { enabled: true },
+      ...(config.dpop && { dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => config.dpop === 'nonces' } }),
       introspection: { enabled: true },
     },
     renderError: (ctx, out) => {

@@ -297,6 +297,7 @@ func (w *tour) routes() {
 	big := api("POST", "/api/x")
 	big.body = strings.Repeat("x", 2<<10)
 	w.is("RouteTooLarge", 413, big)
+	w.is("RouteHeaderTooLarge", 431, api("GET", "/narrow/x").with("X-Padding", strings.Repeat("x", 1<<10)))
 	w.is("RouteUpstreamUnavailable", 502, api("GET", "/dead/x"))
 	_, came := w.send(api("GET", "/api/via"))
 	w.is("RouteLoopDetected", 508, api("GET", "/api/x").with("Via", came.Header.Get("Seen-Via")))

@@ -74,6 +74,7 @@ routes:
   - {path: /api/, upstream: %[13]q, methods: [GET, POST], body_bytes: 1KiB}
   - {path: /phones/, upstream: %[13]q, methods: [GET], apps: [phone]}
   - {path: /staff/, upstream: %[13]q, methods: [GET], require: {claims: {oid: [org_none]}}}
+  - {path: /narrow/, upstream: %[13]q, methods: [GET], header_bytes: 1KiB}
   - {path: /hang/, upstream: %[13]q, methods: [GET], timeout: 50ms}
   - {path: /dead/, upstream: "http://127.0.0.1:1", methods: [GET]}
   - {path: /slow/, upstream: %[13]q, methods: [GET], token: none}

@@ -62,6 +62,8 @@ type World struct {
 type Options struct {
 	Redis     redisproc.Options              // how the server keeps what it is given
 	RedisAddr func(*redisproc.Server) string // what the gateway is told; the server itself if nil
+	Provider  string                         // further settings of the provider, each with a comma before it
+	DPoP      string                         // of the certified provider: see oidcprovider.Config
 	App       string                         // further lines of the app
 	Apps      string                         // further apps, at hosts under .localhost
 	Providers string                         // further providers
@@ -250,7 +252,7 @@ func DevProvider(t *testing.T, w *World, o Options) {
 	w.Dev = p
 	w.OP = &OP{
 		Name: "dev provider", Issuer: p.Issuer(), JWKS: p.URL("/keys"),
-		YAML: fmt.Sprintf("{preset: scalekit, issuer: %q}", p.Issuer()),
+		YAML: fmt.Sprintf("{preset: scalekit, issuer: %q%s}", p.Issuer(), o.Provider),
 		SignIn: func(t *testing.T, b *browser.Browser, page *browser.Page) *browser.Page {
 			t.Helper()
 			if strings.HasPrefix(page.URL, Origin) {
@@ -271,10 +273,10 @@ func DevProvider(t *testing.T, w *World, o Options) {
 }
 
 // CertifiedProvider is npm oidc-provider.
-func CertifiedProvider(t *testing.T, w *World, _ Options) {
+func CertifiedProvider(t *testing.T, w *World, o Options) {
 	t.Helper()
 	p := oidcprovider.Start(t, oidcprovider.Config{
-		API: "https://api.example.com", APIScopes: []string{"api:read"}, AccessTokenSeconds: 3,
+		API: "https://api.example.com", APIScopes: []string{"api:read"}, AccessTokenSeconds: 3, DPoP: o.DPoP,
 		Accounts: []oidcprovider.Account{{ID: "ada", Claims: map[string]any{"name": "Ada", "email": "ada@example.com"}}},
 		Clients: []oidcprovider.Client{{
 			ID: "webc_1", Secret: ClientSecret,
@@ -283,7 +285,7 @@ func CertifiedProvider(t *testing.T, w *World, _ Options) {
 	})
 	w.OP = &OP{
 		Name: "oidc-provider", Issuer: p.Issuer, JWKS: p.Issuer + "/jwks",
-		YAML: fmt.Sprintf("{preset: oidc-provider, issuer: %q}", p.Issuer),
+		YAML: fmt.Sprintf("{preset: oidc-provider, issuer: %q%s}", p.Issuer, o.Provider),
 		SignIn: func(t *testing.T, b *browser.Browser, page *browser.Page) *browser.Page {
 			t.Helper()
 			if strings.HasPrefix(page.URL, Origin) {

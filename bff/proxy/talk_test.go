@@ -1,0 +1,67 @@
+package proxy_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"runtime/pprof"
+	"testing"
+	"time"
+
+	"cloakroom/bff"
+	"cloakroom/bff/proxy"
+)
+
+// A call that streams both ways is broken off when its session ends, also while it waits for what its frontend says next.
+func TestSessionEndClosesACallThatStreamsBothWays(t *testing.T) {
+	// shows PRX-LIVE
+	for _, http2 := range []bool{false, true} {
+		over := make(chan struct{})
+		up := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).EnableFullDuplex()
+			_ = http.NewResponseController(w).Flush()
+			_, _ = io.Copy(io.Discard, r.Body)
+			close(over)
+		}))
+		up.EnableHTTP2 = http2
+		up.StartTLS()
+		t.Cleanup(func() { up.CloseClientConnections(); up.Close() })
+		end := make(chan context.CancelCauseFunc, 1)
+		g := newGateway(t, setting{http2: true, watch: func(ctx context.Context) context.Context {
+			ctx, cancel := context.WithCancelCause(ctx)
+			end <- cancel
+			return ctx
+		}}, proxy.Route{
+			Path: "/api/", Methods: []string{"POST"}, Upstream: up.URL, Trailers: true,
+			RootCAs: up.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs,
+		})
+		in, out := io.Pipe()
+		req, err := http.NewRequest("POST", g.URL+"/api/talk", in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Te", "trailers")
+		res, err := g.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(out, "hello")
+		(<-end)(&bff.SessionEndedCause{Reason: bff.ReasonSignedOut})
+		broken := make(chan error, 1)
+		go func() { _, err := io.ReadAll(res.Body); broken <- err }()
+		select {
+		case err := <-broken:
+			if err == nil {
+				t.Errorf("HTTP/2 %v: the frontend saw a whole answer", http2)
+			}
+		case <-time.After(5 * time.Second):
+			_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 1)
+			t.Fatalf("HTTP/2 %v: the call goes on", http2)
+		}
+		<-over
+		_ = out.Close()
+		_ = res.Body.Close()
+	}
+}
