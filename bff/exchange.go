@@ -92,12 +92,9 @@ func (w *wish) get(ctx context.Context) (TokenSet, error) {
 	if good && now.Before(kept.RefreshAt) {
 		return kept, nil
 	}
-	f, err := w.join(ctx)
-	switch {
-	case good: // and renewed beside
+	f := w.join(ctx)
+	if good { // and renewed beside
 		return kept, nil
-	case err != nil:
-		return TokenSet{}, err
 	}
 	if err := f.wait(ctx); err != nil {
 		return TokenSet{}, err
@@ -106,20 +103,17 @@ func (w *wish) get(ctx context.Context) (TokenSet, error) {
 }
 
 // join returns the exchange that runs in this process, and begins it if there is none.
-func (w *wish) join(ctx context.Context) (*flight, error) {
+func (w *wish) join(ctx context.Context) *flight {
 	xs := &w.engine.exchanges
 	xs.mu.Lock()
 	defer xs.mu.Unlock()
 	if f := xs.flights[w.key]; f != nil && w.serves(f) {
-		return f, nil
-	}
-	if _, resting := xs.resting[w.key]; resting && !w.refused.IsZero() {
-		return nil, &Error{Code: CodeUpstreamRefused, Message: "The API did not accept the token that was made for it."}
+		return f
 	}
 	f := &flight{done: make(chan struct{})}
 	xs.flights[w.key] = f
 	w.fly(ctx, f)
-	return f, nil
+	return f
 }
 
 // serves reports whether an exchange that was begun before is of use: it runs, failed a moment ago, or brought a token that is
@@ -149,6 +143,8 @@ func (w *wish) exchange(ctx, request context.Context) (t TokenSet, rest time.Dur
 		return TokenSet{}, 0, w.engine.refused(ctx, w.app, w.key.lookup, err)
 	case !kept.Access.IsZero() && w.engine.now().Before(kept.RefreshAt) && !kept.Access.Equal(w.refused):
 		return kept, 0, nil
+	case w.rests():
+		return TokenSet{}, 0, &Error{Code: CodeUpstreamRefused, Message: "The API did not accept the token that was made for it."}
 	}
 	began := time.Now()
 	t, err = w.ask(ctx)
@@ -210,6 +206,15 @@ func (w *wish) land(f *flight, t TokenSet, rest time.Duration, err error) {
 		}
 		close(f.done)
 	})
+}
+
+// rests reports whether the token was renewed for an API's refusal a moment ago, and is refused again.
+func (w *wish) rests() bool {
+	xs := &w.engine.exchanges
+	xs.mu.Lock()
+	defer xs.mu.Unlock()
+	_, resting := xs.resting[w.key]
+	return resting && !w.refused.IsZero()
 }
 
 // remove takes f out, unless another exchange stands in its place by now.

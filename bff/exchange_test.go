@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,17 +136,20 @@ func TestOneExchangeForAllRequests(t *testing.T) {
 	}
 }
 
-// whenRead holds the answer of one look for a kept token until it is let go.
+// whenRead holds the answer of one look for a kept token, the first after it is armed, until it is let go.
 type whenRead struct {
 	bff.KeptTokens
-	once sync.Once
+	armed atomic.Bool
 	read chan struct{} // closed when the answer is known
 	on   chan struct{}
 }
 
 func (k *whenRead) ReadToken(ctx context.Context, s *bff.Session, name string) (bff.TokenSet, error) {
 	t, err := k.KeptTokens.ReadToken(ctx, s, name)
-	k.once.Do(func() { close(k.read); <-k.on })
+	if k.armed.CompareAndSwap(true, false) {
+		close(k.read)
+		<-k.on
+	}
 	return t, err
 }
 
@@ -156,6 +160,7 @@ func TestALateRequestLooksAgainBeforeItAsks(t *testing.T) {
 	w, p, start := exchangeWorld(t)
 	slow := &whenRead{read: make(chan struct{}), on: make(chan struct{})}
 	in := start(func(ports *bff.Ports) { slow.KeptTokens, ports.Kept = ports.Kept, slow })
+	slow.armed.Store(true)
 	other := start()
 	s := w.session(in, w.login(in))
 	late := make(chan string, 1)
@@ -165,6 +170,27 @@ func TestALateRequestLooksAgainBeforeItAsks(t *testing.T) {
 	close(slow.on)
 	if got := <-late; got != first || p.calls() != 1 {
 		t.Errorf("%q and %q after %d exchanges", first, got, p.calls())
+	}
+}
+
+// A request whose token was refused, and that comes to have it renewed when another one's renewal is over, gets what that one
+// got: it is not told that the API refuses what is newest.
+//
+// shows TX-2.2
+func TestALateRefusalGetsTheRenewedToken(t *testing.T) {
+	w, p, start := exchangeWorld(t)
+	slow := &whenRead{read: make(chan struct{}), on: make(chan struct{})}
+	in := start(func(ports *bff.Ports) { slow.KeptTokens, ports.Kept = ports.Kept, slow })
+	s := w.session(in, w.login(in))
+	first := w.trade(in, s, ordersSpec, "")
+	slow.armed.Store(true)
+	late := make(chan string, 1)
+	go func() { late <- w.trade(in, s, ordersSpec, first) }()
+	<-slow.read
+	renewed := w.trade(in, s, ordersSpec, first)
+	close(slow.on)
+	if got := <-late; got != renewed || got == first || p.calls() != 2 {
+		t.Errorf("%q and %q after %d exchanges", renewed, got, p.calls())
 	}
 }
 

@@ -41,6 +41,9 @@ func (e errand) grant(s *Session, g *Grant) *Grant {
 	}
 	own, kept := s.Tokens, g.Tokens
 	own.Refresh = g.Tokens.Refresh
+	if own.ProofKey.IsZero() { // RFC 9449 section 5: a public client's refresh token may be bound to it from now on
+		own.ProofKey = g.Tokens.ProofKey
+	}
 	kept.Refresh, kept.ID = Secret{}, Secret{}
 	return &Grant{Tokens: own, Kept: &Kept{Name: resourceName(e.resource), Tokens: kept}, Alarm: g.Alarm}
 }

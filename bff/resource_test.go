@@ -152,6 +152,20 @@ func TestAResourceThatTheProviderRefuses(t *testing.T) {
 	}
 }
 
+// A session that is older than the provider's keys gets its first by a resource's grant: the refresh token that came with it may
+// be good with that key alone.
+func TestTheKeyOfAResourcesGrantStaysWithTheRefreshToken(t *testing.T) {
+	w := newWorld(t)
+	w.idp.key = bff.NewSecret("0123456789abcdef0123456789abcdef")
+	a := w.instance()
+	root := w.login(a)
+	w.gets(a, root, orders, orders+" access-2")
+	s := w.session(a, root)
+	if !s.Tokens.ProofKey.Equal(w.idp.key) || s.Tokens.Bound() {
+		t.Errorf("key kept: %v; the session's own token is bound: %v, want only the first", !s.Tokens.ProofKey.IsZero(), s.Tokens.Bound())
+	}
+}
+
 func TestAResourceWithoutARefreshToken(t *testing.T) {
 	w := newWorld(t)
 	w.idp.noRT = true

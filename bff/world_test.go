@@ -253,12 +253,14 @@ type fakeProvider struct {
 	fail     *bff.RefreshError
 	errands  []string                     // what each refresh that was worked on was for: a resource, or "" for the session's own
 	refused  map[string]*bff.RefreshError // by resource
+	key      bff.Secret                   // that tokens for resources are bound to
 	now      func() time.Time             // when tokens for resources are made
 	noRT     bool
 	onCode   func() // runs inside an exchange, after the tokens were made
 	acr      string // of its ID tokens
 	unmet    bool   // it does not do what a login asks for
 	asked    []bff.CodeExchange
+	begun    []bff.AuthorizationRequest
 }
 
 func newFakeProvider() *fakeProvider {
@@ -283,6 +285,9 @@ func (p *fakeProvider) grant(now time.Time) *bff.Grant {
 }
 
 func (p *fakeProvider) AuthorizationURL(_ context.Context, r bff.AuthorizationRequest) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.begun = append(p.begun, r)
 	return "https://op.example.com/authorize?" + url.Values{"state": {r.State}, "nonce": {r.Nonce}}.Encode(), nil
 }
 
@@ -364,7 +369,7 @@ func (p *fakeProvider) work(s *bff.Session, resource string) (*bff.Grant, error)
 	g := p.grant(s.Tokens.ExpiresAt.Add(2 * time.Minute)) // the fake clock's time, roughly: later than any use of the old one
 	if resource != "" {
 		g.Tokens.Access = bff.NewSecret(resource + " " + g.Tokens.Access.Reveal())
-		g.Tokens.ReceivedAt = p.now()
+		g.Tokens.ProofKey, g.Tokens.ReceivedAt = p.key, p.now()
 		g.Tokens.RefreshAt, g.Tokens.ExpiresAt = p.now().Add(50*time.Second), p.now().Add(time.Minute)
 	}
 	if p.lose > 0 {

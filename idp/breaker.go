@@ -116,31 +116,27 @@ func take(ctx context.Context, places chan struct{}) error {
 // registration is broken, a firewall's page or a stumble, closes the way for no other.
 type breaker = gobreaker.TwoStepCircuitBreaker[struct{}]
 
-func (is *Issuer) newBreaker(clientID string) *breaker {
-	b := gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+func (is *Issuer) newBreaker(about ...any) *breaker {
+	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:        is.set.Name,
 		Interval:    failureSpan,
 		Timeout:     openFor,
 		ReadyToTrip: func(n gobreaker.Counts) bool { return n.ConsecutiveFailures >= failuresMost },
 		IsExcluded:  func(err error) bool { return errors.Is(err, errNothingSaid) },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
-			is.log.Warn("token endpoint breaker moved", "client_id", clientID, "from", from.String(), "to", to.String())
+			is.log.Warn("token endpoint breaker moved", append(about, "from", from.String(), "to", to.String())...)
 		},
 	})
-	is.breakersMu.Lock()
-	defer is.breakersMu.Unlock()
-	is.breakers = append(is.breakers, b)
-	return b
 }
 
 // breakerFor is the one that a call has to pass. Exchanges have one for each target: a provider that stumbles over one API's
-// closes neither the way to another API's nor that to a renewal.
+// closes neither the way to another API's nor that to a renewal, and no sign-in is held by it.
 func (c *Client) breakerFor(form url.Values) *breaker {
 	if grantOf(form) != grantSubject {
 		return c.breaker
 	}
 	target := url.Values{"audience": form["audience"], "resource": form["resource"]}.Encode()
-	return c.targets.breaker(target, func() *breaker { return c.is.newBreaker(c.set.ClientID) })
+	return c.targets.breaker(target, func() *breaker { return c.is.newBreaker("client_id", c.set.ClientID, "exchange", target) })
 }
 
 // targets are the breakers of one app's exchanges, by what they are for: as many as routes name.

@@ -163,7 +163,8 @@ func (c *Client) sendGrant(ctx context.Context, m *metadata, form url.Values, ke
 	case a.status == http.StatusOK:
 		return c.readTokens(a, key)
 	default:
-		return nil, c.classify(a, isRefresh(form))
+		// What a product's own shapes mean of a refresh token may as well be about the resource that was asked for with it.
+		return nil, c.classify(a, isRefresh(form) && !form.Has("resource"))
 	}
 }
 

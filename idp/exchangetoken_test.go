@@ -220,7 +220,8 @@ func TestFailedExchangesCloseOnlyTheirOwnWay(t *testing.T) {
 		}
 		p.answer(w, 200, p.tokens(map[string]any{"issued_token_type": typeAccess}))
 	})
-	c := p.client(nil)
+	is := p.issuer(nil)
+	c := register(is)
 	for range 12 { // more than the ten in a row that open a breaker
 		_, err := c.ExchangeToken(t.Context(), subjectToken(), orders)
 		if e := bff.CodeOf(err); e != bff.CodeIDPUnavailable {
@@ -229,6 +230,9 @@ func TestFailedExchangesCloseOnlyTheirOwnWay(t *testing.T) {
 	}
 	if n := p.count("/token"); n != 10 {
 		t.Errorf("%d exchanges were sent: the breaker did not open", n)
+	}
+	if is.Held() {
+		t.Error("the operator is told that sign-ins are held")
 	}
 	if _, err := c.Refresh(t.Context(), p.session(), ""); err != nil {
 		t.Errorf("a renewal: %v", err)
@@ -290,4 +294,26 @@ func TestHangingExchangesLeaveThePlacesOfOthers(t *testing.T) {
 	}
 	close(over)
 	waiting.Wait()
+}
+
+// What is exchanged for a token that is bound to a key is bound to the same one, where tokens are to be bound: the API is
+// shown one key, and a token that needs none is refused.
+//
+// shows TX-2.2
+func TestAnExchangeOfABoundToken(t *testing.T) {
+	key := bff.NewSecret(strings.Repeat("k", 32))
+	for tokenType, want := range map[string]bff.Code{"DPoP": "", "Bearer": bff.CodeTokenRefused} {
+		p := newProvider(t)
+		p.meta["dpop_signing_alg_values_supported"] = []string{"ES256"}
+		p.replies("/token", 200, "application/json", exchanged(map[string]any{"token_type": tokenType}))
+		subject := subjectToken()
+		subject.TokenType, subject.ProofKey = "DPoP", key
+		got, err := p.client(func(s *idp.Settings) { s.DPoP = true }).ExchangeToken(t.Context(), subject, orders)
+		if want == "" && (err != nil || !got.Bound() || !got.ProofKey.Equal(key)) || want != "" && bff.CodeOf(err) != want {
+			t.Errorf("an answer of type %s: %v", tokenType, err)
+		}
+		if proofs := p.requests("/token")[0].header["Dpop"]; len(proofs) != 1 {
+			t.Errorf("%d proofs with the exchange", len(proofs))
+		}
+	}
 }

@@ -168,7 +168,7 @@ type Issuer struct {
 	auth   string // the token endpoint authentication, once chosen
 
 	breakersMu sync.Mutex
-	breakers   []*breaker // one for each client, and for each target of its exchanges
+	breakers   []*breaker // one for each client
 
 	besides sync.WaitGroup
 	slots   chan struct{} // bounds what runs beside
@@ -216,7 +216,11 @@ var (
 
 // Client returns the provider as seen by one app.
 func (is *Issuer) Client(set ClientSettings) *Client {
-	return &Client{is: is, set: set, breaker: is.newBreaker(set.ClientID), targets: new(targets)}
+	c := &Client{is: is, set: set, breaker: is.newBreaker("client_id", set.ClientID), targets: new(targets)}
+	is.breakersMu.Lock()
+	defer is.breakersMu.Unlock()
+	is.breakers = append(is.breakers, c.breaker)
+	return c
 }
 
 // ErrBusy says that work beside a request was not begun, because too much of it is running.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
@@ -80,9 +81,8 @@ func (s *Server) ExternalHandler() http.Handler {
 			w.Header().Set("Connection", "close")
 		}
 		if rule := s.refuseAsker(r); rule != "" {
-			if s.trace.GuardRefused != nil {
-				s.trace.GuardRefused(r.Context(), bff.RefusalEvent{Rule: rule})
-			}
+			ctx := telemetry.WithAccess(r.Context(), &telemetry.Access{ID: rand.Text(), ClientIP: clientOf(r)})
+			_ = surface.GuardRefused(ctx, s.trace, "", rule)
 			w.WriteHeader(http.StatusUnauthorized) // and no word of why (ASVS 6.3.8)
 			return
 		}

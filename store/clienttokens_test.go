@@ -20,7 +20,7 @@ var clientKey = bff.ClientTokenKey{Provider: "main", App: "web", ClientID: "webc
 func (w *world) ownToken(text string) bff.TokenSet {
 	now := w.clock.Now()
 	return bff.TokenSet{
-		Access: bff.NewSecret(text), TokenType: "Bearer", Scope: "org:read",
+		Access: bff.NewSecret(text), TokenType: "Bearer", Scope: "org:read", ProofKey: bff.NewSecret("proof-key-of-an-app"),
 		ReceivedAt: now, RefreshAt: now.Add(50 * time.Second), ExpiresAt: now.Add(time.Minute),
 	}
 }
@@ -42,7 +42,7 @@ func TestAnAppsOwnTokenIsKeptSealed(t *testing.T) {
 			t.Errorf("on another instance (-saved +read):\n%s", diff)
 		}
 		w.everyKeyEnds()
-		for _, text := range []string{"the-own-token", "webc_1", "org:read"} {
+		for _, text := range []string{"the-own-token", "webc_1", "org:read", "proof-key"} {
 			if strings.Contains(w.dump(), text) {
 				t.Errorf("a dump shows %q", text)
 			}

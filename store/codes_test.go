@@ -265,7 +265,7 @@ func TestADumpOfCodesShowsNothing(t *testing.T) {
 		want(t, "redeem", err, nil)
 		dump := w.dump()
 		for _, secret := range []string{
-			subject, sid, "access-token", "refresh-token", "id-token", "Ada Claim", "state-of-the-app", "com.example.app",
+			subject, sid, "access-token", "refresh-token", "id-token", "proof-key", "Ada Claim", "state-of-the-app", "com.example.app",
 			code.Reveal(), string(code.Bytes()), used.Reveal(), string(used.Bytes()), by.Reveal(), string(by.Bytes()),
 			string(code.Lookup()),
 		} {

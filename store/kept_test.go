@@ -59,7 +59,7 @@ func TestATokenIsKeptSealedBesideTheSessionsOwn(t *testing.T) {
 		}
 		w.finds(s, "resource https://stock.example.com", "for-stock")
 		w.finds(s, "resource https://orders.example.com/", "")
-		for _, text := range []string{"for-orders", "orders.example.com", "stock"} {
+		for _, text := range []string{"for-orders", "orders.example.com", "stock", "proof-key"} {
 			if strings.Contains(w.dump(), text) {
 				t.Errorf("a dump shows %q", text)
 			}

@@ -277,7 +277,7 @@ func TestADumpShowsNothing(t *testing.T) {
 		}
 		dump := w.dump()
 		for _, secret := range []string{
-			subject, sid, "access-token", "refresh-token", "id-token", "Ada Claim", "openid", s.Root.Reveal(),
+			subject, sid, "access-token", "refresh-token", "id-token", "proof-key", "Ada Claim", "openid", s.Root.Reveal(),
 			string(s.Root.Bytes()), ended.Root.Reveal(), "state-of-a-login", "ticket-name", "192.0.2.1", "aal2",
 		} {
 			if strings.Contains(dump, secret) {

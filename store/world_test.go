@@ -308,7 +308,7 @@ func (w *world) session() *bff.Session {
 		Idle: 30 * time.Minute, Groups: []string{group}, Seen: "marker-seen", Generation: 1,
 		Tokens: bff.TokenSet{
 			Access: bff.NewSecret("access-token-1"), Refresh: bff.NewSecret("refresh-token-1"), ID: bff.NewSecret("id-token-1"),
-			TokenType: "Bearer", Scope: "openid email", ReceivedAt: now, ExpiresAt: now.Add(time.Minute),
+			TokenType: "DPoP", Scope: "openid email", ProofKey: bff.NewSecret("proof-key-of-thirty-two-raw-bytes"), ReceivedAt: now, ExpiresAt: now.Add(time.Minute),
 			RefreshAt: now.Add(50 * time.Second),
 		},
 	}
@@ -328,7 +328,7 @@ func (w *world) created() *bff.Session {
 func next(n int) *bff.Grant {
 	return &bff.Grant{Tokens: bff.TokenSet{
 		Access: bff.NewSecret(fmt.Sprintf("access-token-%d", n)), Refresh: bff.NewSecret(fmt.Sprintf("refresh-token-%d", n)),
-		TokenType: "Bearer",
+		TokenType: "DPoP", ProofKey: bff.NewSecret("proof-key-of-thirty-two-raw-bytes"),
 	}}
 }
 

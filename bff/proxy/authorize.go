@@ -19,7 +19,7 @@ func checkExternal(r Route) error {
 
 // Authorize judges a request that another proxy is about to forward, as Forward judges one of its own, and returns the
 // fields that the other proxy is to send on in place of those of the same names that came: Authorization, Cookie and the
-// route's identity fields. All of them are there; an empty one says that the field is not to be sent at all, so that nobody
+// identity fields of all routes. All of them are there; an empty one says that the field is not to be sent at all, so that nobody
 // sends one past the gateway. They hold a token: they are for the asking proxy alone.
 //
 // r is the original request, without its body. Errors are those of Forward that need no upstream, and bff.CodeNotFound for a
@@ -42,8 +42,10 @@ func (t *Table) Authorize(r *http.Request, m *Match, c Call) (http.Header, error
 		return nil, &bff.Error{Code: bff.CodeInternal, Err: errors.New("a token of type " + x.tokenTyp + " cannot be sent by another proxy")}
 	}
 	fields := http.Header{"Authorization": {authorization(x.tokenTyp, x.token.Reveal())}, "Cookie": {x.cookie}}
-	for _, f := range rt.identity {
-		fields[f.name] = []string{""}
+	for _, other := range t.routes { // also on a route without them nobody may send them: two may lead to one API
+		for _, f := range other.identity {
+			fields[f.name] = []string{""}
+		}
 	}
 	x.identify(fields)
 	return fields, nil

@@ -118,7 +118,7 @@ func (b *body) note(p []byte, err error) (int, error) {
 		b.copy = append(b.copy, p...)
 	}
 	b.whole = b.whole || err == io.EOF || b.read == b.length
-	if err != nil && err != io.EOF {
+	if err != nil && err != io.EOF && !b.over { // else it is our own doing
 		b.err = err
 	}
 	return len(p), err
@@ -135,6 +135,18 @@ func (b *body) converse() {
 	}
 	b.talk = true
 	_ = b.server.SetReadDeadline(time.Time{}) // that of a Read which is under way
+}
+
+// interrupt ends a Read that waits for the frontend when the request is over for another reason. Go's HTTP/2 client looks at
+// a request's context between two Reads of its body alone: without this a call that streams both ways would outlive its
+// session for as long as its frontend says nothing.
+func (b *body) interrupt() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.over && b.reading {
+		_ = b.server.SetReadDeadline(time.Unix(1, 0))
+	}
+	b.over = true
 }
 
 // Close closes the frontend's side.

@@ -209,6 +209,7 @@ func (t *Table) Forward(w http.ResponseWriter, r *http.Request, m *Match, c Call
 	if r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0 {
 		x.carryBody(in)
 		defer x.letGoOfBody()
+		defer context.AfterFunc(ctx, x.body.interrupt)()
 	}
 	rt.proxy.ServeHTTP(x, in)
 	if x.socket != nil {

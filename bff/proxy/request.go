@@ -19,7 +19,7 @@ var ownFields = []string{
 // inboundFields are dropped from every request besides ownFields.
 var inboundFields = []string{
 	// Credentials towards the gateway, and its own guard.
-	"Dpop", "X-Csrf",
+	"Dpop", "Dpop-Nonce", "X-Csrf",
 	// RFC 9110 section 7.6.1, as far as ReverseProxy leaves or restores them.
 	"Connection", "Upgrade", "Http2-Settings", "Te", "Trailer", "Transfer-Encoding", "Keep-Alive",
 	// Who the client is, in the words of some load balancer: only Call says.

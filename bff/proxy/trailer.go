@@ -69,6 +69,12 @@ func (x *exchange) announceTrailers(res *http.Response) {
 		return
 	}
 	x.trailing.own = slices.Collect(maps.Keys(x.ResponseWriter.Header()))
+	if x.in.ProtoMajor == 1 && res.ContentLength >= 0 && res.Request.Method != http.MethodHead && bodyAllowed(res.StatusCode) {
+		// HTTP/2 has trailers behind a body of known length, HTTP/1.1 only behind chunks (RFC 9112 section 7.1.2): the length
+		// gives way, for the end of the chunks says as much.
+		res.ContentLength = -1
+		delete(res.Header, "Content-Length")
+	}
 	var names []string
 	for name := range x.trailing.from.Trailer {
 		if _, field := res.Header[name]; !field && !x.trailing.refuses(name) {
@@ -78,6 +84,11 @@ func (x *exchange) announceTrailers(res *http.Response) {
 	if slices.Sort(names); len(names) > 0 && res.ContentLength < 0 {
 		x.ResponseWriter.Header()["Trailer"] = []string{strings.Join(names, ", ")}
 	}
+}
+
+// bodyAllowed reports whether an answer of this status may have a body (RFC 9110 sections 15.3.5 and 15.4.5).
+func bodyAllowed(status int) bool {
+	return status >= 200 && status != http.StatusNoContent && status != http.StatusNotModified
 }
 
 // trailing is the body of an answer whose trailers pass. They are there once it was read to its end.

@@ -57,7 +57,7 @@ func (t *Table) transport(c *compiled, o Options) (http.RoundTripper, error) {
 		return nil, err
 	}
 	if t.upstreams[key] == nil {
-		s.Origin, s.Dial, s.Told = key.origin, o.DialContext, o.UpstreamTold
+		s.Origin, s.Dial, s.Told, s.Again = key.origin, o.DialContext, o.UpstreamTold, proveAgain
 		if c.RootCAs != nil {
 			s.RootCAs = c.RootCAs
 		}
@@ -68,6 +68,15 @@ func (t *Table) transport(c *compiled, o Options) (http.RoundTripper, error) {
 		t.upstreams[key] = u
 	}
 	return t.upstreams[key].Within(c.Timeout), nil
+}
+
+// proveAgain puts a new proof on a request that is sent to another target: RFC 9449 section 11.1 has the API refuse one that it
+// has seen, and what became of the first attempt nobody knows.
+func proveAgain(out *http.Request) error {
+	if x := exchangeOf(out); x.bound != nil {
+		return x.prove(out)
+	}
+	return nil
 }
 
 // fitsRoute reports what about a route contradicts the settings of its upstream.

@@ -73,7 +73,7 @@ func (p *Provider) exchangeCode(client Client, form url.Values) reply {
 	if err := p.checkCode(c, form); err != nil {
 		return errorReply(err)
 	}
-	if c.jkt != "" && c.jkt != client.proved { // RFC 9449 section 10
+	if c.jkt != "" && c.jkt != client.proved && !p.behaviour.DPoPIgnored { // RFC 9449 section 10
 		return errorReply(badGrant("the code is bound to another key"))
 	}
 	aim, err := p.aimed(client, c.grant, form)

@@ -41,6 +41,21 @@ func TestBadRoutes(t *testing.T) {
 		{"a header limit beyond the server's", "    methods: [GET, POST]", "    methods: [GET, POST]\n    header_bytes: 33KiB", []string{
 			"cloakroom.yaml:28: routes[0].header_bytes: more than public.limits.header_bytes, which is refused before a route is known; raise that one, or write at most 32KiB",
 		}},
+		{"a resource with a fragment", "    methods: [GET, POST]", "    methods: [GET, POST]\n    resource: https://orders.example.com/#v1", []string{
+			"cloakroom.yaml:28: routes[0].resource: has a fragment, which RFC 8707 section 2 forbids; delete it from the # on",
+		}}, // shows RES-2
+		{"a resource with an empty fragment", "    methods: [GET, POST]", "    methods: [GET, POST]\n    resource: https://orders.example.com/#", []string{
+			"cloakroom.yaml:28: routes[0].resource: has a fragment, which RFC 8707 section 2 forbids; delete it from the # on",
+		}},
+		{"a resource that is a path", "    methods: [GET, POST]", "    methods: [GET, POST]\n    resource: /orders", []string{
+			"cloakroom.yaml:28: routes[0].resource: not an absolute URI; write it with its scheme, as https://orders.example.com",
+		}},
+		{"a resource with a password", "    methods: [GET, POST]", "    methods: [GET, POST]\n    resource: https://me:hunter2@orders.example.com", []string{
+			"cloakroom.yaml:28: routes[0].resource: holds a user or password; a resource is named to the browser as well, delete them",
+		}},
+		{"two resources", "    methods: [GET, POST]", "    methods: [GET, POST]\n    resource: https://a.example.com https://b.example.com", []string{
+			"cloakroom.yaml:28: routes[0].resource: no URI; write it as the provider has it registered, as https://orders.example.com",
+		}},
 		{"no upstream", "    upstream: https://orders.internal\n", "", []string{
 			"cloakroom.yaml:25: routes[0].upstream: missing; write where it is forwarded, as https://orders.internal",
 		}},

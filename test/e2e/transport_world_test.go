@@ -32,7 +32,7 @@ import (
 func soak() bool { return os.Getenv("SOAK") == "1" }
 
 // legs are the ways to an API: what its routes are called here is what is spoken there.
-var legs = []string{"http1", "h2"}
+var legs = []string{"http1", "h2", "h2c"}
 
 // speaking starts an API that speaks one of them and nothing else, and returns its address and what its route or upstream
 // needs besides.
@@ -98,7 +98,7 @@ func newJunctionOf(t *testing.T, n int, h http.Handler, lines, binary string) *j
 		upstreams.WriteString(upstream)
 	}
 	w := &junction{World: world.New(t, world.DevProvider, world.Options{
-		Routes: routes.String(), More: moreTmp(upstreams.String()),
+		Routes: routes.String(), More: "upstreams:\n" + upstreams.String(),
 		Behave: func(b *provider.Behaviour) { b.AccessLife = time.Hour },
 	})}
 	w.Setup.Bin = binary
@@ -221,11 +221,4 @@ func (w *junction) send(c *http.Client, r *http.Request) got {
 		w.T.Fatalf("%s %s: reading the answer: %v", r.Method, r.URL, err)
 	}
 	return got{res, string(text)}
-}
-
-func moreTmp(s string) string {
-	if s == "" {
-		return ""
-	}
-	return "upstreams:\n" + s
 }

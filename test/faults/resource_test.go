@@ -6,10 +6,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -307,5 +309,51 @@ func TestAResourceThatTheProviderRefuses(t *testing.T) {
 	}
 	good(t, "another resource", fetched(in, requestFor(t, b, "/stock/1")), "/stock/1", stockResource)
 	w.Want(w.Fetch(b, "GET", "/api/orders", ""), 200)
+	signedIn(t, w, b, true)
+}
+
+// An API that answers 401 to a token whose time is not over has that one renewed, once; one that refuses every token gets its 401
+// through, and costs the provider nothing for each call.
+//
+// shows RES-2
+func TestAnAPIThatRefusesAResourcesToken(t *testing.T) {
+	t.Parallel()
+	var refused atomic.Value // a token; "all": every one
+	refused.Store("")
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if is := refused.Load(); is == "all" || is == r.Header.Get("Authorization") {
+			w.WriteHeader(401)
+			return
+		}
+		_, _ = io.WriteString(w, r.Header.Get("Authorization"))
+	}))
+	t.Cleanup(api.Close)
+	w := newWorld(t, world.Options{Routes: fmt.Sprintf("  - {path: /orders/, upstream: %q, methods: [GET], token: user, resource: %q}", api.URL, ordersResource)})
+	w.Dev.Set(func(b *provider.Behaviour) { b.AccessLife = 12 * time.Second }) // it rests for a quarter of that
+	in := w.Start(1)[0]
+	b := w.Browser()
+	w.SignIn(b, "/")
+	orders := requestFor(t, b, "/orders/1")
+	first := fetched(in, orders)
+	if first.status != 200 {
+		t.Fatalf("at first: %d", first.status)
+	}
+	refused.Store(first.body)
+	if a := fetched(in, orders); a.status != 401 || w.Dev.GrantCount("refresh_token") != 1 {
+		t.Errorf("a token that has just come, refused: %d after %d grants, want 401 after one", a.status, w.Dev.GrantCount("refresh_token"))
+	}
+	<-time.After(3100 * time.Millisecond)
+	if a := fetched(in, orders); a.status != 200 || a.body == first.body || w.Dev.GrantCount("refresh_token") != 2 {
+		t.Errorf("refused once: %d after %d grants, want 200 after two", a.status, w.Dev.GrantCount("refresh_token"))
+	}
+	refused.Store("all")
+	for range 5 {
+		if a := fetched(in, orders); a.status != 401 || !strings.Contains(a.body, "upstream_unauthorized") {
+			t.Errorf("an API that refuses every token: %d %s", a.status, a.body)
+		}
+	}
+	if got := w.Dev.GrantCount("refresh_token"); got != 2 {
+		t.Errorf("the provider saw %d grants, want 2", got)
+	}
 	signedIn(t, w, b, true)
 }

@@ -66,7 +66,8 @@ func newWorld(t *testing.T, bound ...boundApp) *nativeWorld {
     redirect_uris: [%q, %q, "http://127.0.0.1/callback"]
     post_logout: %s
 `, cliSecret, otherSecret, private, claimed, goodbye) + boundYAML(bound), Routes: fmt.Sprintf(`
-  - {path: /others/, upstream: "%s/api", strip_prefix: true, methods: [GET], token: user, apps: [other]}
+  - {path: /others/, upstream: "%[1]s/api", strip_prefix: true, methods: [GET], token: user, apps: [other]}
+  - {path: /fresh/, upstream: %[1]q, methods: [GET], require: {max_age: 3s}}
 `, "http://127.0.0.1:9")})
 	n.Scan.Secret("client_secret", cliSecret)
 	n.Scan.Secret("client_secret", otherSecret)

@@ -47,7 +47,7 @@ var fields = []http.Header{
 // that it cannot: it never gets a token, or the credential, in whatever part of whatever answer. What it says of itself in the
 // asking proxy's words changes nothing.
 //
-// shows PRX-TOKEN, PRX-HDR-IN
+// shows PRX-AUTHZ, PRX-COOKIE, PRX-FWD
 func TestScriptNeverGetsAToken(t *testing.T) {
 	t.Parallel()
 	w := newBeside(t, longLived)
@@ -68,6 +68,9 @@ func TestScriptNeverGetsAToken(t *testing.T) {
 					if p.Header.Get(name) != "" {
 						t.Errorf("%s %s with fields %d: answered with %s", method, path, i, name)
 					}
+				}
+				if path == "/beside/accel" && method != "HEAD" && p.Status < 400 && string(p.Body) != `{"ok":true}` {
+					t.Errorf("%s %s: nginx went where the API told it to: %d %.100s", method, path, p.Status, p.Body)
 				}
 				if strings.Contains(path, "_cloakroom") && p.Status < 400 {
 					t.Errorf("%s %s with fields %d: %d", method, path, i, p.Status)
@@ -118,6 +121,8 @@ var targets = []string{
 
 // Whatever an address looks like, what the gateway judged is what the API gets, byte for byte; whatever nginx would read as
 // another path is refused. So no spelling leads past the rule of the longer path, guest's or any other.
+//
+// shows PRX-PATH, PRX-HOST
 func TestNoTwoReadingsOfAPath(t *testing.T) {
 	t.Parallel()
 	w := newBeside(t, longLived)

@@ -71,7 +71,7 @@ func longLived(b *provider.Behaviour) { b.AccessLife = time.Hour }
 // What a refusal becomes: the gateway's status and problem, for a page's script as at the gateway itself; for a navigation
 // the sign-in, which comes back to the page. A write from elsewhere passes no guard.
 //
-// shows CSRF-1, CSRF-4
+// shows CSRF-1, CSRF-3
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	w := newBeside(t, longLived)

@@ -121,7 +121,8 @@ func (s *Server) stop() {
 		<-s.done
 	}
 	if s.tb.Failed() {
-		s.tb.Logf("log of nginx:\n%s", s.Log())
+		lines := strings.Split(s.Log(), "\n")
+		s.tb.Logf("log of nginx:\n%s", strings.Join(lines[max(0, len(lines)-40):], "\n"))
 	}
 }
 

@@ -4,6 +4,7 @@ package nginx_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -57,7 +58,7 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/beside/accel"): // an API that was talked into a field of nginx's
 		w.Header().Set("X-Accel-Redirect", "/_cloakroom")
-	case strings.HasPrefix(r.URL.Path, "/beside/live"):
+	case r.Header.Get("Upgrade") == "websocket":
 		a.echo(w, r)
 		return
 	}
@@ -125,7 +126,7 @@ func newBeside(t *testing.T, behave func(*provider.Behaviour)) *beside {
 	t.Helper()
 	b := &beside{api: newAPI(t)}
 	b.World = world.New(t, devWithPhone, world.Options{
-		Behave: behave, Routes: routes,
+		Behave: behave, Routes: routes + fmt.Sprintf("  - {path: /own/, upstream: %q, methods: [GET], token: user, websocket: true}\n", "http://"+b.api.at),
 		More: "external_auth: {listen: \"127.0.0.1:0\", token: " + credential + "}",
 		Apps: `
   phone:

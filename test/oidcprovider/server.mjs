@@ -92,7 +92,8 @@ function resourceIndicators() {
   return {
     enabled: Boolean(config.api),
     defaultResource: (_ctx, _client, oneOf) => oneOf ?? config.api,
-    useGrantedResource: () => true,
+    // Of several, none is the one that a code is good for without a resource: then the token is for UserInfo, as by default.
+    useGrantedResource: (_ctx, source) => [source.resource].flat().length === 1,
     getResourceServerInfo: (_ctx, resource) => ({
       audience: resource,
       scope: apiScopes(),

@@ -94,6 +94,13 @@ func (a *attempt) unsent() bool {
 	return !a.had || a.conn != nil && a.conn.written.Load() == a.start
 }
 
+// connected reports whether the request was given a connection.
+func (a *attempt) connected() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.had
+}
+
 // runOut ends the attempt.
 func (a *attempt) runOut() {
 	a.mu.Lock()

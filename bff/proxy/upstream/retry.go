@@ -18,7 +18,7 @@ type call struct {
 	until time.Time // for the head of the answer, all attempts together
 	left  int       // attempts
 	tried uint64    // targets, by index
-	broke uint64    // those of them that answered, and broke off
+	broke uint64    // those of them that were reached, and broke off
 	// blamed answered that it, or the API, cannot
 	blamed *chosen
 }
@@ -38,35 +38,55 @@ func (v *view) balance(out *http.Request) (*http.Response, error) {
 		if why == "" {
 			return res, err
 		}
-		next := c.next(why)
+		next := c.next()
 		if next == nil {
 			return res, err
 		}
 		if res != nil {
 			discard(res.Body)
 		}
+		if err := c.renew(); err != nil {
+			c.drop(next)
+			return nil, err
+		}
 		v.up.set.Told.Retried(v.up.set.Origin, why)
 		at = next
 	}
 }
 
-// next chooses where the request is sent once more; nil: nowhere. A target whose answer broke off may be asked again where no
-// other is in: it does answer.
-func (c *call) next(why string) *chosen {
+// next chooses where the request is sent once more; nil: nowhere. A target that was reached and broke off may be asked again
+// where no other is in.
+func (c *call) next() *chosen {
 	u := c.view.up
 	if c.left == 0 || c.out.Context().Err() != nil || !time.Now().Before(c.until) {
 		return nil
 	}
 	at := u.pick(c.tried, c.safe)
-	if at == nil && (why == WhyCut || why == WhyLost) && len(u.targets) > 1 {
+	if at == nil && c.broke != 0 && len(u.targets) > 1 {
 		at = u.pick(c.tried&^c.broke, c.safe)
 	}
 	if at != nil && !u.budget.take() {
-		at.underway.Add(-1)
-		at.judge(none, time.Now(), at.trial)
+		c.drop(at)
 		return nil
 	}
 	return at
+}
+
+// drop gives back a target that was chosen and is not asked.
+func (c *call) drop(at *chosen) {
+	at.underway.Add(-1)
+	at.judge(none, time.Now(), at.trial)
+}
+
+// renew makes the request ready to be sent once more.
+func (c *call) renew() error {
+	again := c.view.up.set.Again
+	if again == nil {
+		return nil
+	}
+	c.out = c.out.WithContext(c.out.Context())
+	c.out.Header = c.out.Header.Clone() // the last attempt's write may still read the other one
+	return again(c.out)
 }
 
 // try makes one attempt. why says why another one is in order; "": there is none to be made. With an answer that is good enough
@@ -148,7 +168,12 @@ func (c *call) whyAfter(at *chosen, a *attempt, err error) string {
 	switch {
 	case !c.body.rewind():
 		return ""
-	case dialled, a.counted && a.unsent():
+	case dialled:
+		return WhyUnsent
+	case a.counted && a.unsent():
+		if a.connected() { // an old connection was dead: a new one may be had
+			c.broke |= 1 << at.index
+		}
 		return WhyUnsent
 	case !c.safe:
 		return ""

@@ -117,7 +117,10 @@ type Settings struct {
 	Open     time.Duration // that it is out before one attempt is let through
 
 	Dial func(ctx context.Context, network, address string) (net.Conn, error) // nil is net.Dialer
-	Told Told
+	// Again is given each request that is about to be sent once more, to put into its header what is for one request alone; nil:
+	// nothing is. Its error ends the request.
+	Again func(*http.Request) error
+	Told  Told
 }
 
 // DownError says that all targets are out, so that nobody was asked.

@@ -15,6 +15,11 @@ export interface LoginOptions {
   returnTo?: string;
   /** As in OpenID Connect: `login` asks for a credential anew, `none` asks nobody anything. Default: the provider decides. */
   prompt?: string;
+  /**
+   * An error of {@link Client.fetch} with `loginUrl`, as one of `insufficient_user_authentication`: the sign-in is one that will
+   * do for what was refused. The user comes back to `returnTo`; what was refused is then to be tried again, once.
+   */
+  stepUp?: CloakroomError;
 }
 
 /** Seconds until a session ends, whole and never below zero. */
@@ -253,13 +258,17 @@ export function createClient(options: Options = {}): Client {
       };
     },
     check,
-    async login({ returnTo, prompt } = {}) {
-      const { pathname, search } = globalThis.location;
-      const query = new URLSearchParams({ return_to: returnTo ?? pathname + search });
-      if (prompt !== undefined) {
-        query.set("prompt", prompt);
+    async login({ returnTo, prompt, stepUp } = {}) {
+      const { origin, pathname, search, href } = globalThis.location;
+      const start = new URL(stepUp?.loginUrl ?? `${base}/login`, href);
+      if (start.origin !== origin || start.pathname !== new URL(`${base}/login`, href).pathname) {
+        throw localError("foreign_url", `A sign-in does not begin at ${start.origin}${start.pathname}: the page stays`);
       }
-      globalThis.location.assign(`${base}/login?${query}`);
+      start.searchParams.set("return_to", returnTo ?? pathname + search);
+      if (prompt !== undefined) {
+        start.searchParams.set("prompt", prompt);
+      }
+      globalThis.location.assign(start.pathname + start.search);
     },
     async logout() {
       await learning(async () => {

@@ -14,6 +14,12 @@ export interface Problem {
   requestId?: string;
   /** Seconds after which trying again is worth it. */
   retryAfter?: number;
+  /** Of a sign-in that does not do (`insufficient_user_authentication`): what it must be, any one of these. */
+  acrValues?: readonly string[];
+  /** And how many seconds ago it may be. Without either, a new one is asked for. */
+  maxAge?: number;
+  /** Where a sign-in begins that will do: a path of this origin. Hand the error to {@link Client.login} to go there. */
+  loginUrl?: string;
 }
 
 /**
@@ -32,6 +38,9 @@ export class CloakroomError extends Error implements Problem {
   readonly reason?: string;
   readonly requestId?: string;
   readonly retryAfter?: number;
+  readonly acrValues?: readonly string[];
+  readonly maxAge?: number;
+  readonly loginUrl?: string;
 
   constructor(problem: Problem, options?: ErrorOptions) {
     super(problem.detail === "" ? problem.title : `${problem.title}: ${problem.detail}`, options);
@@ -43,6 +52,9 @@ export class CloakroomError extends Error implements Problem {
     this.reason = problem.reason;
     this.requestId = problem.requestId;
     this.retryAfter = problem.retryAfter;
+    this.acrValues = problem.acrValues;
+    this.maxAge = problem.maxAge;
+    this.loginUrl = problem.loginUrl;
   }
 }
 
@@ -74,6 +86,9 @@ export async function problemOf(answer: Response): Promise<CloakroomError | null
     reason: text(body.reason),
     requestId: text(body.request_id),
     retryAfter: count(body.retry_after),
+    acrValues: texts(body.acr_values),
+    maxAge: count(body.max_age),
+    loginUrl: text(body.login_url),
   });
 }
 
@@ -90,6 +105,11 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 /** A value read from JSON if it is text. */
 export function text(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
+}
+
+/** A value read from JSON if it is a list of texts. */
+function texts(value: unknown): string[] | undefined {
+  return Array.isArray(value) && value.every((one) => typeof one === "string") ? value : undefined;
 }
 
 /** A value read from JSON if it is a number of things: finite and not below zero. */

@@ -329,6 +329,40 @@ describe("login and logout", () => {
     expect(gone).toEqual(["/bff/login?return_to=%2Forders%2F7%3Ftab%3Da", "/bff/login?return_to=%2F%3Fa%3Db%26c&prompt=login"]);
   });
 
+  test("login goes where a step-up leads, and comes back to where it was", async () => {
+    gateway.will(
+      problem(401, "insufficient_user_authentication", { acr_values: ["gold", "silver"], max_age: 0, login_url: "/bff/login?step_up=t.1" }),
+    );
+    const error = (await failing(client.fetch("/api/orders"))) as CloakroomError;
+    expect(error).toMatchObject({ acrValues: ["gold", "silver"], maxAge: 0, loginUrl: "/bff/login?step_up=t.1" });
+    await client.login({ stepUp: error });
+    await client.login({ stepUp: error, returnTo: "/cart" });
+    expect(gone).toEqual(["/bff/login?step_up=t.1&return_to=%2Forders%2F7%3Ftab%3Da", "/bff/login?step_up=t.1&return_to=%2Fcart"]);
+  });
+
+  test.each(["https://evil.example/bff/login", "//evil.example/bff/login", "javascript:alert(1)", "/elsewhere", "/bff/login/../logout"])(
+    "login never leaves for %s",
+    async (loginUrl) => {
+      const stepUp = new CloakroomError({ code: "insufficient_user_authentication", title: "", status: 401, detail: "", loginUrl });
+      expect(await failing(client.login({ stepUp }))).toMatchObject({ code: "foreign_url" });
+      expect(gone).toEqual([]);
+    },
+  );
+
+  test.each([[["a", 1]], ["a"], [{ 0: "a" }]])("acr_values that are none, %j, are not taken", async (acr_values) => {
+    gateway.will(problem(401, "insufficient_user_authentication", { acr_values, max_age: "5", login_url: 7 }));
+    const error = (await failing(client.fetch("/api/orders"))) as CloakroomError;
+    expect([error.acrValues, error.maxAge, error.loginUrl]).toEqual([undefined, undefined, undefined]);
+  });
+
+  test("a step-up ends no session", async () => {
+    await enter();
+    const before = client.getState();
+    gateway.will(problem(401, "insufficient_user_authentication", { login_url: "/bff/login?step_up=t" }));
+    await failing(client.fetch("/api/orders"));
+    expect(client.getState()).toBe(before);
+  });
+
   test("logout posts, then leaves by the gateway's one-time address", async () => {
     await enter();
     gateway.will(json({ redirect_to: `${origin}/bff/logout/t1` }));

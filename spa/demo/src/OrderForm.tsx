@@ -1,19 +1,39 @@
-import { type FormEvent, useRef, useState } from "react";
+import { type FormEvent, useEffect, useRef, useState } from "react";
 import type { CloakroomError } from "../../client/src/index.ts";
 import { useAnnounce } from "./Announcer.tsx";
+import { dropDraft, keepDraft, readDraft } from "./draft.ts";
+import { client } from "./gateway.ts";
 import { asError, mistakesIn, type Mistakes, type Orders } from "./orders.ts";
 import { callFailed, orderFailed } from "./words.ts";
 
-/** Places an order. What was typed stays until the API has taken it. */
+/** What the API asks for is no failure: a sign-in, and then the same once more. */
+const stepUp = "insufficient_user_authentication";
+
+/** Places an order. What was typed stays until the API has taken it, also where it wants the user to sign in again first. */
 export function OrderForm({ place }: { place: Orders["place"] }) {
-  const [item, setItem] = useState("");
-  const [quantity, setQuantity] = useState("1");
+  const [kept, setKept] = useState(readDraft);
+  const readyToSend = kept !== null;
+  const [item, setItem] = useState(kept?.item ?? "");
+  const [quantity, setQuantity] = useState(kept?.quantity ?? "1");
   const [mistakes, setMistakes] = useState<Mistakes>({});
   const [failed, setFailed] = useState<CloakroomError | null>(null);
   const [busy, setBusy] = useState(false);
   const itemField = useRef<HTMLInputElement>(null);
   const quantityField = useRef<HTMLInputElement>(null);
+  const orderButton = useRef<HTMLButtonElement>(null);
   const announce = useAnnounce();
+
+  useEffect(() => {
+    dropDraft();
+    if (readyToSend) {
+      orderButton.current?.focus();
+    }
+  }, [readyToSend]);
+
+  const signInAgain = (error: CloakroomError): void => {
+    keepDraft({ item, quantity });
+    void client.login({ stepUp: error });
+  };
 
   const submit = async (event: FormEvent): Promise<void> => {
     event.preventDefault();
@@ -28,6 +48,7 @@ export function OrderForm({ place }: { place: Orders["place"] }) {
       return; // a second press of the key is no second order
     }
     setBusy(true);
+    setKept(null);
     try {
       const order = await place(item.trim(), Number(quantity));
       announce(`Ordered: ${order.quantity} × ${order.item}.`);
@@ -55,13 +76,25 @@ export function OrderForm({ place }: { place: Orders["place"] }) {
           autoComplete="off"
         />
       </Field>
-      <button className="primary" type="submit" aria-disabled={busy}>
+      <button ref={orderButton} className="primary" type="submit" aria-disabled={busy}>
         {busy ? "Ordering…" : "Order"}
       </button>
-      {failed !== null && (
-        <p className="bad whole" role="alert">
-          <strong>{callFailed(failed).title}.</strong> {callFailed(failed).text} {orderFailed(failed)}
+      {kept !== null && (
+        <p className="whole" role="status">
+          <strong>Your order is as you left it.</strong> It is not placed yet.
         </p>
+      )}
+      {failed !== null && (
+        <div className={failed.code === stepUp ? "whole row" : "bad whole row"} role="alert">
+          <p>
+            <strong>{callFailed(failed).title}.</strong> {callFailed(failed).text} {orderFailed(failed)}
+          </p>
+          {failed.code === stepUp && (
+            <button type="button" onClick={() => signInAgain(failed)}>
+              Sign in again
+            </button>
+          )}
+        </div>
       )}
     </form>
   );

@@ -41,6 +41,14 @@ const refused = table<Words>({
   login_required: { title: "You are not signed in there", text: "The sign-in service wants to see you first." },
   interaction_required: { title: "There is a question to answer", text: "The sign-in service could not let you in without asking you something." },
   consent_required: { title: "Your consent is missing", text: "The sign-in service could not let you in without asking for it." },
+  step_up_unmet: {
+    title: "That sign-in does not do",
+    text: "It was not as recent or as strong as was needed, or it was somebody else’s. You are signed in as before, and nothing was sent.",
+  },
+  unmet_authentication_requirements: {
+    title: "You cannot sign in like that",
+    text: "The sign-in service has no sign-in for you that is as strong as was needed. You are signed in as before, and nothing was sent.",
+  },
   account_selection_required: { title: "Which account is it?", text: "The sign-in service knows more than one of yours and has to ask." },
 });
 
@@ -67,6 +75,14 @@ const failures = table<Words>({
   upstream_unavailable: { title: "The API does not answer", text: "You are still signed in. It is the service behind the gateway that cannot be reached." },
   upstream_timeout: { title: "The API took too long", text: "You are still signed in. It is the service behind the gateway that was too slow." },
   upstream_unauthorized: { title: "The API refuses the token", text: "The gateway renewed it, and the API still says no. Your session lives on." },
+  insufficient_user_authentication: {
+    title: "Please sign in again",
+    text: "For an order of more than ten the API wants a sign-in of the last five minutes. You come back to here, with the order as it is.",
+  },
+  step_up_not_satisfiable: {
+    title: "Signing in does not help",
+    text: "You have just signed in as the API asks, and it asks again. Whoever runs it has to look.",
+  },
   recent_sign_in_required: { title: "Is it still you?", text: "Other sign-ins are ended only shortly after signing in. Sign in again, then repeat it." },
   management_api_disabled: { title: "Not allowed", text: "The sign-in service does not let this app use its Management API." },
   app_not_allowed: { title: "Not open to this app", text: "The gateway's configuration gives this route to other apps." },

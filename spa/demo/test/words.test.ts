@@ -94,3 +94,13 @@ test("each end of a session, and each failure of a call, has words", () => {
   expect(outage(failed("store_unavailable"))).toBe("We cannot reach the session store.");
   expect(outage(failed("network"))).toBe("We cannot reach the gateway.");
 });
+
+test.each(["insufficient_user_authentication", "step_up_not_satisfiable"])("a call refused with %s is told in words of ours", (code) => {
+  const error = new CloakroomError({ code, title: "Problem", status: 401, detail: "detail" });
+  expect(callFailed(error).title).not.toBe("Problem");
+  expect(orderFailed(error)).toBe("Your order is not placed.");
+});
+
+test.each(["step_up_unmet", "unmet_authentication_requirements"])("a sign-in that ends with %s leaves everything as it was, and says so", (code) => {
+  expect(loginFailed(code).text).toContain("signed in as before");
+});
