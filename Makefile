@@ -55,10 +55,11 @@ tier2: tools
 # Slow on purpose: what make test shows with small numbers and short outages is run with the full ones.
 soak: tools
 	SOAK=1 go test -race -tags integration -timeout 60m -count 1 -p 1 ./bff/... ./store/... ./test/model/... ./test/faults/... ./test/chromium
+	SOAK=1 go test -race -tags integration -run 'TestBodiesOfAnySize|TestManyStreams' -timeout 60m -count 1 -v ./test/e2e
 	SOAK=1 go test -tags bench -run TestSessions -timeout 60m -count 1 -v ./test/bench
 
 bench: tools
-	go test -tags bench -run 'TestHotPath|TestProfile|TestProof' -timeout 30m -count 1 -v ./test/bench
+	go test -tags bench -run 'TestHotPath|TestProfile|TestProof|TestBodies' -timeout 30m -count 1 -v ./test/bench
 	go test -run '^$$' -bench . -benchmem -timeout 30m ./store ./bff/proxy ./dpop
 
 lint: vet

@@ -87,9 +87,8 @@ func (w *wish) get(ctx context.Context) (TokenSet, error) {
 	if err != nil {
 		return TokenSet{}, w.engine.unread(ctx, w.app, w.key.lookup, err)
 	}
-	now := w.engine.now()
-	good := !kept.Access.IsZero() && kept.usable(now) && !kept.Access.Equal(w.refused)
-	if good && now.Before(kept.RefreshAt) {
+	good := w.takes(kept)
+	if good && w.engine.now().Before(kept.RefreshAt) {
 		return kept, nil
 	}
 	f := w.join(ctx)
@@ -99,7 +98,19 @@ func (w *wish) get(ctx context.Context) (TokenSet, error) {
 	if err := f.wait(ctx); err != nil {
 		return TokenSet{}, err
 	}
+	if f.err == nil && !w.takes(f.tokens) {
+		// It ran already when this request came, or this process stood still: what it brought is over, or was refused since.
+		f = w.join(ctx)
+		if err := f.wait(ctx); err != nil {
+			return TokenSet{}, err
+		}
+	}
 	return f.tokens, f.err
+}
+
+// takes reports whether a token is one to call the API with now.
+func (w *wish) takes(t TokenSet) bool {
+	return !t.Access.IsZero() && t.usable(w.engine.now()) && !t.Access.Equal(w.refused)
 }
 
 // join returns the exchange that runs in this process, and begins it if there is none.

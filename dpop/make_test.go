@@ -157,6 +157,12 @@ func BenchmarkMake(b *testing.B) {
 			_ = must(dpop.NewKey(raw))
 		}
 	})
+	b.Run("both", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_ = must(must(dpop.NewKey(raw)).Proof(r, "a-nonce-of-some-length"))
+		}
+	})
 	b.Run("proof", func(b *testing.B) {
 		k := must(dpop.NewKey(raw))
 		b.ReportAllocs()

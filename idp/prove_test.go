@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -183,8 +184,12 @@ func TestChallengesThatHelpNobody(t *testing.T) {
 			if e := outcomeOf(t, err); e.Outcome != bff.OutcomeTransient || e.Doubt || p.count("/token") != tc.want {
 				t.Errorf("%v (doubt %v) after %d requests", err, e.Doubt, p.count("/token"))
 			}
+			before := p.count("/token")
 			if _, err = exchangeBound(t, c); bff.CodeOf(err) != bff.CodeIDPUnavailable {
 				t.Errorf("a login: %v", err)
+			}
+			if asked := p.count("/token") - before; tc.with == "the same nonce each time" && asked != 1 {
+				t.Errorf("%d requests with a nonce that was known, want one", asked)
 			}
 		})
 	}
@@ -320,6 +325,32 @@ func TestAProviderThatBindsNothing(t *testing.T) {
 	}
 	if !p.alarmed("provider without DPoP") {
 		t.Error("nobody was told")
+	}
+}
+
+// Whoever runs the gateway learns before the first sign-in that the provider cannot bind tokens.
+//
+// shows DPOP-OUT-AS
+func TestAProbeOfAProviderWithoutDPoP(t *testing.T) {
+	for _, tc := range []struct {
+		with   string
+		algs   any
+		change func(*idp.Settings)
+		want   bool
+	}{
+		{"nothing announced, and asked for", nil, required, true},
+		{"other algorithms announced, and asked for", []string{"RS256"}, required, true},
+		{"it announced, and asked for", []string{"RS256", "ES256"}, required, false},
+		{"nothing announced, nor asked for", nil, nil, false},
+	} {
+		p := newProvider(t)
+		p.meta["dpop_signing_alg_values_supported"] = tc.algs
+		found := slices.ContainsFunc(p.issuer(tc.change).Probe(t.Context()).Findings, func(f idp.Finding) bool {
+			return f.Grade == idp.Wrong && strings.Contains(f.Text, "dpop_signing_alg_values_supported")
+		})
+		if found != tc.want {
+			t.Errorf("a provider with %s: found %v", tc.with, found)
+		}
 	}
 }
 

@@ -90,7 +90,7 @@ func TestAKeptTokenOpensInItsOwnPlaceAlone(t *testing.T) {
 		w.copy(w.tok(s), w.tok(other))
 		w.raw.PExpire(ctx, w.tok(other), time.Minute)
 		w.finds(other, forOrdersAt, "")
-		for bit := range 8 * len(sealed) {
+		for bit := 0; bit < 8*len(sealed); bit += 7 { // in every byte one, and each of its places in turn
 			bent := []byte(sealed)
 			bent[bit/8] ^= 1 << (bit % 8)
 			w.raw.HSet(ctx, w.tok(s), field, bent)

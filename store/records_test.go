@@ -390,6 +390,8 @@ func (w *world) everything(ctx context.Context, s *bff.Session) func(yield func(
 		{"create", func() error { return w.Create(ctx, s) }},
 		{"read", func() error { _, err := w.Read(ctx, s.Root); return err }},
 		{"touch", func() error { return w.Touch(ctx, s, w.clock.Now()) }},
+		{"keep a token", func() error { return w.KeepToken(ctx, s, forOrdersAt, w.aside("kept-aside")) }},
+		{"read a kept token", func() error { _, err := w.ReadToken(ctx, s, forOrdersAt); return err }},
 		{"delete", func() error { _, err := w.Delete(ctx, s.Lookup, nil, bff.ReasonIdle); return err }},
 		{"claim", func() error { _, err := w.Claim(ctx, s.Lookup, "a1", time.Minute); return err }},
 		{"renew", func() error { return w.Renew(ctx, s.Lookup, "a1", time.Minute) }},

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sees to what the tests need beside Go: a C compiler, redis-server, Chromium, and a Node that Vite runs on. Root on a
+# Sees to what the tests need beside Go: a C compiler, redis-server, nginx, Chromium, and a Node that Vite runs on. Root on a
 # Debian system has it installed; everybody else is told what is missing, all of it at once. Nothing is skipped later for
 # want of it.
 set -euo pipefail
@@ -18,6 +18,7 @@ command -v redis-server >/dev/null || packages+=(redis-server)
 command -v chromium >/dev/null || packages+=(chromium)
 command -v node >/dev/null || packages+=(nodejs)
 command -v npm >/dev/null || packages+=(npm)
+command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || packages+=(nginx-light) # out of the way of a user's PATH
 
 if [ ${#packages[@]} -gt 0 ]; then
 	if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then

@@ -13,6 +13,7 @@ import (
 
 	"cloakroom/bff"
 	"cloakroom/bff/proxy"
+	targets "cloakroom/bff/proxy/upstream"
 	"cloakroom/dpop"
 	"cloakroom/test/prover"
 	"cloakroom/test/websocket"
@@ -383,5 +384,85 @@ func TestTheAppsOwnTokenByProof(t *testing.T) {
 	}
 	if all := p.nonces(); fmt.Sprint(all) != "[ n n]" {
 		t.Errorf("nonces %q", all)
+	}
+}
+
+// Challenges are answered once for each request, also where a renewal comes between them.
+//
+// shows DPOP-OUT-RS
+func TestChallengesAcrossARenewal(t *testing.T) {
+	n := 0
+	a := newAPI(t, func(w http.ResponseWriter, _ *http.Request) {
+		n++
+		why := "use_dpop_nonce"
+		if n == 2 {
+			why = "invalid_token"
+		}
+		w.Header().Set("DPoP-Nonce", fmt.Sprint("n", n))
+		w.Header().Set("WWW-Authenticate", `DPoP error="`+why+`"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	})
+	renew := func(context.Context) (bff.TokenSet, error) { return boundTokens("at-2"), nil }
+	g := boundGateway(t, renew, route(a, "/api/"))
+	got := g.do(t, "GET", "/api/x", nil, nil)
+	if got.Status != 401 || got.Header.Get("X-Code") != string(bff.CodeUpstreamRefused) || len(a.requests()) != 3 {
+		t.Errorf("got %d %v after %d requests", got.Status, got.Header, len(a.requests()))
+	}
+}
+
+// A nonce that is refused although it is the one that was given is not tried again.
+//
+// shows DPOP-OUT-RS
+func TestANonceThatIsRefusedForItself(t *testing.T) {
+	a := newAPI(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("DPoP-Nonce", "same")
+		w.Header().Set("WWW-Authenticate", `DPoP error="use_dpop_nonce"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	})
+	g := boundGateway(t, nil, route(a, "/api/"))
+	g.do(t, "GET", "/api/x", nil, nil)
+	before := len(a.requests())
+	g.do(t, "GET", "/api/x", nil, nil)
+	if hits := len(a.requests()) - before; hits != 1 {
+		t.Errorf("%d requests with a nonce that was known, want one", hits)
+	}
+}
+
+// A request that is sent to another target, for the first one broke off, has a proof of its own: the API may have seen the other.
+//
+// shows DPOP-OUT-RS
+func TestAProofForEachTarget(t *testing.T) {
+	var mu sync.Mutex
+	ids := make(map[string]int)
+	broken := false
+	serve := func(w http.ResponseWriter, r *http.Request) {
+		proof, err := dpop.Check(r.Header["Dpop"], dpop.Request{
+			Method: r.Method, URL: "http://" + r.Host + r.URL.EscapedPath(), Handle: "at-1", Now: time.Now(),
+		})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		mu.Lock()
+		ids[proof.ID]++
+		first := !broken
+		broken = true
+		mu.Unlock()
+		if first {
+			panic(http.ErrAbortHandler) // the request was read, and no answer comes
+		}
+	}
+	one, other := newAPI(t, serve), newAPI(t, serve)
+	g := newGateway(t, setting{
+		options: proxy.Options{Prove: proves, Upstreams: []targets.Settings{{
+			Origin: one.URL, Targets: []string{one.Listener.Addr().String(), other.Listener.Addr().String()}, Attempts: 2,
+		}}},
+		call: func(*http.Request) proxy.Call { return boundCall() },
+	}, route(one, "/api/"))
+	if got := g.do(t, "GET", "/api/x", nil, nil); got.Status != 200 {
+		t.Fatalf("got %d, %v", got.Status, g.errors())
+	}
+	if len(ids) != 2 || len(one.requests())+len(other.requests()) != 2 {
+		t.Errorf("%d proofs in %d requests", len(ids), len(one.requests())+len(other.requests()))
 	}
 }

@@ -111,8 +111,10 @@ type compiled struct {
 	target   target
 	proxy    *httputil.ReverseProxy
 	identity []identityField
-	nonce    *nonce       // of the target's origin, for proofs
-	underway atomic.Int64 // requests, where Concurrent bounds them
+	nonce    *nonce // of the target's origin, for proofs
+	// plainHTTP1 says that nothing but HTTP/1.1 is ever spoken with the upstream.
+	plainHTTP1 bool
+	underway   atomic.Int64 // requests, where Concurrent bounds them
 }
 
 // compile checks a route. All problems are reported at once, each with the route's name.

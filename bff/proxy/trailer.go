@@ -43,9 +43,9 @@ func (x *exchange) askForTrailers(h http.Header) {
 		return
 	}
 	h["Te"] = []string{"trailers"}
-	if x.route.target.scheme == "http" {
-		// TE needs this option, and over HTTP/2 it must not be there: which of the two an https API speaks is known
-		// only when its connection stands. Without the option a server may ignore the field, and sends no trailers.
+	if x.route.plainHTTP1 {
+		// TE needs this option, and over HTTP/2 it must not be there (RFC 9113 section 8.2.2): which of the two is spoken where
+		// ALPN decides is known only when the connection stands. Without the option a server may ignore the field.
 		h["Connection"] = []string{"TE"}
 	}
 }

@@ -56,6 +56,7 @@ func (t *Table) transport(c *compiled, o Options) (http.RoundTripper, error) {
 	if err := fitsRoute(s, c); err != nil {
 		return nil, err
 	}
+	c.plainHTTP1 = s.Protocol == upstream.HTTP1 || c.target.scheme == "http" && s.Protocol != upstream.H2C
 	if t.upstreams[key] == nil {
 		s.Origin, s.Dial, s.Told, s.Again = key.origin, o.DialContext, o.UpstreamTold, proveAgain
 		if c.RootCAs != nil {

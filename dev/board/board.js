@@ -85,7 +85,18 @@ function listen() {
     $('events').textContent = `session ended: ${reason}`;
     signedOut(reasons.get(reason) ?? 'Your session has ended.');
   });
-  events.addEventListener('session-replaced', () => location.reload());
+  events.addEventListener('session-replaced', replaced);
+}
+
+// A new sign-in of this browser took the session's place. Its cookie is on its way in another tab: it may come after the event.
+async function replaced() {
+  events.close();
+  for (let looks = 0; looks < 20; looks++) {
+    const answer = await ask('/bff/session').catch(() => null);
+    if (answer?.ok && (await answer.json()).authenticated) break;
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+  location.reload();
 }
 
 // The API's own voice. 1008 is the gateway's word that the session is over.

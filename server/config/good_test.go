@@ -58,6 +58,8 @@ apps: {web: {kind: spa, origin: https://app.example.com, provider: main, client_
 		{"an http upstream by setting", "https://orders.internal", "http://orders:8080\n    insecure_http: true"},
 		{"an http upstream on loopback", "https://orders.internal", "http://127.0.0.1:8081/base/"},
 		{"the route of all paths", "path: /api/orders/", "path: /"},
+		{"an upstream with all there is", "routes:", upstreams("origin: 'https://Orders.internal:443', targets: ['10.0.0.1:1', 'b:2'], protocol: http2, health: {path: '/healthz?deep=1'}, attempts: 1, connections: 10, ca_file: cert.pem, cert_file: cert.pem, key_file: key.pem, server_name: orders")},
+		{"targets elsewhere by setting", "    upstream: https://orders.internal\n    methods: [GET, POST]\n", "    upstream: http://orders:8080\n    methods: [GET]\n    insecure_http: true\nupstreams:\n  - {origin: 'http://orders:8080', targets: ['10.0.0.1:8080'], protocol: h2c}\n"},
 		{"a path that only begins like the gateway's", "path: /api/orders/", "path: /bffalo/"},
 		{"one path by method and by app", "    methods: [GET, POST]\n", `    methods: [GET, POST]
     apps: [web]

@@ -46,6 +46,8 @@ func TestMain(m *testing.M) {
 		serveProxy(os.Getenv("BENCH_UPSTREAM"), os.Getenv("BENCH_REDIS"))
 	case os.Getenv("BENCH_ANSWER") != "":
 		serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(answer) }))
+	case os.Getenv("BENCH_LARGE") != "":
+		serveLarge()
 	case os.Getenv("BENCH_LOAD") != "":
 		fmt.Println("http://" + os.Getenv("BENCH_LOAD"))
 		go load(os.Getenv("BENCH_LOAD"), asked())

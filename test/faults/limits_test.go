@@ -135,6 +135,10 @@ var bursts = map[string]int{"login": 200, "callback": 200, "ticket": 200, "token
 
 const perSecondOfLimits = 5
 
+// flat is by how many bytes Redis's data may have grown in a flood: a hundred thousand are what the engine's own odds and ends
+// take, and ten thousand keys would take ten times as much.
+const flat = 256 << 10
+
 // Every address that whoever holds no credential can ask for is limited, or costs nothing: neither Redis nor the provider is
 // asked for what is too many, no key stays, no byte of Redis grows, others are served meanwhile, and whoever waits as long as
 // was told gets through. The endpoints are read from the documentation, which other tests hold against those that are
@@ -170,10 +174,10 @@ func TestFloodsOfWhoeverHoldsNothing(t *testing.T) {
 		last++
 		t.Run(endpoint, func(t *testing.T) {
 			n.flooded(t, judged[endpoint], endpoint, fmt.Sprint("127.0.1.", last), mine, first)
+			if asked := n.Dev.Count(provider.Token); endpoint == "GET /bff/callback" && asked < len(starts) {
+				t.Errorf("of the callbacks %d reached the provider, want the %d that could", asked, len(starts))
+			}
 		})
-	}
-	if asked := n.Dev.Count(provider.Token); asked < len(starts) {
-		t.Errorf("of the callbacks %d reached the provider, want the %d that could", asked, len(starts))
 	}
 	n.SignIn(n.phone(), "/") // and a flood of wrong codes keeps nobody else from signing in
 	n.Leaks()
@@ -234,7 +238,7 @@ func (n *nativeWorld) flooded(t *testing.T, a anonymous, endpoint, from string, 
 	if more := grown(before.keys, after.keys); len(more) > 2+passed*a.keeps { // 2: the limit's own, and the one that the other's starts have
 		t.Errorf("%d keys are new or larger: %.300q", len(more), more)
 	}
-	if more := after.memory - before.memory; more > tolerated {
+	if more := after.memory - before.memory; more > flat {
 		t.Errorf("Redis has grown by %d bytes", more)
 	}
 	if got := len(n.Dev.Requests()) - asked; got > passed*a.asks+2*len(n.All) { // 2: keys and metadata, once in a while
@@ -271,7 +275,7 @@ func TestFloodsOfMadeUpCredentials(t *testing.T) {
 		before := n.lookAtData()
 		h := c.send(t, count, madeUp)
 		after := n.lookAtData()
-		if h.statuses[500]+h.statuses[503] > 0 || costOf(after) > 2*count || len(after.writes) > 0 || len(grown(before.keys, after.keys)) > 0 || after.memory-before.memory > tolerated {
+		if h.statuses[500]+h.statuses[503] > 0 || costOf(after) > 2*count || len(after.writes) > 0 || len(grown(before.keys, after.keys)) > 0 || after.memory-before.memory > flat {
 			t.Errorf("%s: %v, commands %v, writes %v, keys %q, %+d bytes", endpoint, h.statuses, after.commands, after.writes, grown(before.keys, after.keys), after.memory-before.memory)
 		}
 	}

@@ -16,7 +16,7 @@ var answersTo = []string{"200", "cut", "504 upstream_timeout", "502 upstream_una
 // good one is gone too, and the dying one cuts every other answer.
 func TestUpstreamTargets(t *testing.T) {
 	// shows PRX-LIMIT
-	hung, dying, good := newUpTarget(t, hangs), newUpTarget(t, cutsAll), newUpTarget(t, answers)
+	hung, dying, good := newUpTarget(t, hangsOn), newUpTarget(t, cutsAll), newUpTarget(t, serves)
 	u := newUpWorld(t, unusedPort(t), hung, dying, good)
 
 	all := u.load("three faults", sized(4*time.Second, time.Minute), nil)
@@ -52,7 +52,7 @@ func TestUpstreamTargets(t *testing.T) {
 // One of three good targets is killed under load and started again: safe requests never notice, and it gets its part again.
 func TestUpstreamTargetDies(t *testing.T) {
 	// shows PRX-LIMIT
-	a, b, c := newUpTarget(t, answers), newUpTarget(t, answers), newUpTarget(t, answers)
+	a, b, c := newUpTarget(t, serves), newUpTarget(t, serves), newUpTarget(t, serves)
 	u := newUpWorld(t, "", a, b, c)
 	part := sized(time.Second, 20*time.Second)
 	all := u.load("one dies", 3*part, func() {
@@ -102,7 +102,7 @@ func TestUpstreamAllGone(t *testing.T) {
 		t.Errorf("%d requests made %d attempts, %d were told when to come back", len(all), attempts, hinted)
 	}
 	for _, target := range targets {
-		target.way.Store(answers)
+		target.way.Store(serves)
 	}
 	await(t, "the API answers again", healTime, func() bool { return u.do(false, "again").what == "200" })
 }

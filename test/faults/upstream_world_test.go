@@ -25,8 +25,8 @@ import (
 
 // The ways of a target.
 const (
-	answers     = int32(iota) // it is well
-	hangs                     // it answers nothing
+	serves      = int32(iota) // it is well
+	hangsOn                   // it answers nothing
 	cutsAll                   // it breaks off in the middle of each answer
 	cutsHalf                  // of every other one
 	breaksFirst               // it breaks off before each answer
@@ -78,16 +78,16 @@ func (u *upTarget) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	u.mu.Unlock()
 	way := u.way.Load()
 	if way == cutsHalf && u.turn.Add(1)%2 == 0 {
-		way = answers
+		way = serves
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", fmt.Sprint(len(upBody)))
 	switch way {
-	case hangs:
+	case hangsOn:
 		<-r.Context().Done()
 	case breaksFirst:
 		panic(http.ErrAbortHandler)
-	case answers:
+	case serves:
 		_, _ = io.WriteString(w, upBody)
 	default:
 		_, _ = io.WriteString(w, upBody[:len(upBody)/2])
@@ -302,4 +302,3 @@ func unusedPort(t *testing.T) string {
 	defer l.Close()
 	return l.Addr().String()
 }
-

@@ -105,6 +105,7 @@ func (n *nativeWorld) makeOP(t *testing.T, w *world.World, _ world.Options) {
 	}
 	n.op = oidcprovider.Start(t, oidcprovider.Config{
 		API: "https://api.example.com", APIScopes: []string{"api:read"}, AccessTokenSeconds: 60, Accounts: people, Clients: clients,
+		DPoP: "nonces", // of whoever sends a proof
 	})
 	w.OP = &world.OP{
 		Name: "oidc-provider", Issuer: n.op.Issuer, JWKS: n.op.Issuer + "/jwks",

@@ -291,6 +291,8 @@ func (w *tour) routes() {
 	p := w.signIn(web, 200)
 	api := func(method, path string) call { return script(method, web+path, p) }
 	w.is("RouteUpstreamUnauthorized", 401, api("GET", "/api/refuse"))
+	w.is("RouteInsufficientAuthentication", 401, api("GET", "/gold/x"))
+	w.is("RouteStepUpNotSatisfiable", 403, api("GET", "/api/newer"))
 	w.is("RouteAppNotAllowed", 403, api("GET", "/phones/x"))
 	w.is("RouteClaimRequired", 403, api("GET", "/staff/x"))
 	w.is("RouteNotFound", 404, api("GET", "/nothing"))

@@ -74,6 +74,7 @@ routes:
   - {path: /api/, upstream: %[13]q, methods: [GET, POST], body_bytes: 1KiB}
   - {path: /phones/, upstream: %[13]q, methods: [GET], apps: [phone]}
   - {path: /staff/, upstream: %[13]q, methods: [GET], require: {claims: {oid: [org_none]}}}
+  - {path: /gold/, upstream: %[13]q, methods: [GET], require: {acr: [gold]}}
   - {path: /narrow/, upstream: %[13]q, methods: [GET], header_bytes: 1KiB}
   - {path: /hang/, upstream: %[13]q, methods: [GET], timeout: 50ms}
   - {path: /dead/, upstream: "http://127.0.0.1:1", methods: [GET]}
@@ -120,6 +121,9 @@ func (w *tour) api(rw http.ResponseWriter, r *http.Request) {
 	case strings.HasPrefix(r.URL.Path, "/api/via"):
 		rw.Header().Set("Seen-Via", r.Header.Get("Via"))
 	case strings.HasPrefix(r.URL.Path, "/api/refuse"):
+		rw.WriteHeader(http.StatusUnauthorized)
+	case strings.HasPrefix(r.URL.Path, "/api/newer"): // than any that there is
+		rw.Header().Set("WWW-Authenticate", `Bearer error="insufficient_user_authentication", max_age=999999999`)
 		rw.WriteHeader(http.StatusUnauthorized)
 	case first == "hang":
 		<-r.Context().Done()

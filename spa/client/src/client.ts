@@ -39,8 +39,12 @@ export interface Client {
    * becomes visible or gets the focus, when an end passes, and again and again during an outage.
    */
   subscribe(listener: () => void): () => void;
-  /** Asks who is signed in. It never keeps a session alive. What is asked for at the same time is asked once. Never rejects. */
-  check(): Promise<State>;
+  /**
+   * Asks who is signed in. It never keeps a session alive. What is asked for at the same time is asked once. Never rejects.
+   * `replaced` says that a new sign-in of this browser took the session's place, as an event of the gateway tells: its cookie may
+   * arrive a moment later than that, so "signed out" is believed only when it lasts for some seconds.
+   */
+  check(because?: "replaced"): Promise<State>;
   /** Leaves for the sign-in, which comes back to where it began. */
   login(options?: LoginOptions): Promise<void>;
   /** Ends the session, in this app and all that share the sign-in, and leaves for the provider's sign-out. */
@@ -61,6 +65,10 @@ export interface Client {
 /** A listener's page asks again at most this often when it is looked at: a user who changes windows fast is no reason to ask. */
 const recheckAfter = 5_000;
 
+/** How long the cookie of a new sign-in may be on its way, from the gateway's answer in another tab, and how often it is looked for. */
+const arrivesWithin = 5_000;
+const lookAgainAfter = 250;
+
 /** What a timer of a browser can take; longer ends are counted in several pieces. */
 const longestTimer = 2 ** 31 - 1;
 
@@ -80,6 +88,7 @@ export function createClient(options: Options = {}): Client {
   let changes = 0; // of who is signed in: what was learnt of a session that is no more does not count, however late it arrives
   let checking: Promise<State> | null = null;
   let checkedAt = -Infinity;
+  let arrivesBy = -Infinity; // until then a new sign-in's cookie may be on its way
   let failures = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -150,7 +159,10 @@ export function createClient(options: Options = {}): Client {
     return next;
   }
 
-  function check(): Promise<State> {
+  function check(because?: "replaced"): Promise<State> {
+    if (because === "replaced" && now() >= arrivesBy) {
+      arrivesBy = now() + arrivesWithin;
+    }
     checking ??= recheck().finally(() => {
       checking = null;
     });
@@ -168,6 +180,10 @@ export function createClient(options: Options = {}): Client {
       }
       if (before !== changes) {
         continue; // meanwhile something newer was learnt: this answer may be older than that
+      }
+      if (!(next instanceof CloakroomError) && next.status === "signed-out" && state.status !== "signed-out" && now() < arrivesBy) {
+        await new Promise((resolve) => setTimeout(resolve, lookAgainAfter));
+        continue;
       }
       checkedAt = now();
       return next instanceof CloakroomError ? outage(next) : answered(next);
@@ -200,7 +216,7 @@ export function createClient(options: Options = {}): Client {
       if (state.status === "signed-out") {
         set({ status: "signed-out", reason: state.reason ?? error.reason }); // a check that came first was not told why
       } else if (before !== changes || error.reason === "replaced") {
-        void check(); // not about the session there is now; "replaced": a new sign-in of this browser took its place
+        void check(error.reason === "replaced" ? "replaced" : undefined); // not about the session there is now
       } else {
         failures = 0;
         set({ status: "signed-out", reason: error.reason ?? passedEnd(state) });

@@ -355,6 +355,36 @@ describe("login and logout", () => {
     expect([error.acrValues, error.maxAge, error.loginUrl]).toEqual([undefined, undefined, undefined]);
   });
 
+  test("after a new sign-in in another tab its cookie is waited for", async () => {
+    await enter();
+    const seen: string[] = [];
+    client.subscribe(() => seen.push(client.getState().status));
+    gateway.will(signedOut(), signedOut(), signedIn({ id: "s2" })); // the event was faster than the other tab's answer
+    const state = client.check("replaced");
+    await vi.advanceTimersByTimeAsync(600);
+    expect(await state).toMatchObject({ status: "signed-in", session: { id: "s2" } });
+    expect(seen).toEqual(["signed-in"]);
+  });
+
+  test("and believed to be missing after five seconds", async () => {
+    await enter();
+    gateway.will(...Array.from({ length: 30 }, signedOut));
+    const state = client.check("replaced");
+    await vi.advanceTimersByTimeAsync(4_000);
+    expect(client.getState().status).toBe("signed-in");
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(await state).toEqual({ status: "signed-out", reason: undefined });
+    expect(gateway.asked.length).toBeLessThan(25);
+  });
+
+  test("a call that a new sign-in overtook waits for its cookie as well", async () => {
+    await enter();
+    gateway.will(problem(401, "session_ended", { reason: "replaced" }), signedOut(), signedIn({ id: "s2" }));
+    await failing(client.fetch("/api/orders"));
+    await vi.advanceTimersByTimeAsync(600);
+    expect(client.getState()).toMatchObject({ status: "signed-in", session: { id: "s2" } });
+  });
+
   test("a step-up ends no session", async () => {
     await enter();
     const before = client.getState();

@@ -88,7 +88,7 @@ export function follow(client: Client, open: (url: string) => Source = (url) => 
     on("session-extended", () => void client.check());
     on("session-replaced", () => {
       close();
-      void client.check();
+      void client.check("replaced");
     });
     on("session-ended", (data) => {
       over = { session: to, state: { status: "signed-out", reason: reasonIn(data) } };
