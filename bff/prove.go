@@ -24,7 +24,7 @@ func (t TokenSet) Bound() bool { return strings.EqualFold(t.TokenType, "DPoP") }
 // token is never sent (RFC 9449 section 7.1).
 func (e *Engine) Prove(app *App, t TokenSet, method, address, nonce string) (string, error) {
 	p, ok := e.ports.Providers(app.ID).(Prover)
-	if !ok || t.Access.IsZero() {
+	if !ok || t.ProofKey.IsZero() || t.Access.IsZero() {
 		return "", &Error{Code: CodeInternal, Err: errNoProof}
 	}
 	proof, err := p.Prove(t.ProofKey, method, address, nonce, t.Access)

@@ -27,6 +27,7 @@ type tokenCase struct {
 	token func(p *provider) string
 	set   func(*idp.Settings)
 	login func(*bff.CodeExchange)
+	unmet bool // the rule is about what the login asked for
 	// alone: we accept what go-oidc, which knows neither skew nor further issuers, refuses.
 	alone bool
 }
@@ -58,9 +59,19 @@ func judge(t *testing.T, cases []tokenCase) {
 				tc.login(&r)
 			}
 			grant, err := register(is).Exchange(t.Context(), r)
-			checkVerdict(t, grant, err, tc.rule)
+			// A sign-in that is not what was asked for: good tokens, which are the engine's to give back.
+			unmet, asked := errors.AsType[*bff.UnmetError](err)
+			if asked != tc.unmet || asked && (bff.CodeOf(err) != bff.CodeStepUpUnmet || unmet.Tokens.Access.IsZero() || grant != nil) {
+				t.Fatalf("got %v, want it as unmet: %v", err, tc.unmet)
+			}
+			if rule, _ := errors.AsType[*idp.RuleError](err); asked && (rule == nil || rule.Rule != tc.rule) {
+				t.Errorf("got %v, want the rule %q", err, tc.rule)
+			}
+			if !asked {
+				checkVerdict(t, grant, err, tc.rule)
+			}
 			drain(t, is)
-			if revoked := p.count("/revoke"); (tc.rule == "") != (revoked == 0) {
+			if revoked := p.count("/revoke"); (tc.rule == "" || tc.unmet) != (revoked == 0) {
 				t.Errorf("%d tokens revoked", revoked)
 			}
 			if err == nil && !tc.alone {
@@ -330,6 +341,7 @@ func TestFreshnessAndStrengthThatWereAskedFor(t *testing.T) {
 	asked := func(with string, rule idp.Rule, change map[string]any) tokenCase {
 		c := claimCase(with, rule, change)
 		c.login = func(r *bff.CodeExchange) { r.MaxAge, r.ACR = &minute, "gold silver" }
+		c.unmet = rule != ""
 		return c
 	}
 	at := func(d time.Duration) int64 { return epoch.Add(d).Unix() }

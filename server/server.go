@@ -12,9 +12,9 @@
 //
 // What an instance owes its streams when it stops is in streams.go, what a WebSocket's handshake shows in websocket.go. Two
 // endpoints belong to no surface: the public keys by which apps prove themselves at their providers (jwks.go), and the
-// description of all endpoints (openapi.go). Another proxy asks at a listener of its own
-// what it may forward (extauth.go, original.go, verdict.go). The administrator's listener is a server of its own (admin.go), which has nothing
-// of Echo and none of the above. The command line stands here too (command.go; online.go asks Redis and providers for check;
+// description of all endpoints (openapi.go). Another proxy asks at a listener of its own what it may forward (extauth.go,
+// original.go, verdict.go). The administrator's listener is a server of its own (admin.go), which has nothing of Echo and none
+// of the above. The command line stands here too (command.go; online.go asks Redis and providers for check;
 // keygen.go draws keys, keys.go tells of those that are configured).
 //
 // It does not know what a session is made of, how Redis is asked, or what a provider answers.

@@ -58,6 +58,8 @@ func RefuseOAuth(code, description string) *OAuthError {
 		e.Code = bff.CodeProofRejected
 	case OAuthUseNonce:
 		e.Code = bff.CodeNonceRequired
+	case OAuthTemporarilyUnavailable: // what was sent may open at another instance
+		e.Code = bff.CodeKeyUnknown
 	}
 	return &OAuthError{Code: code, Description: description, Err: e}
 }

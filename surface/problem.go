@@ -31,7 +31,7 @@ type Offer struct {
 	Text     string // one more paragraph on a page; never a text of anybody else
 	Actions  []Action
 	Ticket   string // of a step-up, for a native app: what its next sign-in gives as step_up; "" = none
-	Spent    bool // the address itself is used up: a page offers the sign-in in place of opening it again
+	Spent    bool   // the address itself is used up: a page offers the sign-in in place of opening it again
 }
 
 // Error returns the cause's text, for the log.

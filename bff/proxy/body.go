@@ -25,12 +25,14 @@ type body struct {
 	length int64 // declared; -1: not known
 	limit  int64
 	server *http.ResponseController
-	stall  time.Duration // that may pass without a byte of it
+	stall  time.Duration // that may pass without a byte of it, give or take a part of it
+	http1  bool          // it comes over HTTP/1
 
 	mu      sync.Mutex
 	read    int64
 	whole   bool          // all of it was read
 	reading bool          // a Read is waiting for the frontend
+	set     time.Time     // when the deadline was set; zero: there is none
 	idle    chan struct{} // closed when that Read returns; nil: nobody waits for it
 	over    bool          // nobody wants any more of it
 	talk    bool          // both directions are under way, and silence is no stall
@@ -43,7 +45,7 @@ type body struct {
 func (x *exchange) carryBody(in *http.Request) {
 	x.body = &body{
 		src: in.Body, length: in.ContentLength, limit: x.route.BodyBytes,
-		server: http.NewResponseController(x.ResponseWriter), stall: x.table.bodyStall,
+		server: http.NewResponseController(x.ResponseWriter), stall: x.table.bodyStall, http1: in.ProtoMajor == 1,
 	}
 	if 0 < in.ContentLength && in.ContentLength <= keptBytes && !x.token.IsZero() && (x.call.Renew != nil || x.bound != nil) {
 		x.body.keeping, x.body.copy = true, make([]byte, 0, in.ContentLength)
@@ -92,10 +94,33 @@ func (b *body) begin() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.reading = !b.over; b.reading && !b.talk {
-		// Under the lock, so that it never comes after the deadline of letGoOfBody.
-		_ = b.server.SetReadDeadline(time.Now().Add(b.stall)) // a writer that knows no deadlines has none
+		b.wait() // under the lock, so that it never comes after the deadline of letGoOfBody
 	}
 	return b.reading
+}
+
+// deadlineShare is the part of a stall after which its deadline is set anew: a long body is read in pieces that come every few
+// microseconds, and each deadline costs about as much as a small piece.
+const deadlineShare = 16
+
+// wait sets the deadline of a Read that is about to begin.
+func (b *body) wait() {
+	now := time.Now()
+	if b.set.IsZero() || now.Sub(b.set) > b.stall/deadlineShare {
+		b.set = now
+		_ = b.server.SetReadDeadline(now.Add(b.stall)) // a writer that knows no deadlines has none
+	}
+}
+
+// rest takes the deadline away after a Read. Over HTTP/1 it may stay for as long as more of the body is to come: it acts on a
+// Read alone, and the next one sets it anew. With the end of the body net/http begins to wait for the frontend on its own
+// account. Over HTTP/2 it would break the stream while nobody reads.
+func (b *body) rest(more bool) {
+	if more && b.http1 {
+		return
+	}
+	b.set = time.Time{}
+	_ = b.server.SetReadDeadline(time.Time{})
 }
 
 // note keeps the books of one Read, and returns what the transport gets of it.
@@ -103,8 +128,7 @@ func (b *body) note(p []byte, err error) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.reading = false
-	// Between two Reads nobody waits for the frontend: HTTP/2 would break the stream, and HTTP/1 the wait for the answer.
-	_ = b.server.SetReadDeadline(time.Time{})
+	b.rest(err == nil && !b.over && b.read+int64(len(p)) != b.length)
 	if b.idle != nil {
 		close(b.idle)
 		b.idle = nil
@@ -215,6 +239,8 @@ func (p *prompt) Read(b []byte) (int, error) {
 	if p.flush {
 		_ = http.NewResponseController(p.out).Flush() // a writer that cannot flush sends when it likes
 	}
-	p.flush = true
-	return p.ReadCloser.Read(b)
+	n, err := p.ReadCloser.Read(b)
+	// Of a piece of two buffers and more nothing is held back: the first is filled up, and what is left goes out at once.
+	p.flush = n < 2*serverBuffer
+	return n, err
 }

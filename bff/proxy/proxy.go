@@ -18,6 +18,8 @@
 //	    limit.go                   how large a header may be, how many requests may be under way
 //	    websocket.go, tunnel.go    a handshake judged on both legs; frames both ways until an end is reached
 //
+// For a route that another proxy forwards, Table.Authorize judges in the same way and returns what that is to send on.
+//
 // What is refused is refused before the API hears of it. A token goes to its route's own upstream and nowhere else:
 // redirects are never followed, and proxies of the environment are not asked.
 package proxy

@@ -46,7 +46,7 @@ func TestRefusedToken(t *testing.T) {
 		{with: "a renewal that changes nothing", refuses: "all", challenge: bearer, renew: same, hits: 1, want: 401, code: bff.CodeUpstreamRefused},
 		{with: "a provider that is down", refuses: "all", challenge: bearer, renew: down, hits: 1, want: 503, code: bff.CodeIDPUnavailable},
 		{with: "a 403", refuses: "all", status: 403, challenge: `Bearer error="insufficient_scope"`, renew: renewed, hits: 1, want: 403},
-		{with: "a 401 for another reason", refuses: "all", challenge: `Bearer error="insufficient_user_authentication"`, renew: renewed, hits: 1, want: 401},
+		{with: "a 401 for another reason", refuses: "all", challenge: `Bearer error="insufficient_scope"`, renew: renewed, hits: 1, want: 401},
 		{with: "a 401 of another scheme", refuses: "all", challenge: `Basic realm="bearer"`, renew: renewed, hits: 1, want: 401},
 	} {
 		t.Run("a request with "+c.with, func(t *testing.T) {

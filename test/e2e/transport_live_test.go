@@ -206,4 +206,3 @@ func (c *crowd) speak(conn net.Conn, opening string, messages int, pace time.Dur
 	}
 	ws.Send(websocket.Close, websocket.ClosePayload(1000, ""))
 }
-

@@ -147,17 +147,25 @@ func TestOneBadAddressIsNoOutage(t *testing.T) {
 	})
 	u := newUpstream(t, upstream.Settings{Failures: 2, Open: time.Hour}, m.addr())
 	way := u.Within(hangs)
-	for range 10 {
-		crashed := make(chan reply, 1)
+	const many = 5 // in a row, and more than put a target out
+	for range 3 {
+		crashed := make(chan reply, many)
 		before := m.hits()
-		go func() { crashed <- ask(t, way, "POST", "crash", "b") }()
-		until(t, "it has come", func() bool { return m.hits() > before })
+		for range many {
+			go func() { crashed <- ask(t, way, "POST", "crash", "b") }()
+		}
+		until(t, "they have come", func() bool { return m.hits() == before+many })
 		if got := ask(t, way, "GET", "", ""); got.status != 200 {
 			t.Fatalf("others: %+v", got)
 		}
-		gate <- struct{}{}
-		if got := <-crashed; got.err == nil {
-			t.Fatal("no crash")
+		for range many {
+			gate <- struct{}{}
+			if got := <-crashed; got.err == nil || down(got.err) != nil {
+				t.Fatalf("no crash: %+v", got)
+			}
+		}
+		if u.Down() {
+			t.Fatal("the API is out for everybody")
 		}
 	}
 }

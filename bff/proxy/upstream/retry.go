@@ -175,7 +175,7 @@ func (c *call) whyAfter(at *chosen, a *attempt, err error) string {
 			c.broke |= 1 << at.index
 		}
 		return WhyUnsent
-	case false:
+	case !c.safe:
 		return ""
 	case errors.As(err, &network) && network.Timeout():
 		return WhyTimeout

@@ -131,6 +131,10 @@ func TestProtocols(t *testing.T) {
 	pair := ca.pair(t, "api.internal", x509.ExtKeyUsageServerAuth)
 	both := secured(pair, nil, true)
 	old := secured(pair, nil, false)
+	deaf := func(s *httptest.Server) { // to ALPN
+		s.Listener = tls.NewListener(s.Listener, &tls.Config{Certificates: []tls.Certificate{*pair}})
+		s.Start()
+	}
 	clear := func(s *httptest.Server) {
 		s.Config.Protocols = new(http.Protocols)
 		s.Config.Protocols.SetHTTP1(true)
@@ -150,6 +154,8 @@ func TestProtocols(t *testing.T) {
 		{"http1 at a target with HTTP/2", upstream.HTTP1, secureName, both, "HTTP/1.1"},
 		{"http2 at a target with HTTP/2", upstream.HTTP2, secureName, both, "HTTP/2.0"},
 		{"http2 at a target without HTTP/2", upstream.HTTP2, secureName, old, ""},
+		{"auto at a target that knows nothing of ALPN", upstream.Auto, secureName, deaf, "HTTP/1.1"},
+		{"http2 at a target that knows nothing of ALPN", upstream.HTTP2, secureName, deaf, ""},
 		{"h2c", upstream.H2C, name, clear, "HTTP/2.0"},
 	} {
 		t.Run(c.with, func(t *testing.T) {
@@ -253,7 +259,7 @@ func TestTimeouts(t *testing.T) {
 	with := func(change func(*upstream.Timeouts)) upstream.Timeouts { set := all; change(&set); return set }
 	stalling := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Length", "200000") // longer than what is read whole
-		_, _ = io.WriteString(w, "half")
+		_, _ = io.WriteString(w, r.Header.Get("X-Id"))
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	}
@@ -271,6 +277,7 @@ func TestTimeouts(t *testing.T) {
 		{"an answer that does not come", silent, name, all, short, "GET", false},
 		{"an answer to a body that does not come", silent, name, all, short, "POST", false},
 		{"an answer that stalls", func(t *testing.T) string { return newMachine(t, stalling).addr() }, name, with(func(s *upstream.Timeouts) { s.Stall = short }), hangs, "GET", true},
+		{"an answer that stalls behind its head", func(t *testing.T) string { return newMachine(t, stalling).addr() }, name, with(func(s *upstream.Timeouts) { s.Stall = short }), hangs, "GET", true},
 		{"an answer to a body that stalls", func(t *testing.T) string { return newMachine(t, stalling).addr() }, name, with(func(s *upstream.Timeouts) { s.Stall = short }), hangs, "POST", true},
 	} {
 		for _, targets := range []int{1, 2} {
@@ -281,7 +288,11 @@ func TestTimeouts(t *testing.T) {
 				}
 				u := newUpstream(t, upstream.Settings{Origin: c.origin, Timeouts: c.times, Failures: never}, list...)
 				body := map[string]string{"POST": "a body"}[c.method]
-				got := ask(t, u.Within(c.head), c.method, "", body, func(r *http.Request) { r.URL.Scheme, _, _ = strings.Cut(c.origin, ":") })
+				id := "half of it"
+				if strings.Contains(c.with, "behind its head") {
+					id = ""
+				}
+				got := ask(t, u.Within(c.head), c.method, id, body, func(r *http.Request) { r.URL.Scheme, _, _ = strings.Cut(c.origin, ":") })
 				if !late(got.err) || got.broken != c.broken || got.took >= hangs {
 					t.Errorf("got %+v", got)
 				}
