@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"net/http"
-	"net/textproto"
 	"strconv"
 	"strings"
 
@@ -47,9 +46,8 @@ func CloseAfter(w http.ResponseWriter, r *http.Request) {
 func checkVia(via []string, pseudonym string) error {
 	for _, line := range via {
 		for member := range strings.SplitSeq(line, ",") {
-			_, by, _ := strings.Cut(textproto.TrimString(member), " ")
-			by, _, _ = strings.Cut(strings.TrimLeft(by, " \t"), " ")
-			if strings.EqualFold(by, pseudonym) {
+			// The protocol, the name, and perhaps a comment, with spaces or tabs between.
+			if words := strings.Fields(member); len(words) > 1 && strings.EqualFold(words[1], pseudonym) {
 				return &bff.Error{Code: bff.CodeLoopDetected, Message: "The request goes in circles."}
 			}
 		}

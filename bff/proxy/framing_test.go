@@ -226,6 +226,7 @@ func TestVia(t *testing.T) {
 		{"a hop whose name begins alike", "1.1 gate-2", 200},
 		{"this gateway", "1.1 gate", 508},
 		{"this gateway among others", "1.0 fred, 1.1  GATE (x) , 2.0 p", 508},
+		{"this gateway behind a tab", "1.0 fred,1.1\tgate\t(x)", 508},
 	} {
 		t.Run("a request through "+c.with, func(t *testing.T) {
 			a := newAPI(t, nil)
