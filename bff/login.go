@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -57,6 +59,8 @@ func (e *Engine) BeginLogin(ctx context.Context, app *App, r LoginRequest) (*Log
 		tx.returnTo = app.DefaultReturn
 	}
 	tx.native, tx.stepUp = r.Native, r.StepUp && r.Native == nil
+	// OpenID Connect Core section 3.1.2.1: login among the prompts asks for a new sign-in, and is held to, as max_age is.
+	tx.anew = slices.Contains(strings.Fields(r.Extra.Get("prompt")), "login")
 	tx.seen = e.openNotice(app, r.SignedOut)
 	sealed, err := e.sealTransaction(app, tx)
 	if err != nil {
@@ -202,6 +206,7 @@ func (e *Engine) exchange(ctx context.Context, app *App, tx *transaction, cb Cal
 	}
 	g, err := p.Exchange(ctx, CodeExchange{
 		Code: cb.Code, Verifier: tx.verifier(), Nonce: tx.nonce(), Key: tx.proofKey(), MaxAge: tx.maxAge, ACR: tx.acr,
+		Since: tx.since(),
 	})
 	if err != nil {
 		e.forgo(app, tx, err)

@@ -36,7 +36,7 @@ type Provider interface {
 	CheckIssuer(ctx context.Context, iss string) error
 	// Exchange sends the code once, with one fixed client authentication and following no redirect, and verifies the
 	// ID token. It returns no grant unless everything holds; tokens of an answer that fails are revoked by it. Where nothing
-	// fails but that the sign-in is not what r.MaxAge and r.ACR asked for, it is an *UnmetError, and they are not.
+	// fails but that the sign-in is not what r.MaxAge, r.ACR and r.Since asked for, it is an *UnmetError, and they are not.
 	Exchange(ctx context.Context, r CodeExchange) (*Grant, error)
 	// Refresh sends the session's refresh token once: for a token of the session's own ("") or, RFC 8707 section 2.2, for one
 	// that is good at resource alone. A failure is a *RefreshError. It never repeats a grant.
@@ -77,6 +77,9 @@ type CodeExchange struct {
 	Key      Secret // as AuthorizationRequest.Key
 	MaxAge   *int   // asked for at the start, in seconds: auth_time must be there and recent
 	ACR      string // acr_values asked for, space-separated; "" = none
+	// Since is when a login began that asked the provider to sign the user in again (prompt=login): an auth_time, where there
+	// is one, must not lie before it. Zero: nothing of the kind was asked for.
+	Since time.Time
 }
 
 // Grant is a good answer of the token endpoint.

@@ -31,6 +31,7 @@ type transaction struct {
 	seen     string // id of the marker that this browser's last sign-out wrote; "" = none
 	silent   bool   // prompt=none: whatever goes wrong is told to the app, not to the user
 	stepUp   bool   // of a browser app: only the user of the session it replaces may complete it
+	anew     bool   // prompt=login: the user is to be signed in again, whatever session the provider has
 	maxAge   *int   // seconds; nil = not asked
 	acr      string
 	native   *NativeRequest // nil: of a browser app
@@ -60,6 +61,14 @@ func (tx *transaction) verifier() string { return tx.derive("verifier") }
 // proofKey is the key of this login's tokens, where the provider binds them: no other login ever has it, whatever its app,
 // user or provider is (RFC 9449 section 11.4: a key that several share tells who belongs together).
 func (tx *transaction) proofKey() Secret { return NewSecret(string(tx.raw("proof key"))) }
+
+// since is CodeExchange.Since.
+func (tx *transaction) since() time.Time {
+	if !tx.anew {
+		return time.Time{}
+	}
+	return tx.began
+}
 
 // Flow names the transaction cookie that belongs to a state.
 func Flow(state string) string {
@@ -138,6 +147,7 @@ const (
 	flagKey    // and one more
 	flagStepUp
 	flagReplacesNative // and two more
+	flagAnew
 )
 
 func (tx *transaction) flags() (f byte) {
@@ -146,6 +156,9 @@ func (tx *transaction) flags() (f byte) {
 	}
 	if tx.stepUp {
 		f |= flagStepUp
+	}
+	if tx.anew {
+		f |= flagAnew
 	}
 	if !tx.replaces.IsZero() {
 		f |= flagReplaces
@@ -175,7 +188,7 @@ func decodeTransaction(b []byte) (*transaction, error) {
 		return nil, ErrTampered
 	}
 	tx.began = time.UnixMilli(int64(binary.BigEndian.Uint64(began)))
-	tx.silent, tx.stepUp = flags[0]&flagSilent != 0, flags[0]&flagStepUp != 0
+	tx.silent, tx.stepUp, tx.anew = flags[0]&flagSilent != 0, flags[0]&flagStepUp != 0, flags[0]&flagAnew != 0
 	if flags[0]&flagReplaces != 0 {
 		tx.replaces, _ = RootFromBytes(r.take(rootBytes))
 	}

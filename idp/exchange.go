@@ -43,12 +43,12 @@ func (c *Client) Exchange(ctx context.Context, r bff.CodeExchange) (*bff.Grant, 
 	return grant, nil
 }
 
-// unmet is the end of a login for which the provider ignored max_age or acr_values: the rules behind which all others
+// unmet is the end of a login for which the provider ignored max_age, prompt=login or acr_values: the rules behind which all others
 // hold (judgeMoment). Its tokens are good, and so are not given back here: at some providers that ends the session which
 // asked for more. nil for any other end.
 func (c *Client) unmet(r bff.CodeExchange, got *tokenAnswer, err error) error {
 	rule, ok := errors.AsType[*RuleError](err)
-	if !ok || rule.Rule != RuleACR && (rule.Rule != RuleAuthTime || r.MaxAge == nil) {
+	if !ok || rule.Rule != RuleACR && (rule.Rule != RuleAuthTime || r.MaxAge == nil && r.Since.IsZero()) {
 		return nil
 	}
 	return &bff.UnmetError{Tokens: got.setOf(), Err: bff.StepUpUnmet(err)}
@@ -59,7 +59,7 @@ func (c *Client) accept(ctx context.Context, r bff.CodeExchange, got *tokenAnswe
 	if got.id.IsZero() {
 		return nil, broken(RuleAnswer, "no id_token") // OpenID Connect Core section 3.1.3.3: REQUIRED
 	}
-	t, err := c.verifyID(ctx, got.id, expected{nonce: r.Nonce, login: true, maxAge: r.MaxAge, acr: r.ACR, access: got.access})
+	t, err := c.verifyID(ctx, got.id, expected{nonce: r.Nonce, login: true, maxAge: r.MaxAge, acr: r.ACR, since: r.Since, access: got.access})
 	if err != nil {
 		return nil, err
 	}

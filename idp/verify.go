@@ -21,8 +21,9 @@ const loginAge = 10 * time.Minute
 type expected struct {
 	nonce  string // "" with a refresh: whether one must be there is judged elsewhere
 	login  bool
-	maxAge *int   // seconds
-	acr    string // space-separated; "" asks for nothing
+	maxAge *int      // seconds
+	acr    string    // space-separated; "" asks for nothing
+	since  time.Time // as bff.CodeExchange.Since
 	access bff.Secret
 }
 
@@ -72,6 +73,7 @@ func (c *Client) judgeMoment(t *token, want expected) error {
 		c.judgeSID(t.claims),
 		judgeAccessHash(t, want.access),
 		judgeAuthTime(t.claims, want.maxAge, now, skew),
+		judgeAnew(t.claims, want.since, skew),
 		judgeACR(t.claims, want.acr),
 	)
 }
@@ -241,6 +243,18 @@ func judgeAuthTime(claims object, maxAge *int, now time.Time, skew time.Duration
 	default:
 		return nil
 	}
+}
+
+// judgeAnew: OpenID Connect Core section 3.1.2.1: to prompt=login a provider signs the user in again, or answers with an
+// error. One that went on with the sign-in it had shows by an auth_time before this login began. Without max_age auth_time is
+// optional (section 2), so that one that is not there shows nothing.
+func judgeAnew(claims object, since time.Time, skew time.Duration) error {
+	at, _ := claims.date("auth_time")
+	// auth_time counts whole seconds, and may have been cut off.
+	if since.IsZero() || at.IsZero() || !at.Before(since.Truncate(time.Second).Add(-skew)) {
+		return nil
+	}
+	return broken(RuleAuthTime, "before the login that asked for a new sign-in")
 }
 
 // judgeACR: item 12: one of those asked for.

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -223,19 +224,29 @@ const serverBuffer = 4 << 10
 // of unknown length and event streams ReverseProxy flushes by itself.
 type prompt struct {
 	io.ReadCloser
-	out   http.ResponseWriter
+	out   *exchange
 	flush bool
+	long  bool // worth a haul
 }
 
 // passOn wraps an answer's body. The head of a long answer goes out before the body is waited for. The wrapper is part of the
 // exchange, for this runs for every request.
 func (x *exchange) passOn(b io.ReadCloser, length int64) io.ReadCloser {
-	x.prompt = prompt{ReadCloser: b, out: x, flush: length > serverBuffer}
+	x.prompt = prompt{ReadCloser: b, out: x, flush: length > serverBuffer, long: length > haulBytes}
 	return &x.prompt
 }
 
-// Read flushes what came before.
+// Read flushes what came before. A long answer it passes on by itself, to its end.
 func (p *prompt) Read(b []byte) (int, error) {
+	if p.long {
+		p.long = false
+		return 0, p.haul()
+	}
+	return p.next(b)
+}
+
+// next reads one piece.
+func (p *prompt) next(b []byte) (int, error) {
 	if p.flush {
 		_ = http.NewResponseController(p.out).Flush() // a writer that cannot flush sends when it likes
 	}
@@ -243,4 +254,23 @@ func (p *prompt) Read(b []byte) (int, error) {
 	// Of a piece of two buffers and more nothing is held back: the first is filled up, and what is left goes out at once.
 	p.flush = n < 2*serverBuffer
 	return n, err
+}
+
+// haul passes on a long answer in larger pieces than ReverseProxy's: each costs two system calls and the clocks that watch over
+// both ends. Its error is that of reading, io.EOF at the end; a frontend that cannot be written to is one that is gone, which is
+// nothing to be logged as the API's fault.
+func (p *prompt) haul() error {
+	buf := p.out.table.hauls.Get()
+	defer p.out.table.hauls.Put(buf)
+	for {
+		n, err := p.next(buf)
+		if n > 0 {
+			if _, failed := p.out.Write(buf[:n]); failed != nil {
+				return context.Canceled // ReverseProxy breaks the answer off, and says nothing
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
 }

@@ -17,19 +17,54 @@ func CheckFraming(r *http.Request) error {
 	if r.Header["Transfer-Encoding"] != nil || !r.ProtoAtLeast(1, 1) && len(r.TransferEncoding) > 0 {
 		return badRequest("transfer encoding out of place")
 	}
-	// RFC 9113 section 8.2.2: connection-specific fields make an HTTP/2 request malformed.
 	if r.ProtoMajor >= 2 {
-		for _, name := range []string{"Connection", "Proxy-Connection", "Keep-Alive", "Upgrade"} {
-			if r.Header[name] != nil {
-				return badRequest("connection-specific field in HTTP/2")
-			}
+		if err := checkFrames(r); err != nil {
+			return err
 		}
+	}
+	// RFC 9112 section 3.2: a target has neither spaces nor a fragment. Over HTTP/2 a space gets here, and would end the target
+	// in the request line of an API that speaks HTTP/1.1; at a "#" one server cuts and another goes on.
+	if strings.IndexFunc(r.RequestURI, outsideTarget) >= 0 {
+		return badRequest("character that no target has")
 	}
 	// RFC 9110 section 10.1.1: an expectation nobody here knows cannot be met.
 	if expect := r.Header["Expect"]; len(expect) > 1 || len(expect) == 1 && !strings.EqualFold(expect[0], "100-continue") {
 		return badRequest("unknown expectation")
 	}
 	return nil
+}
+
+func outsideTarget(c rune) bool { return c <= ' ' || c == 0x7f || c == '#' }
+
+// checkFrames refuses what RFC 9113 calls malformed and net/http lets through.
+func checkFrames(r *http.Request) error {
+	// Section 8.2.2: connection-specific fields.
+	for _, name := range []string{"Connection", "Proxy-Connection", "Keep-Alive", "Upgrade"} {
+		if r.Header[name] != nil {
+			return badRequest("connection-specific field in HTTP/2")
+		}
+	}
+	// Section 8.3.1: :path is a path. net/http would take an address for one, and the host in it for nothing.
+	if !strings.HasPrefix(r.RequestURI, "/") {
+		return badRequest("a :path that is none")
+	}
+	// Section 8.3.1: a Host beside :authority, or in its place, names the same, once.
+	if host := r.Header["Host"]; len(host) > 1 || len(host) == 1 && !strings.EqualFold(host[0], r.Host) {
+		return badRequest("a Host that is not :authority")
+	}
+	// Section 8.1.1: the length is that of all DATA frames. net/http holds a body to the first one that it is told, and no body
+	// to none.
+	length := r.Header["Content-Length"]
+	if len(length) > 1 || len(length) == 1 && !isLength(length[0], r.ContentLength) {
+		return badRequest("a length that is not the body's")
+	}
+	return nil
+}
+
+// isLength reports whether a Content-Length is the number that net/http took: 0 where a request ended with its head.
+func isLength(value string, taken int64) bool {
+	n, err := strconv.ParseUint(value, 10, 63) // digits alone: no sign passes
+	return err == nil && int64(n) == taken
 }
 
 // CloseAfter has the connection closed after the answer where its framing cannot be trusted, whatever becomes of the

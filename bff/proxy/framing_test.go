@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"io"
 	"net"
 	"net/http"
@@ -192,23 +193,42 @@ func TestCheckFraming(t *testing.T) {
 		minor  int
 		te     []string
 		header http.Header
+		target string // "/" if it is empty
+		length int64
 		want   bff.Code
 	}{
 		{with: "nothing special", major: 1, minor: 1},
 		{with: "chunks", major: 1, minor: 1, te: []string{"chunked"}},
 		{with: "an expectation that can be met", major: 1, minor: 1, header: http.Header{"Expect": {"100-Continue"}}},
 		{with: "Connection in HTTP/1.1", major: 1, minor: 1, header: http.Header{"Connection": {"close"}}},
+		{with: "an address as target in HTTP/1.1", major: 1, minor: 1, target: "http://x/y"},
+		{with: "a query of odd bytes", major: 1, minor: 1, target: "/x?a=\"<>\\^`{|}\xff;/?%zz"},
 		{with: "chunks in HTTP/1.0", major: 1, minor: 0, te: []string{"chunked"}, want: bff.CodeBadRequest},
 		{with: "a transfer encoding left over", major: 1, minor: 1, header: http.Header{"Transfer-Encoding": {"x"}}, want: bff.CodeBadRequest},
 		{with: "an unknown expectation", major: 1, minor: 1, header: http.Header{"Expect": {"x"}}, want: bff.CodeBadRequest},
 		{with: "two expectations", major: 1, minor: 1, header: http.Header{"Expect": {"100-continue", "x"}}, want: bff.CodeBadRequest},
+		{with: "a fragment", major: 1, minor: 1, target: "/x#y", want: bff.CodeBadRequest},
+		{with: "a fragment behind the query", major: 1, minor: 1, target: "/x?y#z", want: bff.CodeBadRequest},
+		{with: "nothing special in HTTP/2", major: 2, header: http.Header{"Host": {"X"}, "Content-Length": {"5"}}, length: 5},
+		{with: "no body in HTTP/2", major: 2, header: http.Header{"Content-Length": {"0"}}},
 		{with: "Connection in HTTP/2", major: 2, header: http.Header{"Connection": {"close"}}, want: bff.CodeBadRequest},
 		{with: "Keep-Alive in HTTP/2", major: 2, header: http.Header{"Keep-Alive": {"1"}}, want: bff.CodeBadRequest},
 		{with: "Upgrade in HTTP/2", major: 2, header: http.Header{"Upgrade": {"h2c"}}, want: bff.CodeBadRequest},
 		{with: "a transfer encoding in HTTP/2", major: 2, header: http.Header{"Transfer-Encoding": {"chunked"}}, want: bff.CodeBadRequest},
+		{with: "a space in the query", major: 2, target: "/x?a HTTP/1.0", want: bff.CodeBadRequest},
+		{with: "a tab in the path", major: 2, target: "/x\ty", want: bff.CodeBadRequest},
+		{with: "an address as target in HTTP/2", major: 2, target: "http://x/y", want: bff.CodeBadRequest},
+		{with: "another Host than its authority", major: 2, header: http.Header{"Host": {"y"}}, want: bff.CodeBadRequest},
+		{with: "two Hosts in HTTP/2", major: 2, header: http.Header{"Host": {"x", "x"}}, want: bff.CodeBadRequest},
+		{with: "two lengths in HTTP/2", major: 2, header: http.Header{"Content-Length": {"5", "6"}}, length: 5, want: bff.CodeBadRequest},
+		{with: "a length with a sign in HTTP/2", major: 2, header: http.Header{"Content-Length": {"+0"}}, want: bff.CodeBadRequest},
+		{with: "a length and no body in HTTP/2", major: 2, header: http.Header{"Content-Length": {"5"}}, want: bff.CodeBadRequest},
 	} {
 		t.Run("a request with "+c.with, func(t *testing.T) {
-			r := &http.Request{ProtoMajor: c.major, ProtoMinor: c.minor, TransferEncoding: c.te, Header: c.header}
+			r := &http.Request{
+				ProtoMajor: c.major, ProtoMinor: c.minor, TransferEncoding: c.te, Header: c.header, Host: "x",
+				RequestURI: cmp.Or(c.target, "/"), ContentLength: c.length,
+			}
 			if err := proxy.CheckFraming(r); bff.CodeOf(err) != c.want {
 				t.Errorf("got %v, want %q", err, c.want)
 			}

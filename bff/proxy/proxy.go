@@ -104,7 +104,8 @@ type Call struct {
 type Table struct {
 	routes    []*compiled // longest path first
 	dropped   droppedFields
-	buffers   *buffers
+	buffers   *buffers // for ReverseProxy
+	hauls     *buffers // for long answers
 	reserved  func(string) bool
 	pseudonym string
 	hop       string // the pseudonym, as Via has it for a request by HTTP/1.1
@@ -126,7 +127,7 @@ func NewTable(routes []Route, o Options) (*Table, error) {
 	t := &Table{
 		reserved: o.ReservedCookies, pseudonym: o.Pseudonym, orgClaims: o.OrgClaims, log: o.Log,
 		bodyStall: cmp.Or(o.BodyStall, bodyStall),
-		upstreams: make(map[upstreamKey]*upstream.Upstream), buffers: new(buffers), through: o.Through,
+		upstreams: make(map[upstreamKey]*upstream.Upstream), buffers: &buffers{size: bufferBytes}, hauls: &buffers{size: haulBytes}, through: o.Through,
 		sockets: newSockets(), opened: o.Opened, now: o.Now, prove: o.Prove,
 	}
 	if t.now == nil {

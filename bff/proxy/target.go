@@ -139,10 +139,10 @@ func (x *exchange) aim(out *http.Request) {
 	}
 	u := out.URL
 	u.Scheme, u.Host, u.User, u.Opaque, u.Fragment, u.RawFragment = x.route.target.scheme, x.route.target.host, nil, "", "", ""
-	u.Path, u.RawPath = escaped, ""
+	// As it came: without RawPath package url would escape what needs no escape, as "!", "(" and "[".
+	u.Path, u.RawPath = escaped, escaped
 	if strings.IndexByte(escaped, '%') >= 0 {
 		u.Path, _ = url.PathUnescape(escaped) // checked: CleanPath and PathEscape made it
-		u.RawPath = escaped
 	}
 	// RFC 9110 section 7.2: the API is asked under its own name, not the gateway's.
 	out.Host = x.route.target.host

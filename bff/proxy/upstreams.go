@@ -122,19 +122,24 @@ func (t *Table) CloseIdle() {
 	}
 }
 
-// bufferBytes is what ReverseProxy copies by.
-const bufferBytes = 32 << 10
+const (
+	bufferBytes = 32 << 10  // what ReverseProxy copies by
+	haulBytes   = 128 << 10 // what long answers are passed on by: a socket on its way holds about as much
+)
 
-// buffers lends buffers to ReverseProxy.
-type buffers struct{ pool sync.Pool }
+// buffers lends buffers of one size.
+type buffers struct {
+	pool sync.Pool
+	size int
+}
 
 // Get returns a buffer.
 func (b *buffers) Get() []byte {
-	if p, ok := b.pool.Get().(*[bufferBytes]byte); ok {
-		return p[:]
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return *p
 	}
-	return make([]byte, bufferBytes)
+	return make([]byte, b.size)
 }
 
 // Put takes a buffer back.
-func (b *buffers) Put(buf []byte) { b.pool.Put((*[bufferBytes]byte)(buf)) }
+func (b *buffers) Put(buf []byte) { b.pool.Put(&buf) }

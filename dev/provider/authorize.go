@@ -176,7 +176,7 @@ func (p *Provider) decide(r *http.Request, req authRequest) reply {
 // suffices tells whether a session needs no new sign-in for this request.
 func (p *Provider) suffices(s *session, req authRequest) bool {
 	for _, again := range []string{"login", "create", "select_account"} {
-		if slices.Contains(strings.Fields(req.prompt), again) {
+		if slices.Contains(strings.Fields(req.prompt), again) && !p.behaviour.IgnorePrompt {
 			return false
 		}
 	}

@@ -60,6 +60,7 @@ type Behaviour struct {
 	EditAnswer       func(url.Values) // last word over the authorization answer's parameters
 	IgnorePKCE       bool             // neither asks for a challenge nor looks at a verifier
 	IgnoreNonce      bool             // the nonce is not echoed
+	IgnorePrompt     bool             // whoever is signed in is not asked again, whatever prompt says
 
 	SIDs             SIDs
 	IDTokenOnRefresh bool
