@@ -24,9 +24,13 @@ type ExchangeSpec struct {
 type TokenExchanger interface {
 	// ExchangeToken asks once. Asking again is safe: the subject's tokens stay as they are. What it returns has no refresh
 	// token, and is never the subject's own token. Errors are *Error with CodeTokenRefused (the provider refuses, or its answer
-	// is not to be used) or CodeIDPUnavailable (it cannot be asked).
+	// is not to be used; an ErrSubjectRefused where that may be the subject's doing) or CodeIDPUnavailable (it cannot be asked).
 	ExchangeToken(ctx context.Context, subject TokenSet, spec ExchangeSpec) (TokenSet, error)
 }
+
+// ErrSubjectRefused marks a refusal that may be about the token that was to be exchanged, and not about client, target or
+// scope (RFC 8693 section 2.2.2): a provider can end an access token before its time.
+var ErrSubjectRefused = errors.New("the provider may not accept the session's access token any more")
 
 // exchangeDeadline bounds one exchange, its look into the store and its keeping: ten seconds for a place at the provider, ten
 // for the call, and as long for metadata that is not there yet.
@@ -36,7 +40,7 @@ const exchangeDeadline = 30 * time.Second
 type exchanges struct {
 	mu      sync.Mutex
 	flights map[exchangeKey]*flight
-	resting map[exchangeKey]struct{} // renewed for an API's refusal a moment ago
+	resting map[exchangeKey]struct{} // renewed for an API's refusal a moment ago, or in vain for the provider's (see futile)
 }
 
 // exchangeKey names an exchanged token: of which session, by which name.
@@ -53,6 +57,7 @@ type wish struct {
 	spec    ExchangeSpec
 	refused Secret // what the API has just refused; zero: nothing
 	key     exchangeKey
+	again   bool // the session's tokens were renewed for it, because the provider refused those before
 }
 
 // name names the token that is kept for a subject: whatever is asked for stands in it, each part quoted so that no two specs
@@ -75,10 +80,14 @@ func (x ExchangeSpec) name(subject TokenSet) string {
 // There is nothing to fall back to: where it cannot be had the call is refused. Errors are *Error with CodeTokenRefused,
 // CodeIDPUnavailable, CodeStoreUnavailable, CodeUpstreamRefused, CodeClientGone, or what tells that the session has ended.
 func (e *Engine) ExchangedToken(ctx context.Context, app *App, s *Session, spec ExchangeSpec, refused Secret) (TokenSet, error) {
-	w := &wish{
+	return e.wishOf(app, s, spec, refused).get(ctx)
+}
+
+// wishOf makes a wish for what the tokens that s has now are exchanged for.
+func (e *Engine) wishOf(app *App, s *Session, spec ExchangeSpec, refused Secret) *wish {
+	return &wish{
 		engine: e, app: app, session: s, spec: spec, refused: refused, key: exchangeKey{s.Lookup, spec.name(s.Tokens)},
 	}
-	return w.get(ctx)
 }
 
 // get takes what is kept, or waits for an exchange.
@@ -160,10 +169,50 @@ func (w *wish) exchange(ctx, request context.Context) (t TokenSet, rest time.Dur
 	began := time.Now()
 	t, err = w.ask(ctx)
 	w.tell(request, time.Since(began), err)
+	if errors.Is(err, ErrSubjectRefused) {
+		t, err = w.anew(ctx, request, err)
+		return t, exchangeRest(err), err
+	}
 	if err != nil {
 		return TokenSet{}, exchangeRest(err), err
 	}
 	return w.keep(ctx, t)
+}
+
+// anew has the session's own tokens renewed, once, and exchanges the new one, where the provider refused the one before. Where
+// that is refused as well the session's token was not the cause: then it is not renewed for this API for as long as it lives,
+// so that a route which is set up wrong does not use up refresh tokens. What needs an operator raises the alarm here.
+func (w *wish) anew(ctx, request context.Context, refusal error) (TokenSet, error) {
+	e, s := w.engine, *w.session
+	// One that has only just come was not ended before its time, either.
+	if w.again || e.exchanges.isResting(w.futile()) || !s.Tokens.rested(e.now()) {
+		return TokenSet{}, w.alarmed(request, refusal)
+	}
+	ctx = context.WithoutCancel(ctx) // both have deadlines of their own, and who waits is to be told what came of them
+	own, err := e.RenewTokens(ctx, w.app, &s)
+	switch {
+	case CodeOf(err) == CodeUpstreamRefused: // it cannot be renewed
+		return TokenSet{}, w.alarmed(request, refusal)
+	case err != nil:
+		return TokenSet{}, err
+	}
+	s.Tokens = own
+	next := e.wishOf(w.app, &s, w.spec, w.refused)
+	next.again = true
+	t, err := next.get(ctx)
+	if errors.Is(err, ErrSubjectRefused) {
+		e.exchanges.rest(w.futile(), max(refusalRest, own.ExpiresAt.Sub(e.now())))
+	}
+	return t, err
+}
+
+// futile names that renewing the session's own tokens did not help with this API: as a kept token, of no subject.
+func (w *wish) futile() exchangeKey { return exchangeKey{w.key.lookup, w.spec.name(TokenSet{})} }
+
+// alarmed raises the alarm for a refusal that only an operator can mend, and returns it.
+func (w *wish) alarmed(ctx context.Context, err error) error {
+	w.engine.trace.alarm(ctx, "the provider exchanges no token for an API", err)
+	return err
 }
 
 // ask asks the provider, once.
@@ -191,12 +240,16 @@ func (w *wish) keep(ctx context.Context, t TokenSet) (TokenSet, time.Duration, e
 	}
 }
 
-// exchangeRest is how long a failure is the answer to further requests for the same token.
+// exchangeRest is how long a failure is the answer to further requests for the same token; none for what is no failure.
 func exchangeRest(err error) time.Duration {
-	if CodeOf(err) == CodeTokenRefused {
+	switch {
+	case err == nil:
+		return 0
+	case CodeOf(err) == CodeTokenRefused:
 		return refusalRest
+	default:
+		return clientTokenRest(err)
 	}
-	return clientTokenRest(err)
 }
 
 // land gives the result to who waits, once, and clears the exchange away: at once or after its rest.
@@ -220,12 +273,22 @@ func (w *wish) land(f *flight, t TokenSet, rest time.Duration, err error) {
 }
 
 // rests reports whether the token was renewed for an API's refusal a moment ago, and is refused again.
-func (w *wish) rests() bool {
-	xs := &w.engine.exchanges
+func (w *wish) rests() bool { return !w.refused.IsZero() && w.engine.exchanges.isResting(w.key) }
+
+// isResting reports whether key rests.
+func (xs *exchanges) isResting(key exchangeKey) bool {
 	xs.mu.Lock()
 	defer xs.mu.Unlock()
-	_, resting := xs.resting[w.key]
-	return resting && !w.refused.IsZero()
+	_, resting := xs.resting[key]
+	return resting
+}
+
+// rest has key rest for so long.
+func (xs *exchanges) rest(key exchangeKey, long time.Duration) {
+	xs.mu.Lock()
+	defer xs.mu.Unlock()
+	xs.resting[key] = struct{}{}
+	time.AfterFunc(long, func() { xs.wake(key) })
 }
 
 // remove takes f out, unless another exchange stands in its place by now.
@@ -244,16 +307,18 @@ func (xs *exchanges) wake(key exchangeKey) {
 	delete(xs.resting, key)
 }
 
-// tell tells what came of asking the provider, and raises the alarm where only an operator can help.
+// tell tells what came of asking the provider, and raises the alarm where only an operator can help, as far as that is known.
 func (w *wish) tell(ctx context.Context, took time.Duration, err error) {
 	e := ExchangeEvent{
 		App: w.app.ID, Provider: w.session.Provider, SessionID: w.session.ID(), Audience: w.spec.Audience, Resource: w.spec.Resource,
 		Result: ExchangeDone, Took: took, Err: err,
 	}
 	switch {
+	case errors.Is(err, ErrSubjectRefused): // which may be mended yet
+		e.Result = ExchangeRefused
 	case CodeOf(err) == CodeTokenRefused:
 		e.Result = ExchangeRefused
-		w.engine.trace.alarm(ctx, "the provider exchanges no token for an API", err)
+		_ = w.alarmed(ctx, err)
 	case err != nil:
 		e.Result = ExchangeUnavailable
 	}

@@ -293,7 +293,7 @@ func (e *Engine) replaced(ctx context.Context, app *App, tx *transaction, s *Ses
 	switch {
 	case errors.Is(err, ErrStore):
 		return nil, storeError("reading the replaced session", err)
-	case gone && app.Provider.SSOBy == SSOByAuthAt && overtook(ended, tx):
+	case gone && app.Provider.SSOBy == SSOByAuthAt && overtook(ended, tx.began, tx.seen):
 		return nil, e.signOutOf(ctx, app, s)
 	case err != nil || old.App != app.ID:
 		return nil, nil

@@ -3,6 +3,7 @@ package bff
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // overtaken looks whether a sign-out overtook a login: whatever it would hand out goes no further then.
@@ -56,9 +57,9 @@ func (e *Engine) signOutOf(ctx context.Context, app *App, s *Session) error {
 // overtook reports whether the session that a login replaces was signed out since the login began. Where the moment of
 // authentication ties SSO sessions, the marker of that sign-out stands under the old moment: the login, which has a new
 // one and can no longer learn the old, would not find it. A browser that knows of a sign-out of its own needs no slack.
-func overtook(ended *EndedError, tx *transaction) bool {
-	if tx.seen != "" {
-		return ended.Reason.isSignOut() && tx.began.Before(ended.At)
+func overtook(ended *EndedError, began time.Time, seen string) bool {
+	if seen != "" {
+		return ended.Reason.isSignOut() && began.Before(ended.At)
 	}
-	return ended.Reason.isSignOut() && tx.began.Before(ended.At.Add(markerSlack))
+	return ended.Reason.isSignOut() && began.Before(ended.At.Add(markerSlack))
 }

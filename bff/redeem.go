@@ -27,7 +27,10 @@ func (e *Engine) Redeem(ctx context.Context, app *App, r Redemption) (*Session, 
 	}
 	s := e.sessionOf(app, root, p)
 	s.Key, s.Device, s.Platform = r.Key, r.Device, r.Platform
-	if err = e.admit(ctx, s); err == nil {
+	if err = e.succeed(ctx, app, s, p); err == nil {
+		err = e.admit(ctx, s)
+	}
+	if err == nil {
 		err = e.holdToMost(ctx, app, s, p.replaced())
 	}
 	if err != nil {

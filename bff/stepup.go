@@ -265,6 +265,43 @@ func (e *Engine) Raise(ctx context.Context, app *App, ticket string, r *LoginReq
 	return nil
 }
 
+// succeed has the session of a redeemed step-up stay in the SSO sessions of the one whose place it takes, as joinGroups does
+// where that one can be opened: its entry in the index of its user says which they are. What signs out one of those from now
+// on writes a marker that admit finds.
+func (e *Engine) succeed(ctx context.Context, app *App, s *Session, p *Pending) error {
+	if p.Request.Replaces == "" || app.Provider.SSOBy != SSOByAuthAt {
+		return nil
+	}
+	members, err := e.ports.Markers.Members(ctx, s.owner())
+	if err != nil {
+		return storeError("looking for the replaced session", err)
+	}
+	at := slices.IndexFunc(members, func(m Member) bool { return m.Lookup == p.Request.Replaces })
+	switch {
+	case at < 0:
+		return e.succeedEnded(ctx, app, s, p)
+	case members[at].App == "": // sealed by a key that is not known here: to stand alone would outlive a sign-out
+		return e.refused(ctx, app, "", ErrKeyUnknown)
+	default:
+		s.Groups = union(s.Groups, members[at].Groups)
+		return nil
+	}
+}
+
+// succeedEnded is succeed where the session to be replaced is over. A sign-out since the login began is one of this login
+// too, as in replaced: its marker stands under the old moment, which nobody can tell any more.
+func (e *Engine) succeedEnded(ctx context.Context, app *App, s *Session, p *Pending) error {
+	state := e.ports.States.States(ctx, []Lookup{p.Request.Replaces})[0]
+	switch {
+	case state.Err != nil:
+		return storeError("looking for the end of the replaced session", state.Err)
+	case state.Gone && overtook(&EndedError{Reason: state.Reason, At: state.Ended}, p.Began, p.Seen):
+		return e.signOutOf(ctx, app, s)
+	default:
+		return nil
+	}
+}
+
 // replaced is the session whose place a redeemed step-up takes, as far as it is known without its root; nil for any other.
 func (p *Pending) replaced() *Session {
 	if p.Request.Replaces == "" {

@@ -34,6 +34,8 @@ func TestReadStepUp(t *testing.T) {
 		{"an age beyond all numbers", "", strings.Repeat("9", 400), bff.StepUp{MaxAge: seconds(999_999_999)}},
 		{"characters that end a header", "gold \"silver\r\nX: y", "", bff.StepUp{ACRValues: []string{"gold"}}},
 		{"a value beyond ASCII", "göld", "", bff.StepUp{}},
+		{"a character that escapes in a header", `gold sil\ver`, "", bff.StepUp{ACRValues: []string{"gold"}}},
+		{"a control character", "gold sil\x01ver", "", bff.StepUp{ACRValues: []string{"gold"}}},
 		{"more than a sign-in is asked for", "1 2 3 4 5 6 7 8 9", "", bff.StepUp{ACRValues: strings.Fields("1 2 3 4 5 6 7 8")}},
 		{"more than an address holds", long + " " + long, "", bff.StepUp{ACRValues: []string{long}}},
 	} {

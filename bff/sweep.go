@@ -10,6 +10,7 @@ import (
 type State struct {
 	Gone       bool      // there is no record
 	Reason     Reason    // of the end, if it is remembered; as the store has it
+	Ended      time.Time // when, with Reason
 	LastActive time.Time // unless Gone
 	Err        error     // ErrStore: nothing is known
 }

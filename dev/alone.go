@@ -94,7 +94,8 @@ func (c *providerCommand) clients(issuer string, env []string) ([]provider.Clien
 	base := fmt.Sprintf("redis: {addrs: [\"127.0.0.1:6379\"]}\nsealing_keys: [{id: k, key: %s}]\nindex_keys: [{id: i, key: %s}]\n",
 		newSecret(), newSecret())
 	cfg, _, err := config.LoadOver(config.Base{Name: "cloakroom-dev provider", Text: []byte(base), Own: []string{
-		"redis", "sealing_keys", "retired_keys", "index_keys", "public.tls", "ops", "admin", "routes", "apps.*.static",
+		"redis", "sealing_keys", "retired_keys", "index_keys", "public.tls", "ops", "admin", "external_auth",
+		"routes", "upstreams", "apps.*.static",
 	}}, c.Config, env)
 	if err != nil {
 		return nil, err

@@ -74,8 +74,11 @@ apps:
   web: {kind: spa, origin: http://localhost:8080, provider: main, client_id: webc_1, client_secret: kept-somewhere-else, static: {dir: /nowhere}}
   cli: {kind: desktop, provider: main, client_id: webc_2, client_secret: kept-somewhere-too, redirect_uris: ["http://127.0.0.1/callback"]}
   far: {kind: spa, origin: https://far.example.com, provider: other, client_id: webc_3, client_secret: kept-elsewhere-yet}
+external_auth: {listen: "127.0.0.1:9092", token_file: /nowhere/external}
+upstreams:
+  - {origin: "https://orders.internal", targets: ["10.0.0.1:8443"], ca_file: /nowhere/ca.pem}
 routes:
-  - {path: /api/, upstream: "http://127.0.0.1:8091", methods: [GET]}
+  - {path: /api/, upstream: "https://orders.internal", methods: [GET]}
 `, issuer)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

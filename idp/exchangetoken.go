@@ -85,9 +85,19 @@ func judgeExchanged(got *tokenAnswer, subject bff.TokenSet, spec bff.ExchangeSpe
 func exchangedError(r *refusal) error {
 	_, rule := errors.AsType[*RuleError](r.err)
 	if rule || r.outcome == bff.OutcomeClient || r.outcome == bff.OutcomeSpent {
-		return tokenRefused(r.err)
+		return tokenRefused(ofSubject(r.err))
 	}
 	return unavailable(r.retryAfter, fmt.Errorf("exchanging the token: %w", r.err))
+}
+
+// ofSubject marks a refusal that may be about the subject's token: invalid_request by RFC 8693 section 2.2.2, which providers
+// use for much else too; invalid_grant or invalid_token at those that judge it like another grant or another token.
+func ofSubject(err error) error {
+	a, ok := errors.AsType[*AnswerError](err)
+	if !ok || !slices.Contains([]string{"invalid_request", "invalid_grant", "invalid_token"}, a.OAuth) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", bff.ErrSubjectRefused, err)
 }
 
 func tokenRefused(err error) error {

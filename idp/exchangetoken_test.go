@@ -1,9 +1,11 @@
 package idp_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -153,6 +155,7 @@ func TestUselessAnswersToAnExchange(t *testing.T) {
 		{"invalid_target", 400, "application/json", oauth("invalid_target"), bff.CodeTokenRefused},
 		{"invalid_request", 400, "application/json", oauth("invalid_request"), bff.CodeTokenRefused},
 		{"invalid_grant", 400, "application/json", oauth("invalid_grant"), bff.CodeTokenRefused},
+		{"invalid_token", 400, "application/json", oauth("invalid_token"), bff.CodeTokenRefused},
 		{"invalid_scope", 400, "application/json", oauth("invalid_scope"), bff.CodeTokenRefused},
 		{"unsupported_grant_type", 400, "application/json", oauth("unsupported_grant_type"), bff.CodeTokenRefused},
 		{"invalid_client", 401, "application/json", oauth("invalid_client"), bff.CodeTokenRefused},
@@ -169,6 +172,11 @@ func TestUselessAnswersToAnExchange(t *testing.T) {
 			got, err := p.client(nil).ExchangeToken(t.Context(), subjectToken(), orders)
 			if bff.CodeOf(err) != tc.want || !got.Access.IsZero() || p.count("/token") != 1 {
 				t.Errorf("got %v, %v after %d requests", got, err, p.count("/token"))
+			}
+			// RFC 8693 section 2.2.2: what may be about the session's token, which can be renewed.
+			may := tc.status == 400 && slices.Contains([]string{oauth("invalid_request"), oauth("invalid_grant"), oauth("invalid_token")}, tc.body)
+			if errors.Is(err, bff.ErrSubjectRefused) != may {
+				t.Errorf("about the subject: %v, want %v", !may, may)
 			}
 			if told := fmt.Sprintf("%v %+v %s", err, err, p.logged.String()); strings.Contains(told, "-secret") {
 				t.Errorf("a secret is told: %s", told)

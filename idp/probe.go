@@ -40,6 +40,7 @@ type Survey struct {
 	BackchannelSID    bool     // backchannel_logout_session_supported
 	EndSession        bool     // there is an end_session endpoint, in the metadata or in the settings
 	Claims            []string // claims_supported (OpenID Connect Discovery section 3); nil where nothing is said
+	Grants            []string // grant_types_supported (RFC 8414 section 2); nil where nothing is said
 }
 
 func (s *Survey) add(g Grade, format string, args ...any) {
@@ -51,6 +52,7 @@ type probed struct {
 	metadata
 	IDTokenAlgs       []string `json:"id_token_signing_alg_values_supported"`
 	Claims            []string `json:"claims_supported"`
+	Grants            []string `json:"grant_types_supported"`
 	BackchannelLogout bool     `json:"backchannel_logout_supported"`
 	BackchannelSID    bool     `json:"backchannel_logout_session_supported"`
 }
@@ -85,7 +87,7 @@ func (is *Issuer) Probe(ctx context.Context) *Survey {
 
 // judge tells what of good JSON with the right issuer cannot be worked with.
 func (is *Issuer) judge(ctx context.Context, s *Survey, doc *probed) {
-	s.BackchannelLogout, s.BackchannelSID, s.Claims = doc.BackchannelLogout, doc.BackchannelSID, doc.Claims
+	s.BackchannelLogout, s.BackchannelSID, s.Claims, s.Grants = doc.BackchannelLogout, doc.BackchannelSID, doc.Claims, doc.Grants
 	s.EndSession = doc.EndSession != ""
 	if err := is.checkMetadata(&doc.metadata); err != nil {
 		s.add(Wrong, "metadata: %v", err)

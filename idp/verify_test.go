@@ -357,6 +357,27 @@ func TestFreshnessAndStrengthThatWereAskedFor(t *testing.T) {
 	})
 }
 
+// A login that asked for prompt=login alone: an auth_time before it is no new sign-in, and none says nothing.
+//
+// shows STEP-5
+func TestANewSignInThatWasAskedFor(t *testing.T) {
+	asked := func(with string, rule idp.Rule, change map[string]any) tokenCase {
+		c := claimCase(with, rule, change)
+		c.login = func(r *bff.CodeExchange) { r.Since = epoch.Add(-5*time.Minute + 900*time.Millisecond) } // clocks may be off by a minute
+		c.unmet = rule != ""
+		return c
+	}
+	at := func(d time.Duration) int64 { return epoch.Add(d).Unix() }
+	judge(t, []tokenCase{
+		asked("an auth_time behind the start of its login", "", map[string]any{"auth_time": at(-4 * time.Minute)}),
+		asked("an auth_time at the very start, by a clock that is off", "", map[string]any{"auth_time": at(-6 * time.Minute)}),
+		asked("no auth_time, where a new sign-in was asked for", "", map[string]any{"auth_time": nil}),
+		asked("an auth_time before its login", idp.RuleAuthTime, map[string]any{"auth_time": at(-6*time.Minute - time.Second)}),
+		asked("an auth_time of yesterday", idp.RuleAuthTime, map[string]any{"auth_time": at(-24 * time.Hour)}),
+		asked("auth_time as a text, where a new sign-in was asked for", idp.RuleAuthTime, map[string]any{"auth_time": "now"}),
+	})
+}
+
 // shows JWKS-SEL
 func TestKeySelection(t *testing.T) {
 	good := func(kid string) func(p *provider) string {

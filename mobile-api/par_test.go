@@ -200,3 +200,24 @@ func TestTheKeyOfASignInThatIsBegunAgain(t *testing.T) {
 		t.Errorf("%s", a.body)
 	}
 }
+
+// A ticket that another instance sealed by a newer key is not taken for a bad one: pushed, it is 503, to be pushed again; opened
+// directly, the app is told the same.
+//
+// shows STEP-3 (a pushed request)
+func TestAPushedTicketUnderAKeyUnknown(t *testing.T) {
+	w := newWorld(t)
+	ring, err := bff.NewKeyring(
+		[]bff.Key{{ID: "k9", Bytes: bff.NewSecret(strings.Repeat("k9", 16))}}, nil, []bff.Key{{ID: "i1", Bytes: bff.NewSecret(strings.Repeat("i1", 16))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := bff.NewEngine(bff.Ports{}, ring, w.clock, nil, bff.Limits{})
+	ticket := newer.StepUpTicket(w.apps["phone"], &bff.Session{Lookup: "x", Identity: bff.Identity{Subject: "usr_1"}}, bff.StepUp{})
+	a := w.post("/mobile/par", asked("phone", claimed, "step_up", ticket))
+	if a.refused(t, "a pushed ticket", 503, "temporarily_unavailable"); a.header.Get("Retry-After") != "5" {
+		t.Errorf("%v", a.header)
+	}
+	a = w.browser().open("/mobile/authorize?"+asked("phone", claimed, "step_up", ticket).Encode(), "none")
+	toldApp(t, "a ticket", a, claimed, "temporarily_unavailable")
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	libraries "log"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -24,7 +25,7 @@ import (
 type commandLine struct {
 	Serve       serveCommand       `cmd:"" help:"Run the gateway until SIGTERM or Ctrl-C."`
 	Check       checkCommand       `cmd:"" help:"Check a configuration and tell all that is wrong with it."`
-	URLs        urlsCommand        `cmd:"" name:"urls" help:"Print the URLs to register at the provider, app by app."`
+	URLs        urlsCommand        `cmd:"" name:"urls" help:"Print what to register at the provider, app by app: URLs, and the APIs whose tokens are asked for."`
 	Config      configCommand      `cmd:"" help:"Show the configuration."`
 	Keygen      keygenCommand      `cmd:"" help:"Print a new key for sealing_keys or index_keys: 32 random bytes, base64url."`
 	Healthcheck healthcheckCommand `cmd:"" help:"Ask a running gateway whether it is alive; for containers."`
@@ -108,6 +109,8 @@ func (c *serveCommand) Run(w *world) error {
 	}
 	tuneGC(w.env)
 	log := slog.New(slog.NewJSONHandler(w.stderr, &slog.HandlerOptions{Level: level}))
+	libraries.SetFlags(0)
+	libraries.SetOutput(stray{log})
 	store.LogClient(log)
 	s, err := New(cfg, Options{Log: log, Traces: traces(w, log)})
 	if err != nil {
@@ -178,6 +181,7 @@ func (c *checkCommand) Run(w *world) error {
 			tellAppLinks(w.stdout, cfg, id)
 		}
 	}
+	tellAllAPIs(w.stdout, cfg)
 	for _, n := range slices.Concat(apart(cfg), adminNotes(cfg), externalNotes(cfg), linkNotes(cfg), unserved(cfg)) {
 		fmt.Fprintln(w.stdout, "note:", n)
 	}
@@ -189,7 +193,7 @@ func (c *checkCommand) Run(w *world) error {
 
 type urlsCommand struct{ file }
 
-// Run prints, per app, what to register at the provider: exact strings, without query.
+// Run prints, per app, what to register at the provider: exact strings, without query, and the APIs whose tokens it asks for.
 func (c *urlsCommand) Run(w *world) error {
 	cfg, err := config.Load(c.Config, w.env)
 	if err != nil {
@@ -211,6 +215,7 @@ func (c *urlsCommand) Run(w *world) error {
 		if to.InitiateLoginURI != "" {
 			fmt.Fprintf(w.stdout, "  initiate login           %s\n", to.InitiateLoginURI)
 		}
+		tellAPIs(w.stdout, cfg, id)
 		tellAppLinks(w.stdout, cfg, id)
 	}
 	for _, n := range unserved(cfg) {

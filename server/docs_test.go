@@ -117,7 +117,7 @@ func TestDocsListEveryAlarm(t *testing.T) {
 	for _, dir := range []string{"../bff", "../idp", "../store", "../surface", "../spa", "../mobile-api", "."} {
 		inspect(t, dir, func(n ast.Node) {
 			call, ok := n.(*ast.CallExpr)
-			if !ok || !slices.Contains([]string{"alarm", "Alarm", "beside"}, called(call)) || len(call.Args) < 3 {
+			if !ok || !slices.Contains([]string{"alarm", "Alarm", "beside", "tokenRefused"}, called(call)) || len(call.Args) < 3 {
 				return
 			}
 			what, fixed := call.Args[len(call.Args)-2], false

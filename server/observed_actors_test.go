@@ -25,6 +25,14 @@ func (o *observed) appToken(b *browser.Browser) {
 	}
 }
 
+// exchanged calls an API with a token that the user's is exchanged for.
+func (o *observed) exchanged(b *browser.Browser) {
+	o.t.Helper()
+	if status := o.fetch(b, "GET", "/exchanged/orders"); status != 200 {
+		o.t.Fatalf("a call with an exchanged token: %d\n%s", status, o.log)
+	}
+}
+
 // webSocket holds one open while the metrics are read; the frontend closes it.
 func (o *observed) webSocket(b *browser.Browser) {
 	o.t.Helper()

@@ -64,6 +64,7 @@ func (o *observed) everyday() {
 	o.events(b)
 	o.webSocket(b)
 	o.appToken(b)
+	o.exchanged(b)
 	o.logout(b)
 	h := o.signIn("phone", "ada@example.com")
 	for name, value := range map[string]string{"access handle": h.Access, "refresh handle": h.Refresh, "public name": h.Session.ID} {

@@ -93,11 +93,12 @@ routes:
   - {path: /api/, upstream: %q, methods: [GET, POST], token: user}
   - {path: /api/live, upstream: %q, methods: [GET], token: user, websocket: true}
   - {path: /management/me, upstream: "%s/api/v1/users/{sub}", methods: [GET], token: client, apps: [web]}
+  - {path: /exchanged/, upstream: "%s/api", strip_prefix: true, methods: [GET], token: exchange, exchange: {audience: orders}, apps: [web]}
   - {path: /dead/, upstream: "http://127.0.0.1:1", methods: [GET], token: user, limits: [{by: route, count: 1, per: 1h}]}
   - {path: /halved/, upstream: "http://halved.localhost/api", strip_prefix: true, methods: [GET], token: user}
 upstreams:
   - {origin: "http://halved.localhost", targets: ["127.0.0.1:1", %q], breaker: {failures: 1}}
-`, adminToken, o.redis.Addr(), issuer.Issuer(), webOrigin, signedIn, up.URL, up.URL, issuer.Issuer(), up.Listener.Addr().String()))
+`, adminToken, o.redis.Addr(), issuer.Issuer(), webOrigin, signedIn, up.URL, up.URL, issuer.Issuer(), up.URL, up.Listener.Addr().String()))
 	return o
 }
 

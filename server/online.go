@@ -85,7 +85,7 @@ func (s *Server) probe(ctx context.Context, p *provider) (all []told) {
 		}
 		return all
 	}
-	for _, text := range missing(s.cfg.Providers[p.name], survey) {
+	for _, text := range slices.Concat(missing(s.cfg.Providers[p.name], survey), unannounced(s.cfg, p.name, survey)) {
 		all = append(all, told{about, idp.Finding{Grade: idp.Note, Text: text}})
 	}
 	said := make([][]told, len(apps))

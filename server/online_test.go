@@ -128,6 +128,11 @@ const (
 	notAskedPhone = "note: app phone: cannot be asked, so see that it is registered: post-logout redirect https://gw.example.com/mobile/logged-out, back-channel logout https://gw.example.com/mobile/backchannel-logout"
 )
 
+// exchangeRoute is a route of app web whose API takes exchanged tokens.
+const exchangeRoute = `routes:
+  - {path: /orders/, upstream: "https://orders.internal", methods: [GET], apps: [web], token: exchange, exchange: {audience: orders}}
+`
+
 // A configuration that fits is told so, app by app, and the probes leave nothing behind at the provider.
 func TestCheckOnlineOfAGoodConfiguration(t *testing.T) {
 	c := newChecked(t)
@@ -312,6 +317,36 @@ func TestCheckOnlineTellsWhatIsWrong(t *testing.T) {
 			c.op.Fault(provider.Authorize, always(302, http.Header{"Location": {"/oauth/error?id=1"}}, ""))
 		}, code: 1, part: "(status 302): register it for client webc_1, letter by letter"},
 		"answers in another's name": {bend: func(c *checked) { c.op.Set(func(b *provider.Behaviour) { b.AnswerIss = "https://evil.example.com" }) }, code: 1, part: `app web: redirect URI: the answer to a sign-in names "https://evil.example.com" as issuer, which is refused: `},
+		"token exchange that is not announced": {bend: func(c *checked) {
+			c.op.Set(func(b *provider.Behaviour) {
+				b.EditDiscovery = func(d map[string]any) { d["grant_types_supported"] = []string{"authorization_code", "refresh_token"} }
+			})
+			c.more = exchangeRoute
+		}, want: []string{
+			"note: provider main: it does not announce token exchange (grant_types_supported: authorization_code, refresh_token), which routes of " +
+				"app web need: where it is not switched on, their calls are 502 token_refused",
+		}},
+		"grant types that are not told": {bend: func(c *checked) {
+			c.op.Set(func(b *provider.Behaviour) {
+				b.EditDiscovery = func(d map[string]any) { delete(d, "grant_types_supported") }
+			})
+			c.more = exchangeRoute
+		}, part: "it does not announce token exchange (grant_types_supported: nothing is said there), which routes of app web need"},
+		"token exchange that is announced": {bend: func(c *checked) { c.more = exchangeRoute }, not: "token exchange (grant_types"},
+		"no token exchange where no route needs it": {bend: func(c *checked) {
+			c.op.Set(func(b *provider.Behaviour) {
+				b.EditDiscovery = func(d map[string]any) { delete(d, "grant_types_supported") }
+			})
+		}, not: "token exchange"},
+		"DPoP that is not announced": {bend: func(c *checked) {
+			c.provider = fmt.Sprintf("{preset: generic, token_auth: client_secret_post, dpop: required, issuer: %q}", c.op.Issuer())
+			c.op.Set(func(b *provider.Behaviour) {
+				b.EditDiscovery = func(d map[string]any) { delete(d, "dpop_signing_alg_values_supported") }
+			})
+		}, code: 1, want: []string{
+			"provider main: metadata: ES256 is not among dpop_signing_alg_values_supported, so nobody is sent there to sign in: " +
+				"have DPoP switched on, or set dpop: off",
+		}},
 		"one provider spelled twice": {bend: func(c *checked) {
 			set := "token_auth: client_secret_post, http_timeout: 1s"
 			c.provider = fmt.Sprintf("{issuer: %q, %s}\n  second: {issuer: %q, %s}", c.op.Issuer(), set, c.op.Issuer()+"/", set)

@@ -2,8 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
 	"strconv"
-	"strings"
 
 	"cloakroom/bff"
 
@@ -65,7 +65,8 @@ func (s *Store) tellEnds(ctx context.Context, lookups []bff.Lookup, states []bff
 	}
 	_, _ = pipe.Exec(ctx) // each command keeps its own error
 	for i, cmd := range ends {
-		reason, _, _ := strings.Cut(cmd.Val(), " ")
-		states[i].Reason = bff.Reason(reason)
+		if ended, ok := errors.AsType[*bff.EndedError](gone(cmd.Val())); ok {
+			states[i].Reason, states[i].Ended = ended.Reason, ended.At
+		}
 	}
 }

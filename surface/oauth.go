@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"cloakroom/bff"
 )
@@ -59,7 +60,7 @@ func RefuseOAuth(code, description string) *OAuthError {
 	case OAuthUseNonce:
 		e.Code = bff.CodeNonceRequired
 	case OAuthTemporarilyUnavailable: // what was sent may open at another instance
-		e.Code = bff.CodeKeyUnknown
+		e.Code, e.RetryAfter = bff.CodeKeyUnknown, 5*time.Second // a rolling deploy reaches the other instances within seconds
 	}
 	return &OAuthError{Code: code, Description: description, Err: e}
 }

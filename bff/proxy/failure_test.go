@@ -29,6 +29,9 @@ func TestUpstreamFaults(t *testing.T) {
 		{"an endless head", "HTTP/1.1 200 OK\r\nX-A: " + strings.Repeat("a", 128<<10) + "\r\n\r\n", bff.CodeUpstreamUnavailable},
 		{"another protocol", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", bff.CodeUpstreamUnavailable},
 		{"a wish for proxy authentication", "HTTP/1.1 407 X\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n", bff.CodeUpstreamUnavailable},
+		{"a status below all", "HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n", bff.CodeUpstreamUnavailable},
+		{"a status above all", "HTTP/1.1 600 X\r\nContent-Length: 0\r\n\r\n", bff.CodeUpstreamUnavailable},
+		{"interim answers without end", strings.Repeat("HTTP/1.1 103 X\r\nLink: </x>\r\n\r\n", 200) + "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", bff.CodeUpstreamUnavailable},
 		{"two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", bff.CodeUpstreamUnavailable},
 	} {
 		t.Run("an upstream that answers "+c.with, func(t *testing.T) {

@@ -214,6 +214,8 @@ func TestCheckFraming(t *testing.T) {
 		{with: "Connection in HTTP/2", major: 2, header: http.Header{"Connection": {"close"}}, want: bff.CodeBadRequest},
 		{with: "Keep-Alive in HTTP/2", major: 2, header: http.Header{"Keep-Alive": {"1"}}, want: bff.CodeBadRequest},
 		{with: "Upgrade in HTTP/2", major: 2, header: http.Header{"Upgrade": {"h2c"}}, want: bff.CodeBadRequest},
+		{with: "Proxy-Connection in HTTP/2", major: 2, header: http.Header{"Proxy-Connection": {"x"}}, want: bff.CodeBadRequest},
+		{with: "DEL in the query", major: 2, target: "/x?\x7f", want: bff.CodeBadRequest},
 		{with: "a transfer encoding in HTTP/2", major: 2, header: http.Header{"Transfer-Encoding": {"chunked"}}, want: bff.CodeBadRequest},
 		{with: "a space in the query", major: 2, target: "/x?a HTTP/1.0", want: bff.CodeBadRequest},
 		{with: "a tab in the path", major: 2, target: "/x\ty", want: bff.CodeBadRequest},

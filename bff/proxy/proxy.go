@@ -252,6 +252,7 @@ type exchange struct {
 	prompt   prompt        // its body, where that is passed on as it comes
 	answered bool          // its final head is known: from here on Header is the frontend's
 	interim  http.Header   // where heads of 1xx answers end
+	interims int           // how many of them came
 	err      error         // why nothing was written
 }
 
@@ -296,11 +297,17 @@ func (x *exchange) Header() http.Header {
 	return x.interim
 }
 
+// maxInterims is how many interim answers an upstream may send: 100 Continue, 103, 102 every few seconds. With a hook for them,
+// which the ReverseProxy sets, net/http bounds only their time.
+const maxInterims = 100
+
 // WriteHeader drops interim answers and passes the final one.
 func (x *exchange) WriteHeader(status int) {
 	if x.answered {
 		x.ResponseWriter.WriteHeader(status)
+		return
 	}
+	x.interims++
 }
 
 // Unwrap lets http.ResponseController reach the writer of the server.

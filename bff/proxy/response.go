@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -60,15 +61,20 @@ func cleanResponse(res *http.Response) error {
 			return err
 		}
 	}
+	if err := x.unusable(res.StatusCode); err != nil {
+		return err
+	}
 	switch {
-	case res.StatusCode == http.StatusProxyAuthRequired: // it is ours to authenticate, not the browser's
-		return errors.New("upstream asked for proxy authentication")
 	case x.refusedOwn(res) != nil:
 		return x.refusedOwn(res)
 	case x.asksForSignIn(res):
 		return x.stepUp(res)
 	case x.refusedToken(res), x.refusedProof(res):
 		return &bff.Error{Code: bff.CodeUpstreamRefused, Message: "The service did not accept this session."}
+	}
+	if !bodyAllowed(res.StatusCode) && res.StatusCode != http.StatusSwitchingProtocols {
+		_ = res.Body.Close() // HTTP/2 can carry one all the same, and writing it would end the frontend's connection
+		res.Body = http.NoBody
 	}
 	h := res.Header
 	x.moveLocations(res)
@@ -104,6 +110,20 @@ func cleanResponse(res *http.Response) error {
 	return nil
 }
 
+// unusable says why an answer cannot be passed on, whatever else it says; nil: it can.
+func (x *exchange) unusable(status int) error {
+	switch {
+	case x.interims > maxInterims:
+		return errors.New("upstream floods with interim answers")
+	case status == http.StatusSwitchingProtocols: // judged elsewhere
+	case status < 200, status > 599: // RFC 9110 section 15: it is none; net/http would panic at some
+		return fmt.Errorf("upstream answered with status %d", status)
+	case status == http.StatusProxyAuthRequired: // it is ours to authenticate, not the browser's
+		return errors.New("upstream asked for proxy authentication")
+	}
+	return nil
+}
+
 // Values that protect sets. The slices are shared by all answers, and never written to.
 var (
 	noStore     = []string{"no-store"}
@@ -128,7 +148,7 @@ func (x *exchange) protect(res *http.Response) {
 	h["Content-Security-Policy"] = inert
 	h["Cross-Origin-Resource-Policy"] = sameOrigin
 	bodiless := res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusNotModified
-	if len(h["Content-Type"]) == 0 && !bodiless {
+	if h.Get("Content-Type") == "" && !bodiless {
 		h["Content-Type"] = octetStream // ASVS 4.1.1: or net/http would guess from what the API sent
 	}
 }

@@ -103,7 +103,7 @@ func (x *exchange) protectSite(res *http.Response) {
 	h := res.Header
 	h["X-Content-Type-Options"] = noSniff
 	bodiless := res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusNotModified
-	if len(h["Content-Type"]) == 0 && !bodiless {
+	if h.Get("Content-Type") == "" && !bodiless {
 		h["Content-Type"] = octetStream // as for an API: net/http would guess
 	}
 	if len(h["X-Frame-Options"]) == 0 && !strings.Contains(strings.ToLower(strings.Join(h["Content-Security-Policy"], ",")), "frame-ancestors") {

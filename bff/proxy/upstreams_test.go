@@ -60,10 +60,13 @@ func TestUpstreamFaces(t *testing.T) {
 			o := proxy.Options{
 				DialContext: dialed(c.dial),
 				Upstreams:   []ways.Settings{{Origin: "https://api.internal", Targets: []string{"10.0.0.1:1", "10.0.0.2:1"}, Failures: 2, Open: time.Hour}},
-				UpstreamTold: ways.Told{Moved: func(origin, target string, in bool, why string) {
+				UpstreamTold: ways.Told{Moved: func(origin, target string, in bool, why string, cause error) {
 					mu.Lock()
 					defer mu.Unlock()
 					if !in {
+						if cause == nil {
+							t.Error("out for no cause")
+						}
 						moved = append(moved, origin+" "+target+" "+why)
 					}
 				}},

@@ -53,12 +53,20 @@ routes:
     insecure_http: true
     stream_timeout: 1m
     set_cookies: [a]
+    timeout: 5s
+    body_bytes: 1MiB
+    concurrent: 3
+    trailers: true
 `, []string{
 			"cloakroom.yaml:12: routes[0].upstream: not with external: true; the other proxy knows where it forwards to",
 			"cloakroom.yaml:13: routes[0].strip_prefix: not with external: true; have the other proxy do it",
 			"cloakroom.yaml:14: routes[0].insecure_http: not with external: true; the other proxy knows where it forwards to",
 			"cloakroom.yaml:15: routes[0].stream_timeout: not with external: true; have the other proxy do it",
 			"cloakroom.yaml:16: routes[0].set_cookies: not with external: true; answers do not come through here",
+			"cloakroom.yaml:17: routes[0].timeout: not with external: true; have the other proxy do it",
+			"cloakroom.yaml:18: routes[0].body_bytes: not with external: true; have the other proxy do it",
+			"cloakroom.yaml:19: routes[0].concurrent: not with external: true; have the other proxy do it",
+			"cloakroom.yaml:20: routes[0].trailers: not with external: true; have the other proxy do it",
 		},
 	}, {
 		"an external route of an app whose tokens are bound", base[len("public: {url: https://gw.example.com}"):], `

@@ -50,6 +50,39 @@ func TestBadRoutes(t *testing.T) {
 		{"a resource that is a path", "    methods: [GET, POST]", "    methods: [GET, POST]\n    resource: /orders", []string{
 			"cloakroom.yaml:28: routes[0].resource: not an absolute URI; write it with its scheme, as https://orders.example.com",
 		}},
+		{"a resource with a space", "    methods: [GET, POST]", "    methods: [GET, POST]\n    resource: \"https://orders.example.com/a b\"", []string{
+			"cloakroom.yaml:28: routes[0].resource: no URI; write it as the provider has it registered, as https://orders.example.com",
+		}},
+		{"a resource for an exchanged token", "    methods: [GET, POST]", "    methods: [GET, POST]\n    token: exchange\n    exchange: {audience: orders}\n    resource: https://orders.example.com", []string{
+			"cloakroom.yaml:30: routes[0].resource: is for a user's token; write token: user, or delete it",
+		}},
+		{"a resource for the app's own token", "    methods: [GET, POST]", "    methods: [GET, POST]\n    token: none\n    resource: urn:example:orders", []string{
+			"cloakroom.yaml:29: routes[0].resource: is for a user's token; write token: user, or delete it",
+		}},
+		{"a sign-in of less than a second ago", "    methods: [GET, POST]", "    methods: [GET, POST]\n    require: {max_age: 500ms}", []string{
+			"cloakroom.yaml:28: routes[0].require.max_age: out of bounds; write something from 1s to 8760h",
+		}},
+		{"a sign-in of years ago", "    methods: [GET, POST]", "    methods: [GET, POST]\n    require: {max_age: 20000h}", []string{
+			"cloakroom.yaml:28: routes[0].require.max_age: out of bounds; write something from 1s to 8760h",
+		}},
+		{"a sign-in to come", "    methods: [GET, POST]", "    methods: [GET, POST]\n    require: {max_age: -10m}", []string{
+			"cloakroom.yaml:28: routes[0].require.max_age: a negative duration; write 0s or more",
+		}},
+		{"an age that is a number", "    methods: [GET, POST]", "    methods: [GET, POST]\n    require: {max_age: 600}", []string{
+			"cloakroom.yaml:28: routes[0].require.max_age: no duration; write a number with its unit, as 30s, 15m or 12h",
+		}},
+		{"values of acr that are none", "    methods: [GET, POST]", "    methods: [GET, POST]\n    require:\n      acr: [\"gold silver\", \"\", 'a\"b', gold, gold]", []string{
+			"cloakroom.yaml:29: routes[0].require.acr[0]: no value of acr; write each by itself, as the provider's documentation names it",
+			"cloakroom.yaml:29: routes[0].require.acr[1]: no value of acr; write each by itself, as the provider's documentation names it",
+			"cloakroom.yaml:29: routes[0].require.acr[2]: no value of acr; write each by itself, as the provider's documentation names it",
+			"cloakroom.yaml:29: routes[0].require.acr[4]: listed twice; delete one of them",
+		}},
+		{"more values of acr than are asked for", "    methods: [GET, POST]", "    methods: [GET, POST]\n    require: {acr: [a, b, c, d, e, f, g, h, i]}", []string{
+			"cloakroom.yaml:28: routes[0].require.acr: more than a sign-in is asked for; list 8 at most, 255 bytes together",
+		}},
+		{"a sign-in of nobody", "    methods: [GET, POST]", "    methods: [GET, POST]\n    token: user-or-none\n    require: {max_age: 10m, acr: [gold]}", []string{
+			"cloakroom.yaml:29: routes[0].require: asks something of a user who need not be there; write token: user",
+		}},
 		{"a resource with a password", "    methods: [GET, POST]", "    methods: [GET, POST]\n    resource: https://me:hunter2@orders.example.com", []string{
 			"cloakroom.yaml:28: routes[0].resource: holds a user or password; a resource is named to the browser as well, delete them",
 		}},

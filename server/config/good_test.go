@@ -72,6 +72,13 @@ apps: {web: {kind: spa, origin: https://app.example.com, provider: main, client_
     cookies: [theme]
     set_cookies: [theme]
     body_bytes: 1GiB`},
+		{"a sign-in of a second ago", "methods: [GET, POST]", "methods: [GET, POST]\n    require: {max_age: 1s}"},
+		{"a sign-in of a year ago", "methods: [GET, POST]", "methods: [GET, POST]\n    require: {max_age: 8760h}"},
+		{"eight classes of sign-in", "methods: [GET, POST]", "methods: [GET, POST]\n    require: {acr: [\"urn:mace:incommon:iap:silver\", \"2\", c, d, e, f, g, h], max_age: 10m}"},
+		{"a sign-in for an exchanged token", "methods: [GET, POST]", "methods: [GET, POST]\n    token: exchange\n    exchange: {audience: orders}\n    require: {acr: [gold]}"},
+		{"a resource by its address", "methods: [GET, POST]", "methods: [GET, POST]\n    resource: https://orders.example.com/v1?tenant=a"},
+		{"a resource by its name", "methods: [GET, POST]", "methods: [GET, POST]\n    resource: urn:example:orders"},
+		{"a resource of who is signed in", "methods: [GET, POST]", "methods: [GET, POST]\n    token: user-or-none\n    resource: api://orders"},
 		{"the origin guard on GET", "methods: [GET, POST]", "methods: [GET, HEAD]\n    guard: origin"},
 		{"a folder of files", "kind: spa", "kind: spa\n    static: {dir: .}"},
 		{"a development server", "kind: spa", "kind: spa\n    static: {url: 'http://localhost:5173/'}"},

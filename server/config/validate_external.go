@@ -60,8 +60,10 @@ func (r *report) external(path string, route *Route, c *Config) {
 	wrong(route.Upstream != "", "upstream", "not with external: true; the other proxy knows where it forwards to")
 	wrong(route.Token == "client", "token", "not with external: true, as client composes the address itself; write token: user, user-or-none or none")
 	wrong(route.StripPrefix, "strip_prefix", "not with external: true; have the other proxy do it")
+	for _, name := range []string{"timeout", "stream_timeout", "body_bytes", "concurrent", "trailers"} {
+		wrong(r.written(join(path, name)), name, "not with external: true; have the other proxy do it") // what is not in force must not stand there
+	}
 	wrong(len(route.SetCookies) > 0, "set_cookies", "not with external: true; answers do not come through here")
-	wrong(route.StreamTimeout != 0, "stream_timeout", "not with external: true; have the other proxy do it")
 	wrong(route.CAFile != "", "ca_file", "not with external: true; the other proxy knows where it forwards to")
 	wrong(route.InsecureHTTP, "insecure_http", "not with external: true; the other proxy knows where it forwards to")
 	if route.Token != "none" {

@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -117,12 +118,22 @@ func TestMalformedFramesOnTheWire(t *testing.T) {
 			if passed := got.status == 200 && got.broken == ""; passed != row.passes || !passed && !refused {
 				t.Errorf("%d %q %s", got.status, got.code(), got.broken)
 			}
-			x.heardOnce(t, up.take(), row)
+			all := up.take()
 			// Nothing that was left behind is the beginning of the next request.
 			if next := w.ask(t, x.script("cookie", sending{method: "GET", path: "/api-http1/next"})); next.status != 200 {
 				t.Errorf("the next request: %+v", next)
 			}
-			if h := up.take(); len(h) != 1 || h[0].line != "GET /api-http1/next" || h[0].body != "" {
+			h := up.take()
+			if row.cut { // the API may see that a request was cut off when it has answered the next one, on another connection
+				h = slices.DeleteFunc(h, func(late heard) bool {
+					if late.cut {
+						all = append(all, late)
+					}
+					return late.cut
+				})
+			}
+			x.heardOnce(t, all, row)
+			if len(h) != 1 || h[0].line != "GET /api-http1/next" || h[0].body != "" {
 				t.Errorf("the next request came as %v", h)
 			}
 		})

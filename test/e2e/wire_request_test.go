@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"cloakroom/dev/provider"
+	"cloakroom/test/world"
 )
 
 // requestRow is what a frontend sends beside an honest request, and what of it the API gets: those fields, and nothing else.
@@ -137,7 +140,7 @@ func (x *wired) base(kind, in, who, id string) (fields []string) {
 	}
 	fields = append(fields, "user-agent: t", "x-forwarded-for: 127.0.0.1", "x-forwarded-host: "+host, "x-forwarded-proto: http", "x-request-id: "+id)
 	if kind != "open" {
-		fields = append(fields, "authorization: Bearer "+x.token)
+		fields = append(fields, "authorization: Bearer "+x.tokens[who])
 	}
 	if kind == "api" {
 		fields = append(fields, "x-who: usr_1001")
@@ -163,6 +166,7 @@ func TestRequestsOnTheWire(t *testing.T) {
 						x.passesAs(t, row, in, w, kind, leg, "cookie")
 					}
 					x.passesAs(t, row, in, w, "open", leg, "")
+					x.passesAs(t, row, in, w, "api", leg, "handle")
 				}
 			}
 		})
@@ -177,6 +181,9 @@ func (x *wired) passesAs(t *testing.T, row requestRow, in string, w leadIn, kind
 	q := sending{method: row.method, path: "/" + kind + "-" + leg + "/x" + row.query, body: row.body, lines: append([]string{"User-Agent: t"}, row.lines...)}
 	if q.method == "" {
 		q.method = "GET"
+	}
+	if who == "handle" { // which two of are none
+		q.lines = slices.DeleteFunc(q.lines, func(l string) bool { return strings.HasPrefix(strings.ToLower(l), "authorization:") })
 	}
 	q = x.script(who, q)
 	got := w.ask(t, q)
@@ -225,4 +232,36 @@ func cookiesOf(lines []string, kind string) (kept []string) {
 		}
 	}
 	return kept
+}
+
+// Spoofed credentials never reach the API: it sees the session's own token, or on an open route none.
+//
+// shows PRX-COOKIE (none is listed), PRX-AUTHZ
+func TestSpoofedCredentials(t *testing.T) {
+	t.Parallel()
+	p := newProbe(t, world.Options{})
+	token := p.issued(provider.KindAccess)
+	spoofed := []string{"Authorization: Bearer spoofed", "Proxy-Authorization: Basic c3Bvb2ZlZA==", "X-User-Id: root", "X-Forwarded-For: 6.6.6.6", "X_Forwarded_For: 6.6.6.6", "DPoP: spoofed"}
+	for path, want := range map[string][]string{"/api/whoami": {"Bearer " + token}, "/open/public": nil} {
+		t.Run("a request for "+path, func(t *testing.T) {
+			p.send(t, "GET", path, p.withCookie(fetched, spoofed...)...).is(t, 200, "")
+			hits := p.API.Recorded()
+			h := hits[len(hits)-1].Header
+			if !slices.Equal(h.Values("Authorization"), want) {
+				t.Errorf("the API got %d Authorization fields, not the session's own token", len(h.Values("Authorization")))
+			}
+			for name, values := range h {
+				if all := strings.Join(values, ","); strings.Contains(all, "spoofed") || strings.Contains(all, "6.6.6.6") || strings.Contains(all, p.cookie) || name == "Cookie" || name == "X-User-Id" {
+					t.Errorf("the API got %s", name)
+				}
+			}
+		})
+	}
+	p.refused(t, func() {
+		p.send(t, "GET", "/api/whoami", with(fetched, spoofed...)...).is(t, 401, "session_required")
+		if got := p.send(t, "GET", "/api/whoami?access_token=x", p.withCookie(fetched)...); got.Status != 400 {
+			t.Errorf("a token in the query: %d", got.Status)
+		}
+	})
+	p.Leaks()
 }

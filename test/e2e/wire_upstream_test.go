@@ -51,6 +51,7 @@ var plainly = canned{status: 200, fields: []string{"Content-Type: text/plain"}, 
 type echo struct {
 	net.Listener
 	leg   string
+	at    string // its origin
 	mu    sync.Mutex
 	heard []heard
 	next  canned
@@ -73,7 +74,7 @@ func newEcho(t *testing.T, leg string) (e *echo, url, ca string) {
 		l = tls.NewListener(l, &tls.Config{Certificates: lender.TLS.Certificates, NextProtos: []string{"h2"}})
 		url = "https" + strings.TrimPrefix(url, "http")
 	}
-	e = &echo{Listener: l, leg: leg, next: plainly}
+	e = &echo{Listener: l, leg: leg, at: url, next: plainly}
 	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {

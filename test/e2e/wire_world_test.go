@@ -32,7 +32,7 @@ type wired struct {
 	in     *gateway.Instance
 	cookie string // the session's, name and value
 	handle string
-	token  string // the cookie session's, which the APIs get
+	tokens map[string]string // what the APIs get, by who asks
 	ways   map[string]leadIn
 }
 
@@ -48,7 +48,7 @@ const wireRoutes = `
 func newWired(t *testing.T) *wired {
 	t.Helper()
 	const secret = "the-native-secret-at-the-provider"
-	x := &wired{up: map[string]*echo{}}
+	x := &wired{up: map[string]*echo{}, tokens: map[string]string{}}
 	var routes, upstreams strings.Builder
 	for _, leg := range legs {
 		up, url, ca := newEcho(t, leg)
@@ -82,8 +82,9 @@ func newWired(t *testing.T) *wired {
 	x.SignIn(x.user, "/")
 	c, _ := x.user.Cookie(world.Origin, sessionCookie)
 	x.cookie = sessionCookie + "=" + c.Value
-	x.token = (&probe{World: x.World}).issued(provider.KindAccess)
+	x.tokens["cookie"] = (&probe{World: x.World}).issued(provider.KindAccess)
 	x.handle, _ = (&devices{x.World, t}).native()
+	x.tokens["handle"] = (&probe{World: x.World}).issued(provider.KindAccess)
 	cert, key := x.certificate()
 	x.in = x.Setup.Start(t, public, "CLOAKROOM_PUBLIC__TLS__CERT_FILE="+cert, "CLOAKROOM_PUBLIC__TLS__KEY_FILE="+key)
 	x.ways = map[string]leadIn{"HTTP/1.1": &lines1{x: x}, "HTTP/2 frames": &framed{x: x}, "HTTP/2": &clean{x.client(x.in, true)}}
@@ -293,7 +294,7 @@ func (c *framed) answer() (got told, err error) {
 		if err != nil {
 			return got, err
 		}
-		if ev.stream != c.stream && ev.broken == "" {
+		if ev.stream != 0 && ev.stream != c.stream { // of an earlier one, such as a reset behind an answer that came before its body's end
 			continue
 		}
 		for _, l := range ev.fields {

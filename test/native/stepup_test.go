@@ -148,3 +148,31 @@ func TestStepUpOfAHandle(t *testing.T) {
 	n.replaced(t, func() []string { return bound.presents("GET", "/api/orders") })
 	n.finish(t)
 }
+
+// A step-up under sso_by sub+auth_time has a new moment and is of the old SSO session all the same: a sign-out of another app
+// that signed in before it ends the stepped-up handle, at both instances.
+//
+// shows SSO-OUT (a native step-up), STEP-4
+func TestASteppedUpHandleEndsWithItsSSOSession(t *testing.T) {
+	t.Parallel()
+	n := newWorld(t, boundApp{"choice", "{dpop: allowed}"})
+	n.allowBound()
+	who, b := n.someone(), n.browser(t)
+	old := n.redeem(t, n.signInAs(t, b, ask{}, who))
+	another := n.redeem(t, n.signInAs(t, b, ask{App: "choice", Redirect: redirectOf("choice")}, who)) // by the same sign-in
+	if was, is := old.Session["auth_time"], another.Session["auth_time"]; was != is {
+		t.Fatalf("the provider signed in twice: at %v and at %v", was, is)
+	}
+	told := untilOld(t, n, n.All[1], old.Session, "Bearer", presenting(old.Access))
+	fresh := n.redeem(t, n.signInAs(t, b, ask{More: url.Values{"step_up": {told.StepUp}}}, who))
+	n.wantAlive(t, fresh.Access, 200)
+	if was, is := old.Session["auth_time"].(float64), fresh.Session["auth_time"].(float64); is <= was {
+		t.Fatalf("authenticated at %v, before that at %v", is, was)
+	}
+	if status := n.ask(t, n.All[1], "POST", "/mobile/logout", another.Access, nil); status != 200 {
+		t.Fatalf("signing out of the other app: %d", status)
+	}
+	n.wantAlive(t, fresh.Access, 401)
+	refused(t, n.token(t, n.All[0], refreshing("cli", fresh.Refresh)), "invalid_grant")
+	n.finish(t)
+}

@@ -103,6 +103,10 @@ const routes = `
   - {path: /beside/guest/, methods: [GET, POST], token: user-or-none, external: true}
   - {path: /beside/roles/, methods: [GET], token: user, apps: [web], external: true, require: {claims: {roles: [nobody-has-it]}}}
   - {path: /beside/few/, methods: [GET], token: user, external: true, limits: [{by: session, count: 1, per: 1m, burst: 2}]}
+  - {path: /beside/crowd/, methods: [GET], token: user, external: true, limits: [{by: address, count: 1, per: 1m, burst: 2}]}
+  - {path: /beside/fresh/, methods: [GET, POST], token: user, external: true, require: {max_age: 5m}}
+  - {path: /beside/gold/, methods: [GET], token: user, external: true, require: {acr: [gold]}}
+  - {path: /beside/pages/fresh/, methods: [GET, POST], token: user, kind: site, apps: [web], external: true, require: {max_age: 5m}}
   - {path: /beside/pages/, methods: [GET, POST], token: user, kind: site, apps: [web], external: true}
   - {path: /beside/live/, methods: [GET], token: user, external: true, websocket: true}
 `

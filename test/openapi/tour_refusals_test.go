@@ -125,6 +125,7 @@ func (w *tour) outage() {
 		"GET /bff/logout":              same(get(web + link).of(p)),
 		"POST /mobile/callback/{app}":  same(post(gw+"/mobile/callback/phone", url.Values{"confirm": {check[1]}}, "Sec-Fetch-Site", "same-origin").of(person)),
 		"POST /mobile/token":           same(form("/mobile/token", "grant_type", "refresh_token", "client_id", "phone", "refresh_token", refresh)),
+		"POST /mobile/par":             same(post(gw+"/mobile/par", w.request("phone", claimed, "step_up", w.newerTicket()))),
 		"POST /mobile/revoke":          same(form("/mobile/revoke", "client_id", "phone", "token", refresh)),
 		"POST /mobile/logout/{ticket}": same(post(gw+"/mobile/logout/"+nobody, nil, "Sec-Fetch-Site", "same-origin")),
 		"GET /mobile/callback/{app}":   nil, // goes back to the app

@@ -9,9 +9,11 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 
+	"cloakroom/bff"
 	"cloakroom/dev/provider"
 	"cloakroom/test/prover"
 )
@@ -181,6 +183,18 @@ func (w *tour) request(app, redirect string, more ...string) url.Values {
 		q.Set(more[i], more[i+1])
 	}
 	return q
+}
+
+// newerTicket is a step-up's ticket of an instance that has a sealing key which the one of the tour does not know.
+func (w *tour) newerTicket() string {
+	w.t.Helper()
+	key := func(id string) []bff.Key { return []bff.Key{{ID: id, Bytes: bff.NewSecret(strings.Repeat(id, 16))}} }
+	ring, err := bff.NewKeyring(key("k9"), nil, key("i9"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	phone := &bff.App{ID: "phone", Provider: &bff.ProviderPolicy{Name: "main"}}
+	return bff.NewEngine(bff.Ports{}, ring, time.Now, nil, bff.Limits{}).StepUpTicket(phone, &bff.Session{Lookup: "x"}, bff.StepUp{})
 }
 
 // beginNative starts a native app's sign-in, and returns the address at which the provider's answer arrives.

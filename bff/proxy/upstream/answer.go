@@ -68,9 +68,11 @@ func (g *guarded) Read(p []byte) (int, error) {
 	case g.left <= 0:
 		g.judge(g.whole)
 	case g.stalled.Load():
+		g.target.met(errStalled)
 		g.judge(unanswered)
 		return n, errStalled
 	case err != nil && !g.gone():
+		g.target.met(err)
 		g.judge(failed)
 	}
 	return n, err

@@ -231,7 +231,10 @@ func TestHealth(t *testing.T) {
 	moves := make(chan string, 16)
 	u := newUpstream(t, upstream.Settings{
 		Health: upstream.Health{Path: "/healthz", Every: 5 * time.Millisecond}, Open: time.Millisecond,
-		Told: upstream.Told{Moved: func(_, target string, in bool, why string) {
+		Told: upstream.Told{Moved: func(_, target string, in bool, why string, cause error) {
+			if in != (cause == nil) {
+				t.Errorf("in is %v, and the cause %v", in, cause)
+			}
 			if target == m.addr() {
 				moves <- map[bool]string{true: "in ", false: "out "}[in] + why
 			}
@@ -267,6 +270,39 @@ func TestHealth(t *testing.T) {
 	host, _ := asked.Load("host")
 	if c, _ := asked.Load("credentials"); host != "api.internal" || c != "" {
 		t.Errorf("asked as %v, with credentials %q", host, c)
+	}
+}
+
+// A target that went out by failures and says at last that it is well has not to wait for its next trial: it is due.
+func TestWellAgain(t *testing.T) {
+	var up atomic.Bool
+	var asked atomic.Int32
+	m := newMachine(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" {
+			asked.Add(1)
+		}
+		if !up.Load() {
+			lost(w, r)
+		}
+		well(w, r)
+	})
+	health := upstream.Health{Path: "/healthz", Every: 2 * time.Millisecond}
+	u := newUpstream(t, upstream.Settings{Health: health, Failures: 1, Open: time.Hour}, m.addr())
+	if got := ask(t, u.Within(hangs), "POST", "", "x"); got.err == nil || !u.Down() {
+		t.Fatalf("got %+v", got)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan struct{})
+	go func() { defer close(over); u.Run(ctx) }()
+	defer func() { cancel(); <-over }()
+	until(t, "it is ill by its own word too", func() bool { return asked.Load() > 4 })
+	if got := ask(t, u.Within(hangs), "GET", "", ""); down(got.err) == nil {
+		t.Fatalf("got %+v while it is down", got)
+	}
+	up.Store(true)
+	until(t, "it is asked again", func() bool { return ask(t, u.Within(hangs), "POST", "", "x").status == 200 })
+	if u.Down() {
+		t.Error("it answered and is out")
 	}
 }
 

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
@@ -28,10 +29,11 @@ func (u *Upstream) Run(ctx context.Context) {
 func (t *target) attend(ctx context.Context, h Health) {
 	bad := 0
 	for {
-		if t.ask(ctx, h) {
+		if err := t.ask(ctx, h); err == nil {
 			bad = 0
 			t.feel(true)
 		} else if bad++; bad >= unwellAfter && ctx.Err() == nil {
+			t.met(err)
 			t.feel(false)
 		}
 		// A tenth to and fro, so that many instances do not ask in step.
@@ -45,20 +47,23 @@ func (t *target) attend(ctx context.Context, h Health) {
 	}
 }
 
-// ask reports whether a target says that it is well. No credential goes along, and no redirect is followed.
-func (t *target) ask(ctx context.Context, h Health) bool {
+// ask returns nil where a target says that it is well. No credential goes along, and no redirect is followed.
+func (t *target) ask(ctx context.Context, h Health) error {
 	ctx, cancel := context.WithTimeout(ctx, h.Timeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, t.set.Origin+h.Path, nil)
 	if err != nil {
-		return false
+		return err
 	}
 	r.Header.Set("User-Agent", "cloakroom-health")
 	res, err := t.shared.RoundTrip(r)
 	if err != nil {
-		return false
+		return err
 	}
 	_, _ = io.CopyN(io.Discard, res.Body, 4<<10) // a short one's connection is used again
 	_ = res.Body.Close()
-	return res.StatusCode >= 200 && res.StatusCode < 400
+	if res.StatusCode < 200 || res.StatusCode >= 400 {
+		return fmt.Errorf("%s: status %d", h.Path, res.StatusCode)
+	}
+	return nil
 }

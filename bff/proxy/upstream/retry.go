@@ -101,6 +101,7 @@ func (c *call) try(at *chosen) (res *http.Response, why string, err error) {
 	res, a, err := c.view.up.send(at, tr, c.out, c.body, share)
 	if err != nil {
 		at.underway.Add(-1)
+		at.met(err)
 		at.judge(c.verdict(err, a), began, at.trial)
 		return nil, c.whyAfter(at, a, err), err
 	}
@@ -127,10 +128,14 @@ func (c *call) try(at *chosen) (res *http.Response, why string, err error) {
 	return res, "", nil
 }
 
+// errWorse is what a target is blamed for.
+var errWorse = errors.New("502, 503 or 504, where another target answered")
+
 // blame counts it against the target that answered 502, 503 or 504 that another one answered better. Where all of them answer
 // so it is the API's word.
 func (c *call) blame(began time.Time) {
 	if c.blamed != nil {
+		c.blamed.met(errWorse)
 		c.blamed.judge(failed, began, c.blamed.trial)
 	}
 }

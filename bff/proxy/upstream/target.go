@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"sync"
@@ -21,6 +23,7 @@ type target struct {
 	out      atomic.Bool  // no request is sent here but a trial: broken or sick
 	failures atomic.Int32 // attempts in a row that came to nothing
 	lastGood atomic.Int64 // when an answer was last good, in Unix nanoseconds
+	lastBad  atomic.Pointer[error] // what an attempt that came to nothing met with last
 
 	mu     sync.Mutex
 	broken bool      // too many failures in a row
@@ -111,6 +114,14 @@ const (
 	unanswered                // it was too late
 )
 
+// met keeps what an attempt met with that came to nothing, for people: see Told.Moved. That the frontend is gone is nothing of
+// the target's.
+func (t *target) met(err error) {
+	if !errors.Is(err, context.Canceled) {
+		t.lastBad.Store(&err)
+	}
+}
+
 // judge takes an attempt's verdict.
 func (t *target) judge(v verdict, began time.Time, trial bool) {
 	switch {
@@ -144,12 +155,17 @@ func (t *target) rest() {
 	}
 }
 
-// feel takes the target's own word.
+// feel takes the target's own word. One that says that it is well again, and is out for its failures as well, is due for a
+// trial at once.
 func (t *target) feel(well bool) {
 	if t.isSick() == !well {
 		return
 	}
-	t.move(WhyHealth, func() { t.sick, t.until = !well, time.Now().Add(t.set.Open) })
+	t.move(WhyHealth, func() {
+		if t.sick, t.until = !well, time.Now(); t.sick {
+			t.until = t.until.Add(t.set.Open)
+		}
+	})
 }
 
 func (t *target) isSick() bool {
@@ -165,6 +181,10 @@ func (t *target) move(why string, change func()) {
 	change()
 	if out := t.broken || t.sick; t.out.Swap(out) != out {
 		t.failures.Store(0)
-		t.set.Told.Moved(t.set.Origin, t.name, !out, why)
+		var cause error
+		if met := t.lastBad.Load(); out && met != nil {
+			cause = *met
+		}
+		t.set.Told.Moved(t.set.Origin, t.name, !out, why, cause)
 	}
 }

@@ -51,8 +51,9 @@ type Health struct {
 
 // Told is what an upstream tells while it works; nil: nobody is told. All of it is called beside other requests: be quick.
 type Told struct {
-	// Moved says that a target came in or went out; why is one of the words Why….
-	Moved func(origin, target string, in bool, why string)
+	// Moved says that a target came in or went out; why is one of the words Why…, and cause what the last attempt, or question,
+	// that came to nothing met with; nil where it came in.
+	Moved func(origin, target string, in bool, why string, cause error)
 	// Retried says that a request is sent once more; why is one of the words Why….
 	Retried func(origin, why string)
 }
@@ -150,7 +151,7 @@ func New(s Settings) (*Upstream, error) {
 	for _, addr := range s.addresses() {
 		t := newTarget(addr, &u.set)
 		u.targets = append(u.targets, t)
-		s.Told.Moved(s.Origin, t.name, true, WhyStart)
+		s.Told.Moved(s.Origin, t.name, true, WhyStart, nil)
 	}
 	return u, nil
 }
@@ -185,7 +186,7 @@ func (s *Settings) fill() {
 		s.Protocol = Auto
 	}
 	if s.Told.Moved == nil {
-		s.Told.Moved = func(string, string, bool, string) {}
+		s.Told.Moved = func(string, string, bool, string, error) {}
 	}
 	if s.Told.Retried == nil {
 		s.Told.Retried = func(string, string) {}
@@ -295,6 +296,7 @@ func (v *view) direct(out *http.Request) (*http.Response, error) {
 	res, err := v.lone.RoundTrip(out)
 	if err != nil {
 		t.underway.Add(-1)
+		t.met(err)
 		t.judge(verdictOf(out.Context(), err, nil), began, trial)
 		return nil, err
 	}
