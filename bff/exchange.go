@@ -57,7 +57,6 @@ type wish struct {
 	spec    ExchangeSpec
 	refused Secret // what the API has just refused; zero: nothing
 	key     exchangeKey
-	again   bool // the session's tokens were renewed for it, because the provider refused those before
 }
 
 // name names the token that is kept for a subject: whatever is asked for stands in it, each part quoted so that no two specs
@@ -185,25 +184,37 @@ func (w *wish) exchange(ctx, request context.Context) (t TokenSet, rest time.Dur
 func (w *wish) anew(ctx, request context.Context, refusal error) (TokenSet, error) {
 	e, s := w.engine, *w.session
 	// One that has only just come was not ended before its time, either.
-	if w.again || e.exchanges.isResting(w.futile()) || !s.Tokens.rested(e.now()) {
+	if e.exchanges.isResting(w.futile()) || !s.Tokens.rested(e.now()) {
 		return TokenSet{}, w.alarmed(request, refusal)
 	}
-	ctx = context.WithoutCancel(ctx) // both have deadlines of their own, and who waits is to be told what came of them
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*exchangeDeadline) // a refresh, and another exchange
+	defer cancel()
 	own, err := e.RenewTokens(ctx, w.app, &s)
 	switch {
-	case CodeOf(err) == CodeUpstreamRefused: // it cannot be renewed
+	// It cannot be renewed, or the provider gave the same token again: to wait for its exchange would be to wait for this one.
+	case CodeOf(err) == CodeUpstreamRefused, err == nil && own.Access.Equal(s.Tokens.Access):
 		return TokenSet{}, w.alarmed(request, refusal)
 	case err != nil:
-		return TokenSet{}, err
+		return TokenSet{}, notGone(err)
 	}
+	// s keeps the generation that it was read at: should the new token be refused as well, renewing brings that same one.
 	s.Tokens = own
-	next := e.wishOf(w.app, &s, w.spec, w.refused)
-	next.again = true
-	t, err := next.get(ctx)
+	t, err := e.wishOf(w.app, &s, w.spec, w.refused).get(ctx)
 	if errors.Is(err, ErrSubjectRefused) {
 		e.exchanges.rest(w.futile(), max(refusalRest, own.ExpiresAt.Sub(e.now())))
 	}
-	return t, err
+	return t, notGone(err)
+}
+
+// notGone has those who wait for an exchange told of its deadline as of a provider in trouble: none of them has gone.
+func notGone(err error) error {
+	if CodeOf(err) != CodeClientGone {
+		return err
+	}
+	return &Error{
+		Code: CodeIDPUnavailable, Message: "Your sign-in could not be renewed just now. Try again in a moment.",
+		RetryAfter: time.Second, Err: err,
+	}
 }
 
 // futile names that renewing the session's own tokens did not help with this API: as a kept token, of no subject.

@@ -21,6 +21,19 @@ func errSubject() error {
 type choosy struct {
 	*exchangingProvider
 	refuses func(access string) bool
+	repeats bool // a refresh brings the access token that there was
+	aged    bool // or one that came, by its own account, long enough ago to be renewed for a refusal
+}
+
+func (c *choosy) Refresh(ctx context.Context, s *bff.Session, resource string) (*bff.Grant, error) {
+	g, err := c.exchangingProvider.Refresh(ctx, s, resource)
+	if err == nil && c.repeats {
+		g.Tokens.Access = s.Tokens.Access
+	}
+	if err == nil && c.aged {
+		g.Tokens.ReceivedAt, g.Tokens.ExpiresAt = c.w.clock.now().Add(-20*time.Second), c.w.clock.now().Add(40*time.Second)
+	}
+	return g, err
 }
 
 func (c *choosy) ExchangeToken(ctx context.Context, subject bff.TokenSet, x bff.ExchangeSpec) (bff.TokenSet, error) {
@@ -35,7 +48,7 @@ func (c *choosy) ExchangeToken(ctx context.Context, subject bff.TokenSet, x bff.
 func choosyWorld(t *testing.T, refuses func(access string) bool) (*world, *choosy, func() *instance) {
 	t.Helper()
 	w, p, start := exchangeWorld(t)
-	c := &choosy{p, refuses}
+	c := &choosy{exchangingProvider: p, refuses: refuses}
 	return w, c, func() *instance {
 		return start(func(ports *bff.Ports) { ports.Providers = func(string) bff.Provider { return c } })
 	}
@@ -168,5 +181,40 @@ func TestASubjectTokenThatCannotBeRenewed(t *testing.T) {
 				t.Errorf("%d exchanges", n)
 			}
 		})
+	}
+}
+
+// A provider whose refresh brings the very token that it refused: nobody waits for an exchange that waits for itself.
+//
+// shows TX-NOFALL
+func TestASubjectTokenThatComesAgain(t *testing.T) {
+	w, p, start := choosyWorld(t, func(string) bool { return true })
+	p.repeats = true
+	in := start()
+	s := w.session(in, w.login(in))
+	w.clock.move(20 * time.Second)
+	got := make(chan string, 1)
+	go func() { got <- w.trade(in, s, ordersSpec, "") }()
+	select {
+	case code := <-got:
+		if code != string(bff.CodeTokenRefused) || p.calls() != 1 || w.idp.count() != 1 {
+			t.Errorf("%q after %d exchanges and %d refreshes", code, p.calls(), w.idp.count())
+		}
+	case <-time.After(10 * time.Second): // it takes no time at all
+		t.Fatal("it waits for itself")
+	}
+}
+
+// Once is once, however old the token is that the renewal brings: no call has refresh tokens used up one after the other.
+//
+// shows TX-NOFALL
+func TestASubjectTokenIsRenewedOnceForACall(t *testing.T) {
+	w, p, start := choosyWorld(t, func(string) bool { return true })
+	p.aged = true
+	in := start()
+	s := w.session(in, w.login(in))
+	w.clock.move(20 * time.Second)
+	if got := w.trade(in, s, ordersSpec, ""); got != string(bff.CodeTokenRefused) || p.calls() != 2 || w.idp.count() != 1 {
+		t.Errorf("%q after %d exchanges and %d refreshes", got, p.calls(), w.idp.count())
 	}
 }

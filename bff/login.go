@@ -39,7 +39,7 @@ type LoginRequest struct {
 	Silent    bool           // prompt=none
 	MaxAge    *int           // seconds
 	ACR       string         // acr_values, space-separated
-	StepUp    bool           // only the user of the session it replaces may complete it: see Engine.Raise
+	Of        string         // of a step-up: a hash of the one subject that may complete it; see Engine.Raise
 	Extra     url.Values     // further parameters for the provider, listed and allowed
 	Native    *NativeRequest // of a native app; nil for a browser app
 }
@@ -58,7 +58,7 @@ func (e *Engine) BeginLogin(ctx context.Context, app *App, r LoginRequest) (*Log
 	if tx.returnTo == "" {
 		tx.returnTo = app.DefaultReturn
 	}
-	tx.native, tx.stepUp = r.Native, r.StepUp && r.Native == nil
+	tx.native, tx.of = r.Native, r.Of
 	// OpenID Connect Core section 3.1.2.1: login among the prompts asks for a new sign-in, and is held to, as max_age is.
 	tx.anew = slices.Contains(strings.Fields(r.Extra.Get("prompt")), "login")
 	tx.seen = e.openNotice(app, r.SignedOut)
@@ -267,7 +267,7 @@ func (e *Engine) endangers(app *App, tx *transaction, s, old *Session) bool {
 		return false
 	}
 	// nil: it could not be read. A step-up that somebody else completed leaves that one's other sessions alone, too.
-	return old == nil || old.Subject == s.Subject || tx.stepUp
+	return old == nil || old.Subject == s.Subject || tx.of != ""
 }
 
 // newSession makes the session of a login, in no SSO session yet.

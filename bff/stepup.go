@@ -122,8 +122,8 @@ func InsufficientAuth(ask StepUp, cause error) *Error {
 // StepUpAsked is what a ticket remembers.
 type StepUpAsked struct {
 	StepUp
-	// Replaces and Of name the session that was asked, and its subject by a hash. A browser app's login has the session at
-	// hand, in its cookie; a native app's has nothing else that tells of it.
+	// Replaces and Of name the session that was asked, and its subject by a hash: who completes the login is held to that one
+	// also where the session is over by then. Which session it replaces a browser's cookie tells; a native app has nothing else.
 	Replaces Lookup
 	Of       string
 }
@@ -222,7 +222,7 @@ var errOtherSubject = errors.New("another subject than the session's")
 func (tx *transaction) sameSubject(app *App, old *Session, subject string) error {
 	switch {
 	case tx.native != nil && tx.native.Of != "" && !isDigestOf(tx.native.Of, app, subject),
-		tx.stepUp && old != nil && old.Subject != subject:
+		tx.of != "" && (!isDigestOf(tx.of, app, subject) || old != nil && old.Subject != subject):
 		return StepUpUnmet(errOtherSubject)
 	default:
 		return nil
@@ -252,7 +252,7 @@ func (e *Engine) Raise(ctx context.Context, app *App, ticket string, r *LoginReq
 	if err != nil {
 		return err
 	}
-	r.StepUp, r.MaxAge = true, asked.Age()
+	r.MaxAge = asked.Age()
 	if r.Extra == nil {
 		r.Extra = url.Values{}
 	}
@@ -261,6 +261,8 @@ func (e *Engine) Raise(ctx context.Context, app *App, ticket string, r *LoginReq
 	}
 	if r.Native != nil {
 		r.Native.Replaces, r.Native.Of = asked.Replaces, asked.Of
+	} else {
+		r.Of = asked.Of
 	}
 	return nil
 }

@@ -221,25 +221,34 @@ func wantReason(t *testing.T, err error, reason bff.Reason) {
 	}
 }
 
-// shows STEP-4
-func TestAStepUpOfASessionThatEndedIsALogin(t *testing.T) {
-	w := newWorld(t)
-	a := w.instance()
-	old := w.login(a)
-	start, state := w.raise(a, old, bff.StepUp{})
-	if asked := w.session(a, old); asked == nil {
-		t.Fatal("no session")
-	}
-	if _, err := a.store.Delete(context.Background(), old.Lookup(), nil, bff.ReasonIdle); err != nil {
-		t.Fatal(err)
-	}
-	w.idp.set(func(p *fakeProvider) { p.subject = "usr_2" })
-	l, err := a.CompleteLogin(context.Background(), w.app, w.callback(start, state))
-	if err != nil || l.Session.Subject != "usr_2" {
-		t.Fatalf("completing: %v", err)
-	}
-	if asked := w.idp.asked[1]; asked.MaxAge == nil || *asked.MaxAge != 0 {
-		t.Errorf("an ask for nothing in particular was held against %v", asked.MaxAge)
+// Whoever walks up to a screen whose session ended in the middle of its step-up is not handed what its user was about to do.
+//
+// shows STEP-4, STEP-5
+func TestAStepUpOfASessionThatEndedIsALoginOfItsUser(t *testing.T) {
+	for _, row := range []struct {
+		with, subject string
+		code          bff.Code
+	}{
+		{"its own user", "usr_1", ""},
+		{"another user", "usr_2", bff.CodeStepUpUnmet},
+	} {
+		t.Run("a step-up of a session that ended, completed by "+row.with, func(t *testing.T) {
+			w := newWorld(t)
+			a := w.instance()
+			old := w.login(a)
+			start, state := w.raise(a, old, bff.StepUp{})
+			if _, err := a.store.Delete(context.Background(), old.Lookup(), nil, bff.ReasonIdle); err != nil {
+				t.Fatal(err)
+			}
+			w.idp.set(func(p *fakeProvider) { p.subject = row.subject })
+			l, err := a.CompleteLogin(context.Background(), w.app, w.callback(start, state))
+			if bff.CodeOf(err) != row.code || err == nil && l.Session.Subject != row.subject {
+				t.Fatalf("completing: %v", err)
+			}
+			if asked := w.idp.asked[1]; asked.MaxAge == nil || *asked.MaxAge != 0 {
+				t.Errorf("an ask for nothing in particular was held against %v", asked.MaxAge)
+			}
+		})
 	}
 }
 

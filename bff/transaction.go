@@ -30,7 +30,7 @@ type transaction struct {
 	replaces Root   // the session the browser carried at the start: at the callback its Strict cookie is absent
 	seen     string // id of the marker that this browser's last sign-out wrote; "" = none
 	silent   bool   // prompt=none: whatever goes wrong is told to the app, not to the user
-	stepUp   bool   // of a browser app: only the user of the session it replaces may complete it
+	of       string // of a browser app's step-up: a hash of the subject that may complete it; "" = of any other login
 	anew     bool   // prompt=login: the user is to be signed in again, whatever session the provider has
 	maxAge   *int   // seconds; nil = not asked
 	acr      string
@@ -132,6 +132,9 @@ func (tx *transaction) encode() []byte {
 			texts = append(texts, string(n.Replaces), n.Of)
 		}
 	}
+	if tx.of != "" {
+		texts = append(texts, tx.of)
+	}
 	for _, s := range texts {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
@@ -143,9 +146,9 @@ const (
 	flagSilent = 1 << iota
 	flagReplaces
 	flagMaxAge
-	flagNative // three more texts stand at the end
-	flagKey    // and one more
-	flagStepUp
+	flagNative         // three more texts stand at the end
+	flagKey            // and one more
+	flagStepUp         // and one more
 	flagReplacesNative // and two more
 	flagAnew
 )
@@ -154,7 +157,7 @@ func (tx *transaction) flags() (f byte) {
 	if tx.silent {
 		f |= flagSilent
 	}
-	if tx.stepUp {
+	if tx.of != "" {
 		f |= flagStepUp
 	}
 	if tx.anew {
@@ -188,7 +191,7 @@ func decodeTransaction(b []byte) (*transaction, error) {
 		return nil, ErrTampered
 	}
 	tx.began = time.UnixMilli(int64(binary.BigEndian.Uint64(began)))
-	tx.silent, tx.stepUp, tx.anew = flags[0]&flagSilent != 0, flags[0]&flagStepUp != 0, flags[0]&flagAnew != 0
+	tx.silent, tx.anew = flags[0]&flagSilent != 0, flags[0]&flagAnew != 0
 	if flags[0]&flagReplaces != 0 {
 		tx.replaces, _ = RootFromBytes(r.take(rootBytes))
 	}
@@ -207,6 +210,9 @@ func decodeTransaction(b []byte) (*transaction, error) {
 		if flags[0]&flagReplacesNative != 0 {
 			tx.native.Replaces, tx.native.Of = Lookup(r.text()), r.text()
 		}
+	}
+	if flags[0]&flagStepUp != 0 {
+		tx.of = r.text()
 	}
 	if r.bad || len(r.b) != 0 {
 		return nil, ErrTampered

@@ -143,7 +143,7 @@ func TestAKeyIsNotPrinted(t *testing.T) {
 			}
 		}
 	}
-	if b, _ := json.Marshal(k); len(b) > 2 {
+	if b, _ := json.Marshal(map[string]any{"key": k}); len(b) > len(`{"key":{}}`) {
 		t.Errorf("encoded as %s", b)
 	}
 }

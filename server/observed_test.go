@@ -422,6 +422,10 @@ func (o *observed) linesOfTheJourney() {
 			o.t.Errorf("%s: %d outages begin and %d end, want one", kind, begins, ends)
 		}
 	}
+	out := o.entries(func(e entry) bool { return e.Msg == "a target of an upstream is out" })
+	if len(out) == 0 || !strings.Contains(out[0].Error, "connection refused") {
+		o.t.Errorf("what is out does not say what it met with: %+v", out)
+	}
 	means := make(map[string]bool)
 	for _, e := range o.entries(func(e entry) bool { return e.Event == "refresh" }) {
 		if e.RequestID == "" || e.TraceID == "" || (e.Means == "") != (e.Outcome == "refreshed") {

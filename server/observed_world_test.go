@@ -272,10 +272,10 @@ func (o *observed) secrets() {
 
 // entry is a line of the log.
 type entry struct {
-	Msg, Event, Kind, Name, Route, Outcome, Means, What, Level string
-	TraceID                                                    string `json:"trace_id"`
-	RequestID                                                  string `json:"request_id"`
-	Later                                                      bool
+	Msg, Event, Kind, Name, Route, Outcome, Means, What, Level, Error string
+	TraceID                                                           string `json:"trace_id"`
+	RequestID                                                         string `json:"request_id"`
+	Later                                                             bool
 }
 
 func (o *observed) entries(holds func(entry) bool) (found []entry) {

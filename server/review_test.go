@@ -435,8 +435,11 @@ func TestAnErrorAfterATakeover(t *testing.T) {
 // shows OPS-1
 func TestWhomALimitCounts(t *testing.T) {
 	for _, same := range [][2]string{
-		{"2001:db8:1:2::1", "2001:db8:1:2:ffff::9"}, {"fe80::1%eth0", "fe80::2%eth1"}, {"192.0.2.1", "192.0.2.1"},
-		{"192.0.2.1", "::ffff:192.0.2.1"}, {"192.0.2.1", "64:ff9b::192.0.2.1"},
+		{"2001:db8:1:2::1", "2001:db8:1:2:ffff::9"},
+		{"fe80::1%eth0", "fe80::2%eth1"},
+		{"192.0.2.1", "192.0.2.1"},
+		{"192.0.2.1", "::ffff:192.0.2.1"},
+		{"192.0.2.1", "64:ff9b::192.0.2.1"},
 	} {
 		if a, b := server.AddressBlock(same[0]), server.AddressBlock(same[1]); a != b {
 			t.Errorf("%s counts as %s, %s as %s", same[0], a, same[1], b)

@@ -37,7 +37,9 @@ func (s *Server) wireRoutes() error {
 		})
 	}
 	s.routes, err = proxy.NewTable(routes, proxy.Options{
-		ReservedCookies: s.reservedCookie, OrgClaims: orgClaims[:], Now: s.store.Now, Upstreams: upstreams, UpstreamTold: upstream.Told{Moved: s.tel.TargetMoved, Retried: s.tel.Retried}, Through: s.tel.Upstream, Opened: s.tel.WebSocket, Prove: s.engine.Prove, Log: s.log,
+		ReservedCookies: s.reservedCookie, OrgClaims: orgClaims[:], Now: s.store.Now, Prove: s.engine.Prove, Log: s.log,
+		Upstreams: upstreams, UpstreamTold: upstream.Told{Moved: s.tel.TargetMoved, Retried: s.tel.Retried},
+		Through: s.tel.Upstream, Opened: s.tel.WebSocket,
 	})
 	return err
 }

@@ -28,7 +28,7 @@ func TestStatesAreWhatTheRecordsSay(t *testing.T) {
 		states := []bff.State{
 			{LastActive: began},
 			{LastActive: began.Add(time.Minute)},
-			{Gone: true, Reason: bff.ReasonAdmin},
+			{Gone: true, Reason: bff.ReasonAdmin, Ended: began.Add(time.Minute)},
 			{Gone: true},
 			{Gone: true},
 			{Gone: true},

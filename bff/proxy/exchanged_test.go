@@ -61,10 +61,15 @@ func TestAnExchangedTokenOrNone(t *testing.T) {
 		{"no session", nil, func(a *[]string) func(*http.Request) proxy.Call {
 			return func(r *http.Request) proxy.Call { c := trade(a, "x-1")(r); c.Session = nil; return c }
 		}, bff.CodeSessionRequired, 0, nil},
-		{"a claim that is missing", func(r *proxy.Route) { r.RequireClaims = map[string][]string{"roles": {"owner"}} },
-			func(a *[]string) func(*http.Request) proxy.Call { return trade(a, "x-1") }, bff.CodeClaimRequired, 0, nil},
-		{"a scope that the session has", func(r *proxy.Route) { r.RequireScopes = []string{"orders:read"} },
-			func(a *[]string) func(*http.Request) proxy.Call { return trade(a, "x-1") }, "", 1, []string{"Bearer x-1"}},
+		{
+			"a claim that is missing", func(r *proxy.Route) { r.RequireClaims = map[string][]string{"roles": {"owner"}} },
+			func(a *[]string) func(*http.Request) proxy.Call { return trade(a, "x-1") }, bff.CodeClaimRequired, 0, nil,
+		},
+		{
+			"a scope that the session has", func(r *proxy.Route) { r.RequireScopes = []string{"orders:read"} },
+			func(a *[]string) func(*http.Request) proxy.Call { return trade(a, "x-1") }, "", 1,
+			[]string{"Bearer x-1"},
+		},
 	} {
 		t.Run("a call with "+c.with, func(t *testing.T) {
 			a := newAPI(t, nil)

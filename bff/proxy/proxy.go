@@ -173,10 +173,11 @@ func NewTable(routes []Route, o Options) (*Table, error) {
 // bff.Engine.Watch, so that a stream ends with its session.
 //
 // An error means that nothing was written: a *bff.Error with CodeSessionRequired, CodeClaimRequired, CodeForbidden,
-// CodeBadRequest, CodeTooLarge, CodeLoopDetected, CodeUpstreamUnavailable, CodeUpstreamTimeout, CodeUpstreamRefused,
-// CodeClientGone, the end of the session that the context's cause names, or what Call.Renew returned. Once something
-// was written, what breaks is a panic with http.ErrAbortHandler, as in httputil.ReverseProxy: the frontend must see a
-// broken answer, not a short one.
+// CodeBadRequest, CodeTooLarge, CodeHeaderTooLarge, CodeLoopDetected, CodeUpstreamBusy, CodeUpstreamUnavailable,
+// CodeUpstreamTimeout, CodeUpstreamRefused, CodeInsufficientAuth or CodeStepUpFinal (both of the API's word or the route's),
+// CodeClientGone, the end of the session that the context's cause names, or what Call.Renew, Call.Own and Call.Exchange
+// returned. Once something was written, what breaks is a panic with http.ErrAbortHandler, as in httputil.ReverseProxy: the
+// frontend must see a broken answer, not a short one.
 func (t *Table) Forward(w http.ResponseWriter, r *http.Request, m *Match, c Call) error {
 	rt := m.route
 	if rt.External { // its token is for whoever has the credential of external authorization, and for nobody who comes here

@@ -26,6 +26,9 @@ func TestBadRates(t *testing.T) {
 			"cloakroom.yaml:30: routes[0].limits[1].burst: out of bounds; write something from 1 to 1000000",
 			"cloakroom.yaml:30: routes[0].limits[1].count: out of bounds; write something from 1 to 1000000",
 		}},
+		{"a count that is no number", methods, methods + "    limits:\n      - {by: route, count: often, burst: 3}\n", []string{
+			"cloakroom.yaml:29: routes[0].limits[0].count: no whole number",
+		}},
 		{"a limit for no time", methods, methods + "    limits:\n      - {by: route, count: 1, per: 0s}\n", []string{
 			"cloakroom.yaml:29: routes[0].limits[0].per: out of bounds; write something from 1ms to 744h",
 		}},

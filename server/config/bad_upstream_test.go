@@ -56,15 +56,21 @@ func TestBadUpstreams(t *testing.T) {
 // What only shows beside a route: tokens and certificates in the clear.
 func TestBadUpstreamsOfRoutes(t *testing.T) {
 	runBad(t, []bad{
-		{"a target elsewhere under a loopback name", "    upstream: https://orders.internal\n    methods: [GET, POST]\n",
-			"    upstream: http://orders.localhost\n    methods: [GET, POST]\nupstreams:\n  - {origin: 'http://orders.localhost', targets: ['127.0.0.1:1', '10.0.0.1:1']}\n", []string{
+		{
+			"a target elsewhere under a loopback name", "    upstream: https://orders.internal\n    methods: [GET, POST]\n",
+			"    upstream: http://orders.localhost\n    methods: [GET, POST]\nupstreams:\n  - {origin: 'http://orders.localhost', targets: ['127.0.0.1:1', '10.0.0.1:1']}\n",
+			[]string{
 				"cloakroom.yaml:29: upstreams[0].targets[1]: would get tokens in the clear; write an https origin, or insecure_http: true on its routes where the network itself is protected",
-			}},
-		{"certificates in the clear", "    upstream: https://orders.internal\n    methods: [GET, POST]\n",
-			"    upstream: http://orders.localhost\n    methods: [GET, POST]\nupstreams:\n  - {origin: 'http://orders.localhost', server_name: a, protocol: http2}\n", []string{
+			},
+		},
+		{
+			"certificates in the clear", "    upstream: https://orders.internal\n    methods: [GET, POST]\n",
+			"    upstream: http://orders.localhost\n    methods: [GET, POST]\nupstreams:\n  - {origin: 'http://orders.localhost', server_name: a, protocol: http2}\n",
+			[]string{
 				"cloakroom.yaml:29: upstreams[0].protocol: http2 is over TLS; write h2c for HTTP/2 in the clear",
 				"cloakroom.yaml:29: upstreams[0].server_name: for an origin of plain http; write it as https, or delete the line",
-			}},
+			},
+		},
 	})
 }
 

@@ -24,7 +24,7 @@ func (r *report) rate(path string, rate Rate) {
 	r.events(join(path, "count"), rate.Count)
 	r.events(join(path, "burst"), rate.Burst)
 	r.within(join(path, "per"), rate.Per, time.Millisecond, longestBurst)
-	if len(r.list) > found || r.has(path) {
+	if len(r.list) > found || rate.Count < 1 || r.has(path) { // a count that is no number has been told already
 		return
 	}
 	if back := rate.Per.Seconds() / float64(rate.Count) * float64(rate.Burst); back > longestBurst.Seconds() {

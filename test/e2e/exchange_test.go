@@ -121,7 +121,8 @@ func said(t *testing.T, token string) (claims struct {
 	Sub   string
 	Aud   []string
 	Scope string
-}) {
+},
+) {
 	t.Helper()
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {

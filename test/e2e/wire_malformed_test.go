@@ -17,6 +17,7 @@ type malformed struct {
 	trailers []string
 	passes   bool // the API gets one clean request
 	cut      bool // the API may see one that is broken off, for it was on its way
+	ended    bool // or one without a body, for what is wrong came behind its end
 }
 
 // honest are the pseudo-header fields and the guard's of a request to a path.
@@ -85,7 +86,7 @@ var malformedHeads = []malformed{
 	{with: "two lengths", head: honest("POST", "/api-http1/x", "content-length: 5", "content-length: 6"), body: "hello"},
 	{with: "a length and no body", head: honest("POST", "/api-http1/x", "content-length: 5")},
 	{with: "a length below the body's", head: honest("POST", "/api-http1/x", "content-length: 4"), body: "hello", cut: true},
-	{with: "a length of nothing", head: honest("POST", "/api-http1/x", "content-length: 0"), body: "GET /api-http1/evil HTTP/1.1\r\nHost: x\r\n\r\n", cut: true},
+	{with: "a length of nothing", head: honest("POST", "/api-http1/x", "content-length: 0"), body: "GET /api-http1/evil HTTP/1.1\r\nHost: x\r\n\r\n", cut: true, ended: true},
 	{with: "a length beyond the body's", head: honest("POST", "/api-http1/x", "content-length: 99"), body: "hello", cut: true},
 	{with: "trailers", head: honest("POST", "/api-http1/x", "trailer: x-user"), body: "hello", trailers: []string{"x-user: root", "x-who: root", "cookie: {cookie}"}, passes: true},
 	{with: "a length in trailers", head: honest("POST", "/api-http1/x"), body: "hello", trailers: []string{"content-length: 9", "transfer-encoding: chunked"}, passes: true},
@@ -147,6 +148,7 @@ func (x *wired) heardOnce(t *testing.T, all []heard, row malformed) {
 	switch {
 	case row.passes && len(all) == 1 && !all[0].cut && all[0].body == row.body && all[0].trailers == nil:
 	case row.cut && (len(all) == 0 || len(all) == 1 && all[0].cut):
+	case row.ended && len(all) == 1 && all[0].body == "" && all[0].trailers == nil:
 	case !row.passes && !row.cut && len(all) == 0:
 	default:
 		t.Errorf("the API got %v", all)

@@ -59,12 +59,27 @@ func TestPathsOnTheWire(t *testing.T) {
 			}
 		}
 		for _, row := range []sending{
-			{path: "//evil.example/api-http1/x"}, {path: "/api-http1x/"}, {path: "/API-http1/x"}, {path: "/open-http1/../api-http1/x"},
-			{path: "/open-http1/%2e%2e/api-http1/x"}, {path: "/bff/../api-http1/x"}, {path: "*"}, {path: "http://evil.example/api-http1/x"}, {path: "web:web.localhost/api-http1/x"},
-			{path: "/api-http1/x", host: "evil.example"}, {path: "/api-http1/x", host: "web.localhost:81"}, {path: "/api-http1/x", host: "web.localhost."},
-			{path: "/api-http1/x", host: "a@web.localhost"}, {path: "/api-http1/x", host: "web.localhost/x"}, {path: "/api-http1/x", host: "web.localhost, evil.example"},
-			{path: "/api-http1/x", host: "web.localhost evil"}, {path: "/api-http1/x", method: "TRACE"}, {path: "/api-http1/x", method: "PUT"},
-			{path: "/api-http1/x", method: "get"}, {path: "/api-http1/x", method: "GE T"}, {path: "web.localhost:443", method: "CONNECT"},
+			{path: "//evil.example/api-http1/x"},
+			{path: "/api-http1x/"},
+			{path: "/API-http1/x"},
+			{path: "/open-http1/../api-http1/x"},
+			{path: "/open-http1/%2e%2e/api-http1/x"},
+			{path: "/bff/../api-http1/x"},
+			{path: "*"},
+			{path: "http://evil.example/api-http1/x"},
+			{path: "web:web.localhost/api-http1/x"},
+			{path: "/api-http1/x", host: "evil.example"},
+			{path: "/api-http1/x", host: "web.localhost:81"},
+			{path: "/api-http1/x", host: "web.localhost."},
+			{path: "/api-http1/x", host: "a@web.localhost"},
+			{path: "/api-http1/x", host: "web.localhost/x"},
+			{path: "/api-http1/x", host: "web.localhost, evil.example"},
+			{path: "/api-http1/x", host: "web.localhost evil"},
+			{path: "/api-http1/x", method: "TRACE"},
+			{path: "/api-http1/x", method: "PUT"},
+			{path: "/api-http1/x", method: "get"},
+			{path: "/api-http1/x", method: "GE T"},
+			{path: "web.localhost:443", method: "CONNECT"},
 		} {
 			t.Run(fmt.Sprintf("%s with %q %q at %q", in, row.method, row.path, row.host), func(t *testing.T) {
 				if row.method == "" {

@@ -103,8 +103,10 @@ func (b *beside) wantHonest(t *testing.T) {
 			t.Errorf("%s %s: the API got the user %q", s.Method, s.URI, u)
 		}
 		for name := range s.Header {
-			if slices.Contains([]string{"Cookie", "Cloakroom-Credential", "X-Original-Url", "X-Original-Uri", "X-Original-Method", "Forwarded", "X-Csrf",
-				"X_forwarded_user", "X-Http-Method-Override", "X-Rewrite-Url"}, name) {
+			if slices.Contains([]string{
+				"Cookie", "Cloakroom-Credential", "X-Original-Url", "X-Original-Uri", "X-Original-Method", "Forwarded", "X-Csrf",
+				"X_forwarded_user", "X-Http-Method-Override", "X-Rewrite-Url",
+			}, name) {
 				t.Errorf("%s %s: the API got %s", s.Method, s.URI, name)
 			}
 		}

@@ -51,7 +51,7 @@ func (u *Upstream) send(c *chosen, tr *http.Transport, out *http.Request, body *
 	out = out.WithContext(ctx)
 	var l *leg
 	if body != nil {
-		l = &leg{upload: body, attempt: a}
+		l = body.leg(a)
 		out.Body = l
 	}
 	a.timer = time.AfterFunc(head, a.runOut)

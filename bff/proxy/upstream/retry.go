@@ -65,7 +65,7 @@ func (c *call) next() *chosen {
 	if at == nil && c.broke != 0 && len(u.targets) > 1 {
 		at = u.pick(c.tried&^c.broke, c.safe)
 	}
-	if at != nil && !u.budget.take() {
+	if at != nil && (!u.budget.take() || !c.body.anew()) {
 		c.drop(at)
 		return nil
 	}

@@ -139,7 +139,7 @@ func TestBusyTargetGoesOut(t *testing.T) {
 	}
 }
 
-// http.Transport sends a request with this field again when an old connection breaks, whatever its method.
+// http.Transport sends a request with one of these fields again when an old connection breaks, whatever its method.
 func TestIdempotencyKeyIsNoLicence(t *testing.T) {
 	var first atomic.Bool
 	key := make(chan string, 4)
@@ -148,24 +148,45 @@ func TestIdempotencyKeyIsNoLicence(t *testing.T) {
 			well(w, r)
 			return
 		}
-		key <- r.Header.Get("Idempotency-Key")
+		key <- r.Header.Get("Idempotency-Key") + r.Header.Get("X-Idempotency-Key")
 		conn, _, _ := http.NewResponseController(w).Hijack()
 		_ = conn.Close() // an end without an answer, on a connection that was used before
 	})
 	for _, targets := range [][]string{{m.addr()}, {m.addr(), closed(t)}} {
-		first.Store(false)
-		way := newUpstream(t, upstream.Settings{Failures: never}, targets...).Within(hangs)
-		if got := ask(t, way, "POST", "", ""); got.status != 200 {
-			t.Fatal(got.err)
+		for _, field := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+			first.Store(false)
+			way := newUpstream(t, upstream.Settings{Failures: never}, targets...).Within(hangs)
+			if got := ask(t, way, "POST", "", ""); got.status != 200 {
+				t.Fatal(got.err)
+			}
+			before := m.hits()
+			got := ask(t, way, "POST", "", "", func(r *http.Request) { r.Header.Set(field, "k1") })
+			if n := m.hits() - before; got.err == nil || n != 1 {
+				t.Errorf("%s, %d targets: sent %d times, want once (%v)", field, len(targets), n, got.err)
+			}
+			if k := <-key; k != "k1" {
+				t.Errorf("the target got the key %q", k)
+			}
 		}
-		before := m.hits()
-		got := ask(t, way, "POST", "", "", func(r *http.Request) { r.Header.Set("Idempotency-Key", "k1") })
-		if n := m.hits() - before; got.err == nil || n != 1 {
-			t.Errorf("%d targets: sent %d times, want once (%v)", len(targets), n, got.err)
+	}
+}
+
+// A WebSocket's handshake begins more than it asks for: it is not sent again once it may have arrived.
+func TestAHandshakeIsSentOnce(t *testing.T) {
+	bad, good := newMachine(t, lost), newMachine(t, well)
+	way := newUpstream(t, upstream.Settings{Failures: never}, bad.addr(), good.addr()).Within(hangs)
+	for i := range 24 {
+		id := fmt.Sprint(i)
+		ask(t, way, "GET", id, "", func(r *http.Request) {
+			r.Header.Set("Connection", "Upgrade")
+			r.Header.Set("Upgrade", "websocket")
+		})
+		if n := bad.of(id) + good.of(id); n != 1 {
+			t.Fatalf("sent %d times", n)
 		}
-		if k := <-key; k != "k1" {
-			t.Errorf("the target got the key %q", k)
-		}
+	}
+	if bad.hits() == 0 {
+		t.Error("the faulty target was never asked")
 	}
 }
 
@@ -342,5 +363,21 @@ func TestALoneTargetIsAskedOnce(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A target that is out is tried by a safe request where another one is in: what is sent once is not what to try it with.
+func TestATargetIsNotTriedByAPOST(t *testing.T) {
+	bad, good := newMachine(t, lost), newMachine(t, well)
+	way := newUpstream(t, upstream.Settings{Failures: 1, Open: time.Nanosecond}, bad.addr(), good.addr()).Within(hangs)
+	until(t, "the faulty target was asked, and is out", func() bool { ask(t, way, "GET", "", ""); return bad.hits() > 0 })
+	before := bad.hits()
+	for range 24 {
+		if got := ask(t, way, "POST", "", "b"); got.body != "ok b" {
+			t.Fatalf("got %+v", got)
+		}
+	}
+	if n := bad.hits() - before; n != 0 {
+		t.Errorf("tried by %d POSTs", n)
 	}
 }

@@ -19,10 +19,10 @@ type target struct {
 	handshakes *http.Transport                   // for WebSockets, where the others do not speak HTTP/1.1; else nil
 	transports map[time.Duration]*http.Transport // all of them, by the time they keep
 
-	underway atomic.Int64 // requests that wait for an answer or carry one
-	out      atomic.Bool  // no request is sent here but a trial: broken or sick
-	failures atomic.Int32 // attempts in a row that came to nothing
-	lastGood atomic.Int64 // when an answer was last good, in Unix nanoseconds
+	underway atomic.Int64          // requests that wait for an answer or carry one
+	out      atomic.Bool           // no request is sent here but a trial: broken or sick
+	failures atomic.Int32          // attempts in a row that came to nothing
+	lastGood atomic.Int64          // when an answer was last good, in Unix nanoseconds
 	lastBad  atomic.Pointer[error] // what an attempt that came to nothing met with last
 
 	mu     sync.Mutex

@@ -26,6 +26,7 @@ type upload struct {
 	reading bool // from src
 	ended   bool
 	err     error // of src
+	turn    int   // of the attempt that may read
 }
 
 // newUpload carries a request's body; nil: it has none.
@@ -46,6 +47,21 @@ func (u *upload) rewind() bool {
 	return !u.reading && !u.lost && u.err == nil
 }
 
+// anew gives the body to another attempt, from its beginning: from here on the one before reads nothing more, for it would
+// take away what the next one sends. false: it has read on meanwhile.
+func (u *upload) anew() bool {
+	if u == nil {
+		return true
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.reading || u.lost || u.err != nil {
+		return false
+	}
+	u.turn++
+	return true
+}
+
 // fault is what went wrong in reading from the frontend.
 func (u *upload) fault() error {
 	if u == nil {
@@ -61,7 +77,15 @@ type leg struct {
 	*upload
 	attempt *attempt
 	at      int  // how much of what was kept this attempt has read
+	mine    int  // its turn
 	over    bool // guarded by upload.mu
+}
+
+// leg lets an attempt read.
+func (u *upload) leg(a *attempt) *leg {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return &leg{upload: u, attempt: a, mine: u.turn}
 }
 
 // Read reads what was kept, then on from the frontend. The attempt's clock stands while the frontend is waited for.
@@ -81,7 +105,7 @@ func (l *leg) again(p []byte) (n int, err error, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.over:
+	case l.over, l.mine != l.turn:
 		return 0, errOver, true
 	case l.at < len(l.kept):
 		n = copy(p, l.kept[l.at:])
