@@ -35,7 +35,6 @@ func (s *Server) api(c echo.Context, st *site, m *proxy.Match) error {
 		defer drained()
 		return s.send(w, r.WithContext(ctx), m, call)
 	}
-	a.App, a.Session = who.app.ID, who.session.ID()
 	if err := s.tokens(r.Context(), m.Route(), &call); err != nil {
 		return st.ended(w, r, m.Route(), err)
 	}

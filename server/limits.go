@@ -113,7 +113,7 @@ func (s *Server) admitWithin(w http.ResponseWriter, r *http.Request, st *site, m
 	if err != nil || who.done {
 		return m, who, err
 	}
-	if who.session != nil { // for the log, should it be refused
+	if who.session != nil { // for the log, also of a refusal
 		a := telemetry.AccessOf(r.Context())
 		a.App, a.Session = who.app.ID, who.session.ID()
 	}
