@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -71,6 +72,7 @@ type gate struct {
 	slots            chan struct{}
 	refreshes, codes chan struct{} // a place in one of these comes before one in slots
 	exchanges        chan struct{}
+	unjudged         atomic.Int64 // renewals that began and whose answer is not in burst yet
 	burst            burst
 }
 
@@ -101,6 +103,13 @@ func (g *gate) place(ctx context.Context, sent grant) (leave func(), err error) 
 		return nil, err
 	}
 	return func() { <-g.slots; <-kind }, nil
+}
+
+// renewal counts a renewal as being on its way until what came of it is known: from before it has a place until after it has
+// given that back, so that among many that are refused at one moment none is overlooked in between.
+func (g *gate) renewal() (judged func()) {
+	g.unjudged.Add(1)
+	return sync.OnceFunc(func() { g.unjudged.Add(-1) })
 }
 
 func take(ctx context.Context, places chan struct{}) error {
@@ -275,13 +284,14 @@ func (b *burst) undecided(now time.Time, client string, underway int) (could boo
 // verdict counts a spent token and says whether it may end its session, and whether a burst began with it. One that comes
 // alone is judged at once. Where many are refused at the same moment the first ones wait a little for the others: they
 // are no more spent than those.
-func (g *gate) verdict(ctx context.Context, now func() time.Time, client string, session bff.Lookup) (honoured, began bool) {
+func (g *gate) verdict(ctx context.Context, now func() time.Time, client string, session bff.Lookup, judged func()) (honoured, began bool) {
 	g.burst.spent(now(), client, session)
+	judged()
 	ctx, cancel := context.WithTimeout(ctx, burstWait)
 	defer cancel()
 	tick := time.NewTicker(burstWait / 100)
 	defer tick.Stop()
-	for g.burst.undecided(now(), client, len(g.refreshes)) && ctx.Err() == nil {
+	for g.burst.undecided(now(), client, int(g.unjudged.Load())) && ctx.Err() == nil {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -26,9 +26,11 @@ func (c *Client) Refresh(ctx context.Context, s *bff.Session, resource string) (
 	if resource != "" {
 		form.Set("resource", resource)
 	}
+	judged := c.is.gate.renewal()
+	defer judged()
 	got, refused := c.askBound(ctx, c.is.set.RefreshTimeout, form, c.keyFor(s.Tokens.ProofKey))
 	if refused != nil {
-		return nil, targeted(c.refreshError(ctx, s, refused), resource)
+		return nil, targeted(c.refreshError(ctx, s, refused, judged), resource)
 	}
 	c.is.gate.burst.good(c.is.now(), c.set.ClientID, s.Lookup)
 	grant, err := c.renewed(ctx, s, got, resource)
@@ -40,8 +42,8 @@ func (c *Client) Refresh(ctx context.Context, s *bff.Session, resource string) (
 	return grant, nil
 }
 
-// refreshError passes a refusal on, unless it is one of a burst of spent tokens.
-func (c *Client) refreshError(ctx context.Context, s *bff.Session, r *refusal) error {
+// refreshError passes a refusal on, unless it is one of a burst of spent tokens. judged is called once that is counted.
+func (c *Client) refreshError(ctx context.Context, s *bff.Session, r *refusal, judged func()) error {
 	e := &bff.RefreshError{Outcome: r.outcome, Doubt: r.doubt, RetryAfter: r.retryAfter, Unasked: r.unasked, Err: r.err}
 	if errors.Is(r.err, errUnproved) { // nobody may use these tokens, and they are good at every API
 		c.is.alarm(ctx, "provider without DPoP", r.err)
@@ -50,7 +52,7 @@ func (c *Client) refreshError(ctx context.Context, s *bff.Session, r *refusal) e
 	if r.outcome != bff.OutcomeSpent {
 		return e
 	}
-	honoured, began := c.is.gate.verdict(ctx, c.is.now, c.set.ClientID, s.Lookup)
+	honoured, began := c.is.gate.verdict(ctx, c.is.now, c.set.ClientID, s.Lookup, judged)
 	if began {
 		c.is.alarm(ctx, "burst of spent refresh tokens", fmt.Errorf("client %s: %w", c.set.ClientID, r.err))
 	}
