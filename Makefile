@@ -8,6 +8,7 @@
 #   make lint    vet, staticcheck, gofumpt
 #   make fmt     format the Go files
 #   make docs    write docs/configuration.md anew from the types
+#   make client  build the TypeScript client as it is published: bin/cloakroom-client.tgz
 #   make demo    build the demo app anew, after a change in spa/demo or spa/client
 #   make screenshots   take docs/screenshots anew, in Chromium
 
@@ -24,9 +25,9 @@ GO_FILES     = $(shell find . -name '*.go' -not -path '*/node_modules/*' -not -p
 
 # What comes from npm: a provider that is not ours, the demo app's tools, what drives Chromium, and the libraries of native
 # apps with the examples on them. Installed as the lock files say, without running scripts.
-NODE_PACKAGES := $(addsuffix /node_modules/.package-lock.json,test/oidcprovider spa/demo test/chromium test/native mobile-api/examples/typescript)
+NODE_PACKAGES := $(addsuffix /node_modules/.package-lock.json,test/oidcprovider spa test/chromium test/native mobile-api/examples/typescript)
 
-.PHONY: run build test tier1 tier2 soak bench lint fmt docs demo screenshots tools packages gofmt vet clean
+.PHONY: run build test tier1 tier2 soak bench lint fmt docs client demo screenshots tools packages gofmt vet clean
 
 run:
 	@echo "building; the first time takes about a minute"
@@ -41,7 +42,7 @@ test: tools gofmt vet tier1 tier2
 # Tier 1 is what needs no service beside it. Tier 2 is the packages of which some tests start Redis, Node and real gateways:
 # all of their tests run there, and none in tier 1 as well. The heavy ones keep two cores busy and run one after the
 # other; within them, tests that mostly wait run beside each other.
-TIER2 := ./spa/demo ./store/... ./test/...
+TIER2 := ./spa/client ./spa/demo ./store/... ./test/...
 HEAVY := ./test/faults ./test/e2e ./test/chromium ./test/compose ./test/native
 
 tier1:
@@ -71,6 +72,11 @@ fmt:
 
 docs:
 	go test ./server/config -run TestReference -update
+
+client: tools
+	mkdir -p bin
+	cd spa/client && npm pack --pack-destination ../../bin --loglevel error
+	mv bin/cloakroom-client-*.tgz bin/cloakroom-client.tgz
 
 demo: tools
 	cd spa/demo && npm run build

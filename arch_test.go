@@ -42,6 +42,7 @@ var arrows = []arrow{
 	{"surface", []string{"bff"}, "what both surfaces share knows neither credential, session cookie or handle, and nobody behind the domain"},
 	{"spa", []string{"bff", "surface"}, "the browser surface must work over any store and any provider"},
 	{"spa/static", []string{"bff", "surface"}, "files are served by what they are, whoever looks at them"},
+	{"spa/client", nil, "the client is TypeScript, and its tests ask only for what it is built to"},
 	{"spa/demo", nil, "the demo is files"},
 	{"dpop", nil, "a proof is judged by what it is, whoever presents it"},
 	{"mobile-api", []string{"bff", "surface", "dpop"}, "the native surface must work over any store and any provider"},

@@ -4,7 +4,7 @@ go 1.26.0
 
 ignore (
 	./bin
-	./spa/demo/node_modules
+	./spa/node_modules
 	./test/chromium/node_modules
 	./test/oidcprovider/node_modules
 )

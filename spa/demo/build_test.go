@@ -33,17 +33,17 @@ func npm(t *testing.T, args ...string) {
 // install brings in what the lock file says, without running a script of it, if it is not there already.
 func install(t *testing.T) {
 	t.Helper()
-	lock, err := os.Stat("package-lock.json")
+	lock, err := os.Stat("../package-lock.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if done, err := os.Stat("node_modules/.package-lock.json"); err == nil && !done.ModTime().Before(lock.ModTime()) {
+	if done, err := os.Stat("../node_modules/.package-lock.json"); err == nil && !done.ModTime().Before(lock.ModTime()) {
 		return
 	}
-	npm(t, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	npm(t, "--prefix", "..", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 }
 
-// The committed files are what this source builds to, byte for byte; types and unit tests of app and client pass.
+// The committed files are what this source builds to, byte for byte; its types and unit tests pass.
 func TestSourceBuildsToTheCommittedDist(t *testing.T) {
 	install(t)
 	npm(t, "run", "check")

@@ -2,7 +2,7 @@
 //
 // It knows the built files and nothing else: not who serves them, nor how they were made. They are committed, so that
 // running the demo takes Go alone; a test keeps them in step with their source, which is TypeScript (src/, and the client in
-// ../client/src/). After a change there run npm ci and npm run build in this folder.
+// ../client/src/). After a change there run make demo.
 package demo
 
 import (

@@ -19,7 +19,7 @@ import (
 
 // made is what dist is made of, and dist; fingerprint.mjs has the same list.
 var made = []string{
-	"../client/src", "dist", "index.html", "package-lock.json", "package.json", "public", "src", "tsconfig.json", "vite.config.ts",
+	"../client/src", "../package-lock.json", "dist", "index.html", "package.json", "public", "src", "tsconfig.json", "vite.config.ts",
 }
 
 // digests returns the lines of source.sha256 as they ought to be.

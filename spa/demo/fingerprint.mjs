@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 
 /** Files, and folders with all that is in them. The test in demo_test.go has the same list. */
-const made = ["../client/src", "dist", "index.html", "package-lock.json", "package.json", "public", "src", "tsconfig.json", "vite.config.ts"];
+const made = ["../client/src", "../package-lock.json", "dist", "index.html", "package.json", "public", "src", "tsconfig.json", "vite.config.ts"];
 
 function filesIn(path) {
   if (/\.[a-z]+$/.test(path)) {

@@ -1,4 +1,7 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+
+const source = (file: string): string => fileURLToPath(new URL(`../client/src/${file}`, import.meta.url));
 
 /** Where the gateway listens while `npm run dev` serves the frontend on http://localhost:5173, its app's origin then. */
 const gateway = "http://127.0.0.1:8080";
@@ -16,8 +19,16 @@ export default defineConfig({
     strictPort: true, // another port would be another origin than the app's
     proxy: { "/bff": gateway, "/api": gateway }, // the Host stays as it came: it names the app
   },
+  resolve: {
+    dedupe: ["react", "react-dom"],
+    alias: [
+      // The client's source, so that a change there shows here at once and no build of it has to come first.
+      { find: /^@cloakroom\/client$/, replacement: source("index.ts") },
+      { find: /^@cloakroom\/client\/react$/, replacement: source("react.tsx") },
+      { find: /^@cloakroom\/client\/testing$/, replacement: source("testing.ts") },
+    ],
+  },
   test: {
-    dir: "..", // the client's tests stand beside the client
-    include: ["client/test/**/*.test.ts", "demo/test/**/*.test.ts"],
+    include: ["test/**/*.test.{ts,tsx}"],
   },
 });

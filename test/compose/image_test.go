@@ -268,7 +268,7 @@ func TestBuildContext(t *testing.T) {
 		}
 	}
 	for _, name := range []string{
-		"k1", "i1", "web.secret", "cloakroom.yaml", ".git/config", ".env", "bin/cloakroom", "spa/demo/node_modules/x/y.js",
+		"k1", "i1", "web.secret", "cloakroom.yaml", ".git/config", ".env", "bin/cloakroom", "spa/node_modules/x/y.js",
 		"bff/login_test.go", "test/e2e/a.go", "docs/security.md", "server/testdata/a.txtar",
 	} {
 		if !ignored(patterns, name) {

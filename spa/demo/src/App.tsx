@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "react";
-import { CloakroomError, type State } from "../../client/src/index.ts";
+import { CloakroomError, type State } from "@cloakroom/client";
 import { Announcer } from "./Announcer.tsx";
 import { placeOf, takeLoginError, usePath } from "./address.tsx";
 import { client, useLeaving, useSession } from "./gateway.ts";

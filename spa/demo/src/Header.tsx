@@ -1,4 +1,4 @@
-import type { State } from "../../client/src/index.ts";
+import type { State } from "@cloakroom/client";
 import { Link, neighbours } from "./address.tsx";
 import { initials } from "./words.ts";
 

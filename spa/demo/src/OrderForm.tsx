@@ -1,5 +1,5 @@
 import { type FormEvent, useEffect, useRef, useState } from "react";
-import type { CloakroomError } from "../../client/src/index.ts";
+import type { CloakroomError } from "@cloakroom/client";
 import { useAnnounce } from "./Announcer.tsx";
 import { dropDraft, keepDraft, readDraft } from "./draft.ts";
 import { client } from "./gateway.ts";

@@ -1,4 +1,4 @@
-import type { CloakroomError } from "../../client/src/index.ts";
+import type { CloakroomError } from "@cloakroom/client";
 import { client, useClock } from "./gateway.ts";
 import { Notice } from "./Notice.tsx";
 import { outage } from "./words.ts";

@@ -1,4 +1,4 @@
-import type { User } from "../../client/src/index.ts";
+import type { User } from "@cloakroom/client";
 import { CallCard } from "./CallCard.tsx";
 import { DevicesCard } from "./DevicesCard.tsx";
 import { HoldsCard } from "./HoldsCard.tsx";

@@ -1,5 +1,5 @@
 import { useState } from "react";
-import type { CloakroomError } from "../../client/src/index.ts";
+import type { CloakroomError } from "@cloakroom/client";
 import { client } from "./gateway.ts";
 import { asError } from "./orders.ts";
 import { callFailed } from "./words.ts";

@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState } from "react";
-import { CloakroomError } from "../../client/src/index.ts";
+import { CloakroomError } from "@cloakroom/client";
 import { useAnnounce } from "./Announcer.tsx";
 import { client, useHearing, useRemaining } from "./gateway.ts";
 import { callFailed, hearingOf, span } from "./words.ts";

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useState } from "react";
-import type { CloakroomError } from "../../client/src/index.ts";
+import type { CloakroomError } from "@cloakroom/client";
 import { client } from "./gateway.ts";
 import { asError } from "./orders.ts";
 

@@ -1,5 +1,5 @@
 import { useEffect, useState, useSyncExternalStore } from "react";
-import { createClient, type Remaining, type State } from "../../client/src/index.ts";
+import { createClient, type Remaining, type State } from "@cloakroom/client";
 import { follow, type Hearing } from "./live.ts";
 
 /** The one client of this page. */

@@ -1,4 +1,4 @@
-import type { Client, State } from "../../client/src/index.ts";
+import type { Client, State } from "@cloakroom/client";
 
 /** How the page hears of its session: at once, soon again, or only when it is looked at. */
 export type Hearing = "at-once" | "connecting" | "when-looked-at";

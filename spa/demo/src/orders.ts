@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useState } from "react";
-import { CloakroomError } from "../../client/src/index.ts";
+import { CloakroomError } from "@cloakroom/client";
 import { client } from "./gateway.ts";
 
 /** One order as the API tells it. `id` is "" while the API has not answered yet. */

@@ -1,5 +1,5 @@
 import { useEffect, useState } from "react";
-import { CloakroomError } from "../../client/src/index.ts";
+import { CloakroomError } from "@cloakroom/client";
 import { client } from "./gateway.ts";
 
 /** What the demo API says of the call that reached it. */

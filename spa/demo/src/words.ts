@@ -1,4 +1,4 @@
-import type { CloakroomError } from "../../client/src/index.ts";
+import type { CloakroomError } from "@cloakroom/client";
 import type { Hearing } from "./live.ts";
 
 /** What to tell a person: what happened, and what that means to them. */

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Client, State } from "../../client/src/index.ts";
+import type { Client, State } from "@cloakroom/client";
 import { follow, type Source } from "../src/live.ts";
 
 /** A stream that says what the test wants it to. */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { CloakroomError } from "../../client/src/index.ts";
+import { CloakroomError } from "@cloakroom/client";
 import { placeOf } from "../src/address.tsx";
 import { mistakesIn } from "../src/orders.ts";
 import { ago, callFailed, initials, kindOf, loginFailed, orderFailed, outage, sessionOver, span } from "../src/words.ts";

@@ -1,0 +1,2 @@
+/** The React entry. */
+export {};

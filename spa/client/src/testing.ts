@@ -1,0 +1,2 @@
+/** The fake gateway. */
+export {};
