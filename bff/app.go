@@ -19,12 +19,15 @@ const (
 
 // App is a registered frontend: an OAuth client of its own at its provider.
 type App struct {
-	ID       string // [a-z][a-z0-9-]*: part of cookie names and of every record's associated data
-	Name     string // what a person is told it is called
-	Kind     Kind
-	Origin   string // scheme://host[:port] of a browser app; "" for native ones
-	Provider *ProviderPolicy
-	ClientID string
+	ID     string // [a-z][a-z0-9-]*: part of cookie names and of every record's associated data
+	Name   string // what a person is told it is called
+	Kind   Kind
+	Origin string // scheme://host[:port] of a browser app; "" for native ones
+	// AllowedOrigins are other origins of the same site where pages of a browser app stand: they may call it, and be
+	// returned to. Each as a browser writes it (RFC 6454 section 6.2).
+	AllowedOrigins []string
+	Provider       *ProviderPolicy
+	ClientID       string
 
 	RedirectURI   string // the one registered callback, absolute, built from configuration (never from a Host header)
 	PostLogoutURI string // the one registered post-logout return, absolute
@@ -43,8 +46,8 @@ type App struct {
 	Most      int           // how many sessions a user may have here; 0 = any number
 	LaxCookie bool          // SameSite=Lax instead of Strict; by kind or by explicit setting
 
-	DefaultReturn    string // where a login goes that names no return target; a path
-	PostLogoutReturn string // where a browser goes after the provider's logout: a path, or of a native app a URI of its own; "" = nowhere
+	DefaultReturn    string // where a login goes that names no return target; a ReturnTarget
+	PostLogoutReturn string // where a browser goes after the provider's logout: a ReturnTarget, or of a native app a URI of its own; "" = nowhere
 
 	// Of native apps alone.
 	RedirectURIs []string      // where the app is answered: exact, but for the port on loopback

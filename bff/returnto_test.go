@@ -33,12 +33,50 @@ func TestReturnTarget(t *testing.T) {
 	}
 }
 
+// shows RET-1 (other origins of the app)
+func TestReturnTargetAtAnotherOrigin(t *testing.T) {
+	const www, other = "https://www.example.com", "https://www.example.com:8443"
+	for given, want := range map[string]string{
+		"/orders": "/orders", www + "/": www + "/", www: www + "/", www + "/orders?x=1#part": www + "/orders?x=1#part", other + "/a": other + "/a",
+		www + "/a b": www + "/a%20b", www + "/orders?next=//evil.example": www + "/orders?next=//evil.example",
+		www + "/" + strings.Repeat("x", 1023-len(www)): www + "/" + strings.Repeat("x", 1023-len(www)),
+	} {
+		if got, err := bff.ReturnTarget(given, www, other); err != nil || got != want {
+			t.Errorf("%q: %q, %v; want %q", given, got, err, want)
+		}
+		if got, err := bff.ReturnTarget(given); given != "/orders" && err == nil {
+			t.Errorf("%q was accepted as %q where no origin is listed", given, got)
+		}
+	}
+	for _, bad := range []string{
+		www + ".evil", www + ".evil/", www + "@evil/", www + ":443/", www + ":8444/", www + "?x", www + "#x", www + "evil/", www + `\evil/`,
+		www + "%2fevil", www + "%40evil/", www + "\t/", "http://www.example.com/", "https://user@www.example.com/", "https://WWW.example.com/",
+		"HTTPS://www.example.com/", "https:/www.example.com/", "https:www.example.com/", "//www.example.com/", `\\www.example.com/`, " " + www + "/",
+		"https://example.com/", "https://evil.www.example.com/", "https://www.example.com./", "https://evil.example/" + www + "/", "https://evil.example?" + www,
+		www + "//evil", www + `/\evil`, www + "/%2fevil", www + "/%252fevil", www + "/%5cevil", www + "/%255cevil", www + "/%2525252541",
+		www + "/\r\nSet-Cookie: x=1", www + "/%0d%0a", www + "/x\x00", www + "/\xff", www + "/x%", www + "/" + strings.Repeat("x", 1024-len(www)),
+		"/" + strings.Repeat("x", 1024),
+	} {
+		if got, err := bff.ReturnTarget(bad, www, other); err == nil || got != "" {
+			t.Errorf("%q was accepted as %q", bad, got)
+		}
+	}
+}
+
 func FuzzReturnTarget(f *testing.F) {
 	for _, s := range []string{"/orders?x=1", "//evil", `/\evil`, "/%09/evil", "/%255c", "https:evil"} {
 		f.Add(s)
 	}
+	for _, s := range []string{"https://www.example.com/x", "https://www.example.com.evil", "https://www.example.com//evil"} {
+		f.Add(s)
+	}
 	base, _ := url.Parse("https://app.example.com/bff/landed")
 	f.Fuzz(func(t *testing.T, s string) {
+		if target, err := bff.ReturnTarget(s, "https://www.example.com"); err == nil {
+			if u, err := base.Parse(target); err != nil || u.Scheme != "https" || u.Host != base.Host && u.Host != "www.example.com" || u.User != nil {
+				t.Errorf("%q leads to %v (%v)", s, u, err)
+			}
+		}
 		target, err := bff.ReturnTarget(s)
 		if err != nil {
 			return

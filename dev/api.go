@@ -29,6 +29,7 @@ type API struct {
 	bearer    *bearer
 	recorder  recorder
 	orders    *orderBook
+	exports   exports
 	sightings sightings
 	now       func() time.Time
 	echo      bool
@@ -66,15 +67,19 @@ type answer func(w http.ResponseWriter, r *http.Request, c claims)
 func (a *API) mount() {
 	a.mux.HandleFunc("GET /api/public", a.public)
 	for pattern, do := range map[string]answer{
-		"GET /api/orders":         a.listOrders,
-		"POST /api/orders":        a.placeOrder,
-		"/api/whoami":             a.whoami,
-		"GET /api/slow":           a.slow,
-		"GET /api/stream":         a.stream,
-		"GET /api/live":           a.live,
-		"GET /api/status/{code}":  a.status,
-		"POST /api/status/{code}": a.status,
-		"POST /api/echo":          a.echoBody,
+		"GET /api/orders":               a.listOrders,
+		"POST /api/orders":              a.placeOrder,
+		"POST /api/orders/{id}/refund":  a.refundOrder,
+		"GET /api/orders/feed":          a.orderFeed,
+		"GET /api/orders/export":        a.exportOrders,
+		"GET /api/orders/export/{file}": a.exportedFile,
+		"/api/whoami":                   a.whoami,
+		"GET /api/slow":                 a.slow,
+		"GET /api/stream":               a.stream,
+		"GET /api/live":                 a.live,
+		"GET /api/status/{code}":        a.status,
+		"POST /api/status/{code}":       a.status,
+		"POST /api/echo":                a.echoBody,
 	} {
 		a.mux.HandleFunc(pattern, a.guarded(do))
 	}

@@ -79,7 +79,11 @@ routes:
   - {path: /api/public, upstream: "{{.API}}", methods: [GET], token: none, apps: [demo, board, docs, cli]}
   # EventSource cannot send a header, so this route asks for the page's own origin instead. It streams until the session ends.
   - {path: /api/stream, upstream: "{{.API}}", methods: [GET], guard: origin, timeout: 5s, apps: [demo, board, docs, cli]}
+  # So do these two: an EventSource for the progress, and a link for the file that is ready. The stream ends with the session.
+  - {path: /api/orders/export, upstream: "{{.API}}", methods: [GET], guard: origin, timeout: 5s, apps: [demo, board, docs, cli]}
+  - {path: /api/orders/export/, upstream: "{{.API}}", methods: [GET], guard: origin, apps: [demo, board, docs, cli]}
   # A WebSocket: a browser's is taken from the app's own page alone, and closed when the session ends.
+  - {path: /api/orders/feed, upstream: "{{.API}}", methods: [GET], websocket: true, apps: [demo, board, docs, cli]}
   - {path: /api/live, upstream: "{{.API}}", methods: [GET], websocket: true, apps: [demo, board, docs, cli]}
   # GET /api/slow?ms= waits up to ten minutes before it answers.
   - {path: /api/slow, upstream: "{{.API}}", methods: [GET], timeout: 11m, apps: [demo, board, docs, cli]}

@@ -88,7 +88,7 @@ func (w *world) steps() []string {
 		"Watch her access token: it lives for " + strconv.Itoa(int(w.TokenLife.Seconds())) + " seconds and is renewed behind the counter, never in the browser.",
 		"Open " + app("board") + ", " + app("notes") + " and " + app("docs") + ": none asks, for the provider knows you.",
 		"A desktop app of the same sign-in, with one click: go run ./mobile-api/examples/desktop" + gateway + " login, then the same with watch.",
-		"Five minutes after signing in, order more than ten of something: the API wants a newer sign-in, and the order waits for it.",
+		"Five minutes after signing in, refund an order: the API wants a newer sign-in, and the refund waits for it.",
 		"Sign out in one, and touch nothing: demo, board and the desktop app say at once that they are signed out, and why; notes and docs, without a script, at the next click.",
 		"The same by the provider's own end: sign in again, and open " + w.issuer() + "/end_session in a tab.",
 		"A sign-in that begins elsewhere, as a portal's tile does: " + app("demo") + "/bff/initiate?iss=" + url.QueryEscape(w.issuer()) + "&login_hint=grace@example.com",

@@ -2,6 +2,7 @@ package dev
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -14,8 +15,21 @@ const (
 	ordersKept   = 1000 // bounds what one subject may leave in memory
 	subjectsKept = 1000 // bounds how many may; the one that came first is forgotten
 
-	smallOrder = 10              // pieces: whoever orders more must have signed in lately
-	lately     = 5 * time.Minute // so lately: less than a screen is left alone for
+	lately = 5 * time.Minute // who takes money back signed in within that: less than a screen is left alone for
+)
+
+// What becomes of an order.
+const (
+	statusPlaced   = "placed"
+	statusPacked   = "packed"
+	statusShipped  = "shipped"
+	statusRefunded = "refunded" // from any of the others, and for good
+)
+
+var (
+	errNoOrder  = errors.New("no such order of this subject")
+	errRefunded = errors.New("order refunded already")
+	errTooMany  = errors.New("too many orders")
 )
 
 // Order is one order of the demo.
@@ -24,9 +38,10 @@ type Order struct {
 	Item     string    `json:"item"`
 	Quantity int       `json:"quantity"`
 	PlacedAt time.Time `json:"placed_at"`
+	Status   string    `json:"status"` // placed, packed, shipped or refunded
 }
 
-// orderBook holds each subject's own orders.
+// orderBook holds each subject's own orders, and tells who listens what happens to them.
 type orderBook struct {
 	samples bool // a subject that is new finds some
 
@@ -34,10 +49,11 @@ type orderBook struct {
 	bySubject map[string][]Order
 	subjects  []string // in the order they came
 	last      int
+	feeds     map[string]map[*feed]bool // by subject
 }
 
 func newOrderBook(samples bool) *orderBook {
-	return &orderBook{samples: samples, bySubject: map[string][]Order{}}
+	return &orderBook{samples: samples, bySubject: map[string][]Order{}, feeds: map[string]map[*feed]bool{}}
 }
 
 // open makes room for a subject that is new. The caller holds mu.
@@ -54,11 +70,14 @@ func (b *orderBook) open(sub string, now time.Time) {
 	if !b.samples {
 		return
 	}
-	for i, item := range []string{"Winter coat, charcoal", "Umbrella with a wooden handle", "Felt hat"} {
+	for i, one := range []Order{
+		{Item: "Winter coat, charcoal", Status: statusShipped},
+		{Item: "Umbrella with a wooden handle", Status: statusRefunded},
+		{Item: "Felt hat", Status: statusShipped},
+	} {
 		b.last++
-		b.bySubject[sub] = append(b.bySubject[sub], Order{
-			ID: orderID(b.last), Item: item, Quantity: 1, PlacedAt: now.UTC().AddDate(0, 0, i-3), // one a day, up to yesterday
-		})
+		one.ID, one.Quantity, one.PlacedAt = orderID(b.last), 1, now.UTC().AddDate(0, 0, i-3) // one a day, up to yesterday
+		b.bySubject[sub] = append(b.bySubject[sub], one)
 	}
 }
 
@@ -71,17 +90,38 @@ func (b *orderBook) of(sub string, now time.Time) []Order {
 	return append([]Order{}, b.bySubject[sub]...) // never nil: an empty list is [] in JSON
 }
 
-func (b *orderBook) place(sub string, o Order) (Order, bool) {
+func (b *orderBook) place(sub string, o Order) (Order, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.open(sub, o.PlacedAt)
 	if len(b.bySubject[sub]) >= ordersKept {
-		return o, false
+		return o, errTooMany
 	}
 	b.last++
-	o.ID = orderID(b.last)
-	b.bySubject[sub] = append(slices.Clip(b.bySubject[sub]), o)
-	return o, true
+	o.ID, o.Status = orderID(b.last), statusPlaced
+	b.bySubject[sub] = append(b.bySubject[sub], o)
+	b.tell(sub, o)
+	return o, nil
+}
+
+// refund gives the money for an order back, once: errNoOrder, errRefunded. may is asked for an order that there is something
+// to give back for.
+func (b *orderBook) refund(sub, id string, may error) (Order, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := b.bySubject[sub]
+	i := slices.IndexFunc(all, func(o Order) bool { return o.ID == id })
+	switch {
+	case i < 0:
+		return Order{}, errNoOrder
+	case all[i].Status == statusRefunded:
+		return all[i], errRefunded
+	case may != nil:
+		return all[i], may
+	}
+	all[i].Status = statusRefunded
+	b.tell(sub, all[i])
+	return all[i], nil
 }
 
 func (a *API) listOrders(w http.ResponseWriter, _ *http.Request, c claims) {
@@ -89,24 +129,44 @@ func (a *API) listOrders(w http.ResponseWriter, _ *http.Request, c claims) {
 }
 
 func (a *API) placeOrder(w http.ResponseWriter, r *http.Request, c claims) {
-	var o Order
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&o) // an order is one line
-	if err != nil || o.Item == "" || o.Quantity < 1 {
+	var wanted struct {
+		Item     string `json:"item"`
+		Quantity int    `json:"quantity"`
+	}
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&wanted) // an order is one line
+	if err != nil || wanted.Item == "" || wanted.Quantity < 1 {
 		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "invalid_order"})
 		return
 	}
-	if o.Quantity > smallOrder && a.now().Sub(time.Unix(c.signIn.authTime, 0)) > lately {
-		challengeAge(w, r)
-		return
-	}
-	o.PlacedAt = a.now().UTC()
-	placed, ok := a.orders.place(c.Sub, o)
-	if !ok {
+	placed, err := a.orders.place(c.Sub, Order{Item: wanted.Item, Quantity: wanted.Quantity, PlacedAt: a.now().UTC()})
+	if err != nil {
 		writeJSON(w, http.StatusConflict, map[string]string{"error": "too_many_orders"})
 		return
 	}
 	w.Header().Set("Location", "/api/orders/"+placed.ID)
 	writeJSON(w, http.StatusCreated, placed)
+}
+
+// errNotLately says that the user signed in too long ago for what is asked.
+var errNotLately = errors.New("sign-in too old")
+
+// refundOrder takes a sign-in of the last minutes. Nobody is sent to sign in for a refund that cannot be.
+func (a *API) refundOrder(w http.ResponseWriter, r *http.Request, c claims) {
+	var may error
+	if a.now().Sub(time.Unix(c.signIn.authTime, 0)) > lately { // a token without auth_time is of 1970
+		may = errNotLately
+	}
+	order, err := a.orders.refund(c.Sub, r.PathValue("id"), may)
+	switch {
+	case errors.Is(err, errNotLately):
+		challengeAge(w, r)
+	case errors.Is(err, errRefunded):
+		writeJSON(w, http.StatusConflict, map[string]string{"error": "already_refunded"})
+	case err != nil:
+		writeJSON(w, http.StatusNotFound, map[string]string{"error": "unknown_order"})
+	default:
+		writeJSON(w, http.StatusOK, order)
+	}
 }
 
 // challengeAge says that the user has to sign in again (RFC 9470 section 3), by the scheme that the token came with.

@@ -216,7 +216,7 @@ func TestTheDemoAndTheNativeSurfaceAreServedToAnybody(t *testing.T) {
 	b := w.browser()
 	native := fmt.Sprintf("http://127.0.0.1:%d", w.ports.Gateway)
 	for address, want := range map[string]string{
-		w.demo() + "/": "<title>Cloakroom demo</title>", w.demo() + "/orders": "<title>Cloakroom demo</title>",
+		w.demo() + "/": "<title>Cloakroom Coats</title>", w.demo() + "/orders": "<title>Cloakroom Coats</title>",
 		native + "/.well-known/oauth-authorization-server/mobile": `"issuer":"` + native + `/mobile"`,
 		fmt.Sprintf("http://127.0.0.1:%d/metrics", w.ports.Ops):   "\nbff_",
 		w.demo() + "/api/public":                                  "Anyone may read this.",

@@ -46,6 +46,9 @@ func (s *Server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 		if plain {
 			return refusePlain(c, st)
 		}
+		if answered, err := s.share(c, st); answered || err != nil {
+			return err
+		}
 		return next(c)
 	}
 }

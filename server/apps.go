@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cloakroom/bff"
+	"cloakroom/bff/proxy"
 	"cloakroom/idp"
 	mobileapi "cloakroom/mobile-api"
 	"cloakroom/server/config"
@@ -62,13 +63,16 @@ func (s *Server) addBrowser(app *bff.App, files config.Static, policy surface.Lo
 	}
 	front := spa.New(spa.Options{App: app, Engine: s.engine, Trace: s.trace, Login: policy, Limit: s.limit, Initiate: s.cfg.Apps[app.ID].Login.Initiate, Apps: s.apps})
 	st.app, st.face = app, browser{front, app, s.formTime()}
+	if len(app.AllowedOrigins) > 0 {
+		st.share = front.Share
+	}
 	st.more = []surface.Endpoint{s.publishOf(app)}
 	if files.Dir == "" && files.URL == "" {
 		return nil
 	}
 	served, err := static.New(static.Options{
 		Dir: files.Dir, URL: files.URL, Policy: files.CSP, Protected: files.Protected, Public: files.Public,
-		Origin: app.Origin, ReservedCookie: s.reservedCookie, Log: s.log,
+		APIs: s.hasAPIs(app.ID), Origin: app.Origin, ReservedCookie: s.reservedCookie, Log: s.log,
 	})
 	if err != nil {
 		return fmt.Errorf("static: %w", err)
@@ -78,6 +82,13 @@ func (s *Server) addBrowser(app *bff.App, files config.Static, policy surface.Lo
 		st.static = behindSignIn(served, front)
 	}
 	return nil
+}
+
+// hasAPIs reports whether an app may take a route below /api/, where by custom nothing but APIs is.
+func (s *Server) hasAPIs(app string) bool {
+	return slices.ContainsFunc(s.cfg.Routes, func(rt *config.Route) bool {
+		return strings.HasPrefix(rt.Path, "/api/") && proxy.Kind(rt.Kind) != proxy.KindSite && (len(rt.Apps) == 0 || slices.Contains(rt.Apps, app))
+	})
 }
 
 // behindSignIn shows a site to whoever is signed in, and what of it is public to everybody, whose cookie is not looked at.
@@ -131,7 +142,7 @@ func (s *Server) publicURL() string { return strings.TrimSuffix(s.cfg.Public.URL
 func (s *Server) app(id string, a *config.App) *bff.App {
 	at := s.cfg.Registration(id)
 	app := &bff.App{
-		ID: id, Name: cmp.Or(a.Name, id), Kind: bff.Kind(a.Kind), Origin: a.Origin,
+		ID: id, Name: cmp.Or(a.Name, id), Kind: bff.Kind(a.Kind), Origin: a.Origin, AllowedOrigins: a.AllowedOrigins,
 		Provider: s.idps[a.Provider].policy, ClientID: a.ClientID,
 		RedirectURI: at.RedirectURI, PostLogoutURI: at.PostLogoutURI,
 		ClientScopes: a.ClientScopes,

@@ -182,7 +182,7 @@ func (c *checkCommand) Run(w *world) error {
 		}
 	}
 	tellAllAPIs(w.stdout, cfg)
-	for _, n := range slices.Concat(apart(cfg), adminNotes(cfg), externalNotes(cfg), linkNotes(cfg), unserved(cfg)) {
+	for _, n := range slices.Concat(apart(cfg), adminNotes(cfg), externalNotes(cfg), linkNotes(cfg), siteNotes(cfg)) {
 		fmt.Fprintln(w.stdout, "note:", n)
 	}
 	if !c.Online {
@@ -217,9 +217,6 @@ func (c *urlsCommand) Run(w *world) error {
 		}
 		tellAPIs(w.stdout, cfg, id)
 		tellAppLinks(w.stdout, cfg, id)
-	}
-	for _, n := range unserved(cfg) {
-		fmt.Fprintln(w.stderr, "note:", n)
 	}
 	return nil
 }
@@ -285,16 +282,13 @@ func version() string {
 	return v
 }
 
-// unserved names what a configuration may already say and this version does not serve yet.
-func unserved(cfg *config.Config) (notes []string) {
-	note := func(is bool, format string, args ...any) {
-		if is {
-			notes = append(notes, fmt.Sprintf(format, args...)+" is not served by this version yet")
-		}
-	}
+// siteNotes tell of origins that browsers may take for another site than their app's, whatever the configuration says.
+func siteNotes(cfg *config.Config) (notes []string) {
 	for _, id := range sortedKeys(cfg.Apps) {
-		a := cfg.Apps[id]
-		note(len(a.AllowedOrigins) > 0, "apps.%s.allowed_origins", id)
+		if origins, domain := cfg.Apps[id].DoubtfulOrigins(); len(origins) > 0 {
+			notes = append(notes, fmt.Sprintf("apps.%s.allowed_origins: %s: of the app's site unless %s is a public suffix (publicsuffix.org): then browsers "+
+				"send no cookie from there", id, strings.Join(origins, ", "), domain))
+		}
 	}
 	return notes
 }

@@ -6,6 +6,7 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -60,6 +61,40 @@ func TestDocsListEveryEndpoint(t *testing.T) {
 		}
 	}
 }
+
+// What a user is to be told of the end of a session stands on the page about it, reason by reason.
+func TestEveryReasonIsExplained(t *testing.T) {
+	var told []string
+	for _, row := range tableIn(t, "../docs/clients/session-gone.md", "## By reason") {
+		told = append(told, row[0])
+	}
+	slices.Sort(told)
+	if diff := cmp.Diff(names(tableOf(t, "Reasons")), told); diff != "" {
+		t.Errorf("docs/clients/session-gone.md (-endpoints.md +page):\n%s", diff)
+	}
+}
+
+// Codes, reasons, events and settings on the pages for browser apps are those of the references.
+func TestPagesForBrowserAppsNameWhatThereIs(t *testing.T) {
+	known := make(map[string]bool)
+	for _, reference := range []string{"../docs/endpoints.md", "../docs/configuration.md", "../docs/operations.md", "../spa/client/src/error.ts"} {
+		for _, name := range contractName.FindAllString(textOf(t, reference), -1) {
+			known[name] = true
+		}
+	}
+	for _, page := range []string{"browser", "session-gone"} {
+		for _, m := range quotedName.FindAllStringSubmatch(textOf(t, "../docs/clients/"+page+".md"), -1) {
+			if !known[m[1]] {
+				t.Errorf("docs/clients/%s.md names %s, which no reference does", page, m[1])
+			}
+		}
+	}
+}
+
+var (
+	contractName = regexp.MustCompile(`[a-z]+(?:_[a-z0-9]+)+`) // of two words or more: one alone may be any word
+	quotedName   = regexp.MustCompile("`([a-z]+(?:_[a-z0-9]+)+)`")
+)
 
 // Every code stands in the docs with the status it is answered with, and has an answer of its own.
 func TestDocsListEveryCode(t *testing.T) {

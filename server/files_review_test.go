@@ -143,6 +143,67 @@ func TestWhereRoutesEnd(t *testing.T) {
 	}
 }
 
+// A page opens and reloads at each of its own addresses, but none stands for an API that is not there, nor for anything below
+// the gateway's own paths.
+func TestNoPageStandsForAnAPI(t *testing.T) {
+	dir := keyed(t)
+	if err := os.MkdirAll(filepath.Join(dir, "dist", "api"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"index.html": "index", "api/about.html": "about"} {
+		if err := os.WriteFile(filepath.Join(dir, "dist", name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg, err := config.Parse(filepath.Join(dir, "cloakroom.yaml"), fmt.Appendf(nil, `
+public: {listen: "127.0.0.1:0"}
+ops: {listen: "127.0.0.1:0"}
+redis: {addrs: ["127.0.0.1:1"]}
+sealing_keys: [{id: k1, file: k1}]
+index_keys: [{id: i1, file: i1}]
+providers:
+  main: {preset: scalekit, issuer: "http://127.0.0.1:1"}
+apps:
+  shop: {kind: spa, origin: "https://shop.example.com", provider: main, client_id: c1, client_secret: a-secret-of-some-length-for-app-1, static: {dir: dist}}
+  book: {kind: spa, origin: "https://book.example.com", provider: main, client_id: c2, client_secret: a-secret-of-some-length-for-app-2, static: {dir: dist}}
+routes:
+  - {path: /api/orders/, upstream: %q, methods: [GET], token: none, apps: [shop]}
+  - {path: /api/site/, upstream: %[1]q, methods: [GET], token: none, kind: site, apps: [book]}
+`, echoing(t)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := server.New(cfg, server.Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	srv := httptest.NewServer(s.Handler())
+	t.Cleanup(srv.Close)
+	f := &front{t: t, addr: srv.Listener.Addr().String()}
+	for _, row := range []struct {
+		host, path, body string
+		status           int
+	}{
+		{"shop", "/orders/7", "index", 200},
+		{"shop", "/api", "index", 200}, // a page about them, perhaps
+		{"shop", "/api/orders/7", "upstream /api/orders/7", 200},
+		{"shop", "/api/ordres/7", "", 404},
+		{"shop", "/api/", "", 404},
+		{"shop", "/api/about", "about", 200}, // which is there
+		{"shop", "/bff/sesion", "", 404},
+		{"shop", "/bff/", "", 404},
+		{"shop", "/bff", "", 404},
+		{"shop", "/BFF/session/x", "", 404},
+		{"book", "/api/ordres", "index", 200}, // it has no API there
+	} {
+		res, body := f.ask("GET " + row.path + " HTTP/1.1\nHost: " + row.host + ".example.com\nSec-Fetch-Mode: navigate\nSec-Fetch-Dest: document\nAccept: text/html")
+		if res.StatusCode != row.status || row.body != "" && body != row.body {
+			t.Errorf("%s%s: %d %.60q", row.host, row.path, res.StatusCode, body)
+		}
+	}
+}
+
 // Not a byte of a site behind a sign-in, nor whether a name is there, is told to who has no session.
 //
 // shows ERR-CLOSED, HDR-CACHE (protected pages)

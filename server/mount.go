@@ -31,10 +31,13 @@ func (s *Server) mount() {
 	for _, st := range s.sites {
 		g := e.Host(st.host)
 		g.GET("/healthz", route("/healthz", health))
-		st.methods = map[string][]string{"/healthz": {http.MethodGet}}
+		st.methods, st.scripts = map[string][]string{"/healthz": {http.MethodGet}}, map[string][]string{}
 		for _, ep := range append(st.Endpoints(), st.more...) {
 			at := segment.ReplaceAllString(ep.Path, "?*")
 			st.methods[at] = append(st.methods[at], ep.Method)
+			if ep.Shared {
+				st.scripts[at] = append(st.scripts[at], ep.Method)
+			}
 			g.Add(ep.Method, echoPath(ep.Path), s.own(ep))
 		}
 		g.Any("/*", s.forward(st))

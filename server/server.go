@@ -6,6 +6,7 @@
 //
 //	observe.go   request id, access log, panics
 //	admit.go     framing, host to site, path cleaned once
+//	share.go     whose scripts may read the answer; preflights end here
 //	mount.go     the endpoint of a surface, or a route
 //	api.go       a route's guard, session, tokens, proxy
 //	errors.go    only on error: code to status, problem or page

@@ -21,6 +21,9 @@ type site struct {
 	more    []surface.Endpoint  // of no surface: the public keys of whoever lives here, for providers; the description
 	static  surface.Handler     // what is served where no route matches; nil: nothing
 	methods map[string][]string // of the own paths, as path.Match takes them, for a 405
+	scripts map[string][]string // the same, of what scripts of the app's other origins may call
+	// share is spa.Surface's Share; nil: no app lives here, or one whose pages stand at no other origin.
+	share func(w http.ResponseWriter, r *http.Request, methods []string) (answered bool, err error)
 }
 
 // face is a surface as requests on routes and errors need it.

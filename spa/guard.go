@@ -20,11 +20,14 @@ import (
 //	GuardWebSocket  WebSocket handshakes        exact Origin, and Sec-Fetch-Site: same-origin if that is there
 //	guardForm       POST /bff/logout by a form  same-origin, else exact Origin
 //
+// The first two and the fourth also take a page of a listed origin (bff.App's AllowedOrigins): Sec-Fetch-Site: same-site,
+// or none, and that exact Origin; GuardOrigin not without Sec-Fetch-Mode: cors where there is metadata. See cors.go.
+//
 // Metadata that is there is believed before anything else, and a value that stands twice is no value. The zero Guard
 // lets nothing through.
 type Guard int
 
-// The guards. A listed split origin is none of them yet: what is not listed here is refused.
+// The guards. What is not listed here is refused.
 const (
 	GuardHeader Guard = iota + 1
 	GuardOrigin
@@ -70,6 +73,8 @@ func (s *Surface) checkHeader(r *http.Request) string {
 		return "no X-CSRF header"
 	case dest != "" && dest != "empty": // scripts, images, frames: never an API's answer (ASVS 3.5.8)
 		return "not a fetch"
+	case s.fromListed(r):
+		return ""
 	case site != "":
 		return unless(site == "same-origin", "sec-fetch-site")
 	// Exact, as a text: "null", a suffix or the http twin is another origin (RFC 6454 section 5).
@@ -85,6 +90,11 @@ func (s *Surface) checkHeader(r *http.Request) string {
 func (s *Surface) checkOrigin(r *http.Request) string {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return "unsafe method without the header guard"
+	}
+	if s.fromListed(r) {
+		// By CORS alone, which says an Origin: what a page embeds without asking (no-cors) it gets from nobody else.
+		mode := surface.Field(r, "Sec-Fetch-Mode")
+		return unless(mode == "" || mode == "cors", "sec-fetch-mode of a listed origin")
 	}
 	if site := surface.Field(r, "Sec-Fetch-Site"); site != "" {
 		return unless(site == "same-origin", "sec-fetch-site")
@@ -111,6 +121,9 @@ func (s *Surface) checkSite(r *http.Request) string {
 func (s *Surface) checkWebSocket(r *http.Request) string {
 	// RFC 6455 section 10.2: no page can add a header to a handshake, so Origin decides, as a text. A browser always sends
 	// it: one without comes from no page of the app's (ASVS 4.4.2).
+	if s.fromListed(r) {
+		return ""
+	}
 	if surface.Field(r, "Origin") != s.app.Origin {
 		return "websocket from another origin"
 	}

@@ -170,12 +170,12 @@ func (s *Surface) readTarget(in *initiation, link string) error {
 	return nil
 }
 
-// linkTarget is the return target of an address: whole, below this very origin, or a path.
+// linkTarget is the return target of an address: whole, below this very origin or one that is listed, or a path.
 func (s *Surface) linkTarget(raw string) (string, error) {
 	if path, ours := strings.CutPrefix(raw, s.app.Origin+"/"); ours {
 		raw = "/" + path
 	}
-	return returnTarget(raw)
+	return s.returnTarget(raw)
 }
 
 // tellSentBack puts into the log why the provider says that it sends the browser here. It may be anybody's text.

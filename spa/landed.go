@@ -16,7 +16,7 @@ func (s *Surface) landed(w http.ResponseWriter, r *http.Request) error {
 		return s.guardRefused(r.Context(), "landing from elsewhere")
 	}
 	// The target came through the address bar, so it is judged as if it had just been given (RFC 9700 section 4.11.1).
-	target, err := returnTarget(r.URL.Query().Get("return_to"))
+	target, err := s.returnTarget(r.URL.Query().Get("return_to"))
 	if err != nil {
 		target = s.app.DefaultReturn
 	}

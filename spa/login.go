@@ -49,7 +49,7 @@ func (s *Surface) begin(w http.ResponseWriter, r *http.Request, j surface.Jar, r
 // mayStart reports whether a navigation may start a login without a click in between. Without metadata it may: state
 // still ties the answer to this browser.
 func (s *Surface) mayStart(r *http.Request) bool {
-	return fromHere(r) || isOneOf(r, s.policy.StartOrigins)
+	return s.fromApp(r) || isOneOf(r, s.policy.StartOrigins)
 }
 
 // replaced returns the root of the session cookie, if there is one good one.
@@ -83,9 +83,9 @@ func (s *Surface) loginRequest(r *http.Request) (req bff.LoginRequest, shown url
 	if err = s.readStepUp(r, query, &req, shown); err != nil {
 		return req, nil, err
 	}
-	// The target is taken only if it is a path of this app (RFC 9700 section 4.11.1).
+	// The target is taken only if it is a page of this app (RFC 9700 section 4.11.1).
 	if raw := query.Get("return_to"); raw != "" {
-		if req.ReturnTo, err = returnTarget(raw); err != nil {
+		if req.ReturnTo, err = s.returnTarget(raw); err != nil {
 			return req, nil, surface.BadParameter("return_to", err)
 		}
 		shown.Set("return_to", raw)

@@ -161,7 +161,7 @@ func (s *Surface) forget(w http.ResponseWriter, j surface.Jar) {
 // ticket of a session of its own, and so end theirs there. So such a navigation shows a page whose own link goes on, and
 // uses up nothing.
 func (s *Surface) leave(w http.ResponseWriter, r *http.Request) error {
-	if !fromHere(r) {
+	if !s.fromApp(r) {
 		return surface.WritePage(w, r, surface.ConfirmLogoutPage(s.app.DefaultReturn))
 	}
 	if err := s.limit.Ask(r, surface.RuleTicket); err != nil { // a made-up one costs a question to the store (ASVS 2.4.1)
@@ -213,7 +213,7 @@ func (s *Surface) loggedOut(w http.ResponseWriter, r *http.Request) error {
 	asked := surface.ReadJar(r).Only(s.cookieName(surface.PartLeaving))
 	states := r.URL.Query()["state"]
 	// Where to is the configuration's to say, never the request's (RFC 9700 section 4.11.1).
-	target, err := returnTarget(s.app.PostLogoutReturn)
+	target, err := s.returnTarget(s.app.PostLogoutReturn)
 	if r.URL.Query().Get(unreachedParam) != "" {
 		return surface.WritePage(w, r, surface.ProviderUnreachablePage(pathLogin, s.app.DefaultReturn))
 	}

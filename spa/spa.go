@@ -11,7 +11,8 @@
 //
 // Then a request: Admit guards it, reads the cookie byte by byte and asks the engine for the session. /bff/session tells
 // who is signed in (session.go), /bff/events what becomes of that while a page is open (events.go), and /bff/sessions where
-// else its user is, and ends what they name (devices.go). Pages that only who is signed in may see are put behind Protect,
+// else its user is, and ends what they name (devices.go). Where the app's pages stand at another origin, cors.go tells what
+// they may ask and read. Pages that only who is signed in may see are put behind Protect,
 // which starts a sign-in by itself and never goes in circles (protect.go); those of a server-rendered app behind AdmitPage,
 // which also keeps a form whose session has ended (resubmit.go). Last the sign-out: /bff/logout ends the SSO session here
 // and hands out a one-time URL that ends the provider's own, whence the browser comes back to /bff/logged-out (logout.go).
@@ -104,17 +105,17 @@ func (s *Surface) Endpoints() []surface.Endpoint {
 		page(pathLoggedOut, s.loggedOut, "changes no session; state, bound to a cookie of this browser"),
 		{Method: post, Path: pathBack, Handle: surface.Only(post, s.backchannel().Take), Defence: "the token's signature: no cookie is looked at"},
 		{Method: get, Path: pathFront, Handle: surface.Only(get, s.frontchannel().Take), Defence: "iss and sid of a stored session: no cookie is looked at"},
-		{Method: get, Path: pathSession, Handle: surface.Only(get, s.session)},
-		{Method: post, Path: pathExtend, Handle: surface.Only(post, s.extend)},
-		{Method: get, Path: pathDevices, Handle: surface.Only(get, s.devices)},
+		{Method: get, Path: pathSession, Handle: surface.Only(get, s.session), Shared: true},
+		{Method: post, Path: pathExtend, Handle: surface.Only(post, s.extend), Shared: true},
+		{Method: get, Path: pathDevices, Handle: surface.Only(get, s.devices), Shared: true},
 		{
-			Method: get, Path: pathEvents, Handle: surface.Only(get, s.events), Stream: true,
+			Method: get, Path: pathEvents, Handle: surface.Only(get, s.events), Shared: true, Stream: true,
 			Defence: "GET alone; same-origin, else exact Origin or Referer",
 		},
-		{Method: del, Path: pathDevices, Handle: surface.Only(del, s.endOtherDevices)},
-		{Method: del, Path: pathDevices + "/{id}", Handle: surface.Only(del, s.endDevice)},
+		{Method: del, Path: pathDevices, Handle: surface.Only(del, s.endOtherDevices), Shared: true},
+		{Method: del, Path: pathDevices + "/{id}", Handle: surface.Only(del, s.endDevice), Shared: true},
 		{
-			Method: post, Path: pathLogout, Handle: surface.Only(post, s.logout),
+			Method: post, Path: pathLogout, Handle: surface.Only(post, s.logout), Shared: true,
 			Defence: "by form: same-origin, else exact Origin; by fetch: the header guard",
 		},
 	}
@@ -155,15 +156,18 @@ func loginURL(returnTo string) string {
 	return pathLogin + "?return_to=" + url.QueryEscape(returnTo)
 }
 
-// returnTarget checks a return target by the rules of the domain, and that it is a page of the app: one of our own
-// paths would sign in or out in circles.
-func returnTarget(raw string) (string, error) {
-	target, err := bff.ReturnTarget(raw)
+// returnTarget checks a return target by the rules of the domain, and that it is a page of the app, here or at one of its
+// other origins: one of our own paths would sign in or out in circles.
+func returnTarget(raw string, origins ...string) (string, error) {
+	target, err := bff.ReturnTarget(raw, origins...)
 	if err != nil {
 		return "", err
 	}
 	at, _, _ := strings.Cut(target, "#")
 	at, _, _ = strings.Cut(at, "?")
+	if _, rest, elsewhere := strings.Cut(at, "://"); elsewhere && at[0] != '/' {
+		at = rest[strings.IndexByte(rest, '/'):]
+	}
 	plain, err := url.PathUnescape(at)
 	if at == pathSignedIn { // it leads nowhere by itself
 		return target, nil
@@ -174,10 +178,15 @@ func returnTarget(raw string) (string, error) {
 	return target, nil
 }
 
+// returnTarget checks a return target of this app.
+func (s *Surface) returnTarget(raw string) (string, error) {
+	return returnTarget(raw, s.app.AllowedOrigins...)
+}
+
 // safeReturn checks a target again right before a redirect (RFC 9700 section 4.11.1), as a Location that carries a
 // fragment of its own: with none, a browser would take over the fragment of the address it comes from.
 func (s *Surface) safeReturn(raw string) string {
-	target, err := returnTarget(raw)
+	target, err := s.returnTarget(raw)
 	if err != nil {
 		target = s.app.DefaultReturn
 	}

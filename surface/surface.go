@@ -35,6 +35,8 @@ type Endpoint struct {
 	// Stream says that a good answer goes on for as long as its session lives: the context of its request must end when the
 	// instance stops.
 	Stream bool
+	// Shared says that scripts of the app's other origins may call it, too.
+	Shared bool
 	// Defence says what an endpoint that the header guard does not cover has instead; "" for all others. The list of
 	// such endpoints is fixed (draft-ietf-oauth-browser-based-apps section 6.1.3.3).
 	Defence string

@@ -36,12 +36,15 @@ type App struct {
 	Session SessionRules `yaml:"session"`
 	// Login is what a sign-in may be asked to do.
 	Login Login `yaml:"login"`
-	// PostLogout is the path a browser comes to after signing out. Default "/".
+	// PostLogout is where a browser comes to after signing out: a path, or an
+	// address of an origin in AllowedOrigins. Default "/".
 	// Of a mobile or desktop app it is a URI of its own, by the rules of
 	// RedirectURIs; by default a page says that one can go back to the app.
 	PostLogout string `yaml:"post_logout"`
-	// AllowedOrigins are other origins of the same site whose pages may call
-	// this app's endpoints. Default none. spa and web only.
+	// AllowedOrigins are other origins of the same site where the app's pages
+	// stand: they may call its endpoints and API routes, start a sign-in, and be
+	// returned to. Each exactly as a browser writes it; there are no wildcards.
+	// Default none. spa and web only.
 	AllowedOrigins []string `yaml:"allowed_origins"`
 	// RedirectURIs are where a native app is answered, matched exactly but for
 	// the port on a loopback address (RFC 8252 section 7). mobile and desktop
@@ -92,8 +95,8 @@ type Login struct {
 	// Initiate serves GET /bff/initiate, for sign-ins that begin at the
 	// provider. Default false.
 	Initiate bool `yaml:"initiate"`
-	// DefaultReturn is the path to land on when the request names none. Default
-	// "/".
+	// DefaultReturn is where to land when the request names nothing: a path, or an
+	// address of an origin in the app's AllowedOrigins. Default "/".
 	DefaultReturn string `yaml:"default_return"`
 }
 

@@ -138,6 +138,22 @@ func TestBadApps(t *testing.T) {
 			"cloakroom.yaml:14: apps.web.allowed_origins[0]: the app's own origin, which needs no permission; delete it",
 			"cloakroom.yaml:14: apps.web.allowed_origins[1]: a wildcard is no origin; list each one",
 		}},
+		{"allowed origins of other sites", "kind: spa", "kind: spa\n    allowed_origins: [https://www.example.org, \"http://www.localhost\", https://example.com.evil, \"https://192.0.2.1\", \"https://www.example.com/\", \"https://www.example.com:443\", \"https://WWW.example.com\", \"https://user@www.example.com\", https://www.example.com., \"null\"]", []string{
+			"cloakroom.yaml:14: apps.web.allowed_origins[0]: another site than the app's origin, so that the session's cookie does not come along; let both stand under one domain, as www.example.com and app.example.com",
+			"cloakroom.yaml:14: apps.web.allowed_origins[1]: http beside the app's https: they are two sites to a browser; use the same for both",
+			"cloakroom.yaml:14: apps.web.allowed_origins[2]: another site than the app's origin, so that the session's cookie does not come along; let both stand under one domain, as www.example.com and app.example.com",
+			"cloakroom.yaml:14: apps.web.allowed_origins[3]: another site than the app's origin, so that the session's cookie does not come along; let both stand under one domain, as www.example.com and app.example.com",
+			"cloakroom.yaml:14: apps.web.allowed_origins[4]: more than an origin; write scheme, host and port alone, without a slash after them",
+			"cloakroom.yaml:14: apps.web.allowed_origins[5]: the default port; browsers leave it out of an origin, so leave it out",
+			"cloakroom.yaml:14: apps.web.allowed_origins[6]: capitals; browsers send an origin in lower case, so write it so",
+			"cloakroom.yaml:14: apps.web.allowed_origins[7]: holds a user name or password; remove them",
+			"cloakroom.yaml:14: apps.web.allowed_origins[8]: another site than the app's origin, so that the session's cookie does not come along; let both stand under one domain, as www.example.com and app.example.com",
+			"cloakroom.yaml:14: apps.web.allowed_origins[9]: no absolute http or https URL; write it in full, as https://host/path",
+		}},
+		{"returns to origins that are not listed", "kind: spa", "kind: spa\n    allowed_origins: [https://www.example.com]\n    post_logout: https://www.example.com.evil/\n    login: {default_return: \"https://www.example.com//evil\"}", []string{
+			"cloakroom.yaml:15: apps.web.post_logout: no page of the app; write a path, as /welcome, or an address of an origin that allowed_origins lists",
+			"cloakroom.yaml:16: apps.web.login.default_return: no path within the app; write one that starts with a single slash, as /welcome",
+		}},
 		{"paths that lead to other sites", "kind: spa", "kind: spa\n    post_logout: //evil.example\n    login: {default_return: \"/%5Cevil.example\"}", []string{
 			"cloakroom.yaml:14: apps.web.post_logout: no path within the app; write one that starts with a single slash, as /welcome",
 			"cloakroom.yaml:15: apps.web.login.default_return: no path within the app; write one that starts with a single slash, as /welcome",

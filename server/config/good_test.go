@@ -83,6 +83,7 @@ apps: {web: {kind: spa, origin: https://app.example.com, provider: main, client_
 		{"a folder of files", "kind: spa", "kind: spa\n    static: {dir: .}"},
 		{"a development server", "kind: spa", "kind: spa\n    static: {url: 'http://localhost:5173/'}"},
 		{"other origins", "kind: spa", "kind: spa\n    allowed_origins: ['https://www.example.com']\n    login: {start_origins: ['https://shop.example']}"},
+		{"other origins to return to", "kind: spa", "kind: spa\n    allowed_origins: ['https://www.example.com', 'https://example.com:8443']\n    post_logout: https://www.example.com/bye\n    login: {default_return: 'https://example.com:8443'}"},
 		{"few sessions, and a short memory for sign-ins", "kind: spa", "kind: spa\n    session: {recent: 1s, most: 100}"},
 		{"sessions of seconds", "kind: spa", "kind: spa\n    session: {idle: 1s, absolute: 1s}"},
 	}

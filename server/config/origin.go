@@ -77,6 +77,42 @@ func origin(text string) (*url.URL, string) {
 	return u, ""
 }
 
+// registrable is the part of a host that names its site (RFC 6265bis section 5.2) as far as it can be told without the list
+// of public suffixes: the last two labels; of an address, or a name of one label, the whole. Two hosts where it differs are
+// of two sites. Where it is the same, they may be of two as well: see DoubtfulOrigins.
+func registrable(host string) string {
+	if _, err := netip.ParseAddr(host); err == nil {
+		return host
+	}
+	labels := strings.Split(host, ".")
+	return strings.Join(labels[max(0, len(labels)-2):], ".")
+}
+
+// DoubtfulOrigins returns the allowed origins of which it cannot be told here whether they are of the app's site, and the
+// domain on which that hangs: where it is a public suffix (publicsuffix.org), as co.uk or github.io is, every name under it
+// is a site of its own.
+func (a *App) DoubtfulOrigins() (origins []string, domain string) {
+	own, err := url.Parse(a.Origin)
+	if err != nil {
+		return nil, ""
+	}
+	domain = registrable(own.Hostname())
+	for _, text := range a.AllowedOrigins {
+		u, err := url.Parse(text)
+		if err == nil && !loopback(u.Hostname()) && hangOn(domain, u.Hostname(), own.Hostname()) {
+			origins = append(origins, text)
+		}
+	}
+	return origins, domain
+}
+
+// hangOn reports whether two hosts have no more in common than the domain.
+func hangOn(domain, a, b string) bool {
+	a, underA := strings.CutSuffix(a, "."+domain)
+	b, underB := strings.CutSuffix(b, "."+domain)
+	return underA && underB && a[strings.LastIndexByte(a, '.')+1:] != b[strings.LastIndexByte(b, '.')+1:]
+}
+
 // hostKey is what a Host header field holds for the URL: lower case, without a
 // default port. Two surfaces with the same one cannot be told apart.
 func hostKey(u *url.URL) string {

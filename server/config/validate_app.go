@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"maps"
 	"regexp"
 	"slices"
@@ -113,9 +114,10 @@ func (r *report) validateBrowser(path string, a *App) {
 		r.origin(join(path, "origin"), a.Origin)
 	}
 	r.origins(join(path, "allowed_origins"), a.AllowedOrigins, a.Origin)
+	r.siblings(join(path, "allowed_origins"), a.AllowedOrigins, a.Origin)
 	r.origins(join(path, "login.start_origins"), a.Login.StartOrigins, a.Origin)
-	r.localPath(join(path, "login.default_return"), a.Login.DefaultReturn)
-	r.localPath(join(path, "post_logout"), a.PostLogout)
+	r.returnTarget(join(path, "login.default_return"), a.Login.DefaultReturn, a)
+	r.returnTarget(join(path, "post_logout"), a.PostLogout, a)
 	if a.Static.Dir != "" && a.Static.URL != "" {
 		r.add(join(path, "static.url"), "beside dir; serve a folder or another server, not both")
 	}
@@ -149,6 +151,39 @@ func (r *report) origins(path string, list []string, own string) {
 		}
 	}
 	r.unique(path, list)
+}
+
+// siblings refuses what is of another site than the app: its pages come without the session's cookie, which no other site
+// sends.
+func (r *report) siblings(path string, list []string, own string) {
+	here, wrong := origin(own)
+	if wrong != "" {
+		return // told already
+	}
+	for i, text := range list {
+		switch u, wrong := origin(text); {
+		case wrong != "":
+		case u.Scheme != here.Scheme:
+			r.add(at(path, i), "%s beside the app's %s: they are two sites to a browser; use the same for both", u.Scheme, here.Scheme)
+		case registrable(u.Hostname()) != registrable(here.Hostname()):
+			r.add(at(path, i), "another site than the app's origin, so that the session's cookie does not come along; let both stand under one domain, as www.example.com and app.example.com")
+		}
+	}
+}
+
+// returnTarget takes a path of the app, or a page of one of its other origins.
+func (r *report) returnTarget(path, text string, a *App) {
+	for _, origin := range a.AllowedOrigins {
+		if rest, is := strings.CutPrefix(text, origin); is && (rest == "" || rest[0] == '/') {
+			r.localPath(path, cmp.Or(rest, "/"))
+			return
+		}
+	}
+	if strings.Contains(text, "://") {
+		r.add(path, "no page of the app; write a path, as /welcome, or an address of an origin that allowed_origins lists")
+		return
+	}
+	r.localPath(path, text)
 }
 
 // staticURL is for development servers: on loopback, and the whole of them.

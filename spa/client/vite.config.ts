@@ -1,4 +1,4 @@
-import { defineConfig } from "vitest/config";
+import { defineConfig } from "vite";
 
 /** What a published package is made of: one file for each entry, and what they share in files beside them. */
 export default defineConfig({
@@ -6,10 +6,11 @@ export default defineConfig({
     target: "es2022",
     sourcemap: true,
     lib: { entry: { index: "src/index.ts", react: "src/react.tsx", testing: "src/testing.ts" }, formats: ["es"] },
-    rollupOptions: { external: ["react", "react/jsx-runtime"] },
+    rolldownOptions: {
+      external: ["react", "react/jsx-runtime"],
+      // Vite leaves the white space of a library in, for whoever bundles it; what is shipped here may also be loaded as it is.
+      output: { minify: true, chunkFileNames: "[name].js" },
+    },
     reportCompressedSize: false,
-  },
-  test: {
-    include: ["test/**/*.test.{ts,tsx}"],
   },
 });

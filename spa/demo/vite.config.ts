@@ -17,7 +17,8 @@ export default defineConfig({
     host: "127.0.0.1", // "localhost" may mean ::1 alone, where the gateway's static.url would not find it
     port: 5173,
     strictPort: true, // another port would be another origin than the app's
-    proxy: { "/bff": gateway, "/api": gateway }, // the Host stays as it came: it names the app
+    // Written as objects, for a bare string would have Vite replace the Host, and the gateway knows the app by it.
+    proxy: { "/bff": { target: gateway }, "/api": { target: gateway, ws: true } },
   },
   resolve: {
     dedupe: ["react", "react-dom"],

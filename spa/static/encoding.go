@@ -16,8 +16,8 @@ type form struct {
 }
 
 // codings are the siblings that are looked for, the smallest first. Nothing is compressed here: what a build does once
-// would be done for each request.
-var codings = [...]struct{ coding, extension string }{{"br", ".br"}, {"gzip", ".gz"}}
+// would be done for each request. zstd is RFC 8878's.
+var codings = [...]struct{ coding, extension string }{{"br", ".br"}, {"zstd", ".zst"}, {"gzip", ".gz"}}
 
 // smallest chooses the form of a file that this browser gets, and has the answer vary where there was a choice.
 func (f *folder) smallest(root *os.Root, file found, request, answer http.Header) form {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"path"
 	"strings"
 	"syscall"
 	"time"
@@ -20,6 +19,8 @@ import (
 const (
 	indexFile    = "index.html"
 	notFoundFile = "404.html"
+	// pageExtension is what addresses of pages leave out.
+	pageExtension = ".html"
 
 	nothingHere = "There is nothing at this address."
 
@@ -33,6 +34,7 @@ type folder struct {
 	dir    string
 	rules  rules
 	public public
+	apis   bool // has no pages below /api/
 	log    *slog.Logger
 	tags   tags
 }
@@ -70,13 +72,16 @@ func (f *folder) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 }
 
-// find looks for what answers a path: a file, a folder's index, or what stands for a page that is not there.
+// find looks for what answers a path: a file, a page whose extension is left out, a folder's index, or what stands for a page
+// that is not there.
 func (f *folder) find(root *os.Root, r *http.Request) (found, bool) {
-	name, ok := nameOf(r.URL)
-	if !ok {
+	name, ok := pathOf(r.URL)
+	switch {
+	case !ok:
 		return found{}, false
-	}
-	if name == "" || strings.HasSuffix(name, "/") {
+	case !isName(name): // no file's, but an app may have a page there
+		return f.missing(root, r, name)
+	case name == "" || strings.HasSuffix(name, "/"):
 		if info, ok := f.stat(root, name+indexFile); ok {
 			return found{name: name + indexFile, info: info, status: http.StatusOK}, true
 		}
@@ -85,10 +90,23 @@ func (f *folder) find(root *os.Root, r *http.Request) (found, bool) {
 	if info, ok := f.stat(root, name); ok {
 		return found{name: name, info: info, status: http.StatusOK}, true
 	}
+	if file, ok := f.page(root, r, name); ok {
+		return file, true
+	}
 	if _, ok := f.stat(root, name+"/"+indexFile); ok {
 		return found{moved: true}, true
 	}
 	return f.missing(root, r, name)
+}
+
+// page finds the page whose extension an address leaves out: /about for about.html, as static exports of Next.js, SvelteKit
+// and Astro link their pages. One that is not public answers at no public address.
+func (f *folder) page(root *os.Root, r *http.Request, name string) (found, bool) {
+	if f.public.has(r.URL) && !f.public.hasName(name+pageExtension) {
+		return found{}, false
+	}
+	info, ok := f.stat(root, name+pageExtension)
+	return found{name: name + pageExtension, info: info, status: http.StatusOK}, ok
 }
 
 // missing finds what stands for a page that is not there. Whoever is not about to show a page is told the truth: a
@@ -100,7 +118,7 @@ func (f *folder) missing(root *os.Root, r *http.Request, name string) (found, bo
 	if info, ok := f.stat(root, notFoundFile); ok {
 		return found{name: notFoundFile, info: info, status: http.StatusNotFound, negotiated: true}, true
 	}
-	if path.Ext(name) != "" || f.public.has(r.URL) {
+	if namesFile(name) || f.public.has(r.URL) || f.apis && strings.HasPrefix(name, "api/") {
 		return found{}, false
 	}
 	info, ok := f.stat(root, indexFile)

@@ -9,13 +9,17 @@ import (
 
 // What is public is that and no more: no page of the protected rest stands for one that is missing.
 func TestPublicPathsOfAProtectedFolder(t *testing.T) {
-	h := serve(t, static.Options{Dir: app(t), Protected: true, Public: []string{"/guide/", "/robots.txt"}})
+	dir := app(t)
+	write(t, dir, map[string]string{"guide.html": "<p>index of guides", "plan.html": "<p>plan"})
+	h := serve(t, static.Options{Dir: dir, Protected: true, Public: []string{"/guide/", "/robots.txt", "/plan"}})
 	for path, want := range map[string]struct {
 		status  int
 		caching string
 	}{
 		"/guide/":                 {200, "no-cache"},
-		"/guide":                  {308, "no-cache"},
+		"/guide":                  {308, "no-cache"}, // not guide.html, which is not public
+		"/guide/step":             {200, "no-cache"},
+		"/plan":                   {404, "no-store"}, // nor is plan.html
 		"/robots.txt":             {200, "public, max-age=0, must-revalidate"},
 		"/guide/nothing":          {404, "no-store"},
 		"/guide/nothing/":         {404, "no-store"},

@@ -9,9 +9,9 @@
 // (headers.go), entity tag (tag.go). For a development server: devserver.go.
 //
 // What is answered where nothing is there is decided by the folder itself. A page of an app that routes in the browser
-// gets /index.html, so that /orders/7 can be opened and reloaded: but only a navigation, and only where the last segment
-// of the path has no extension, for a script that is gone must never come back as a page. A folder with a 404.html is a
-// site of many pages: there every page that is missing is that one, with status 404.
+// gets /index.html, so that /orders/7 and /users/jane.doe can be opened and reloaded: but only a navigation, and only where
+// the last segment of the path has no extension of a file, for a script that is gone must never come back as a page. A folder
+// with a 404.html is a site of many pages: there every page that is missing is that one, with status 404.
 package static
 
 import (
@@ -40,6 +40,9 @@ type Options struct {
 	// only narrow it (CSP Level 3 section 3.3). A development server's documents get none of ours.
 	Policy string
 
+	// APIs says that the app has APIs below /api/: there no page of a folder stands for what is missing. Whoever opens a
+	// download by a wrong address is told so.
+	APIs bool
 	// Origin is the app's own; with URL it must be there. A WebSocket is passed on only if it comes from it.
 	Origin string
 	// ReservedCookie reports whether a cookie name is the gateway's; with URL it must be there. No such cookie is passed on,
@@ -99,5 +102,5 @@ func newFolder(o Options) (*folder, error) {
 	if info, err := root.Stat(indexFile); err != nil || !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("folder of static files %s has no %s: name the folder that a build writes", dir, indexFile)
 	}
-	return &folder{dir: dir, rules: newRules(o), public: newPublic(o), log: o.Log}, nil
+	return &folder{dir: dir, rules: newRules(o), public: newPublic(o), apis: o.APIs, log: o.Log}, nil
 }

@@ -131,7 +131,7 @@ func TestScreenshots(t *testing.T) {
 	}
 	chromium.Run(t, j)
 	taken, err := filepath.Glob(filepath.Join(folder, "*.png"))
-	if err != nil || len(taken) < 6 {
+	if err != nil || len(taken) < 7 {
 		t.Errorf("%d pictures, %v", len(taken), err)
 	}
 }

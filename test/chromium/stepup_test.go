@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ import (
 	"cloakroom/test/world"
 )
 
-// stubborn is the demo API, which at will is content with no sign-in.
+// stubborn is the demo API, which at will is content with no sign-in for a refund.
 type stubborn struct {
 	api   http.Handler
 	never atomic.Bool
@@ -23,7 +24,7 @@ type stubborn struct {
 }
 
 func (s *stubborn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodPost && s.never.Load() {
+	if strings.HasSuffix(r.URL.Path, "/refund") && s.never.Load() {
 		s.asked.Add(1)
 		w.Header().Set("WWW-Authenticate", `Bearer error="insufficient_user_authentication", max_age=0`)
 		w.WriteHeader(http.StatusUnauthorized)
@@ -32,18 +33,18 @@ func (s *stubborn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.api.ServeHTTP(w, r)
 }
 
-// A large order takes a sign-in of the last minutes: the user is told why, signs in at the provider, is back where they were,
-// and places the order; the other tab goes on without being asked. Declined, nothing has changed. And an API that is never
+// A refund takes a sign-in of the last minutes: the user is told why, signs in at the provider, is back at the very order, and
+// confirms with one click; the other tab goes on without being asked. Declined, nothing has changed. And an API that is never
 // content ends in a message after one round.
 //
 // shows STEP-3, STEP-5, STEP-LOOP
-func TestAnOrderThatTakesASignIn(t *testing.T) {
+func TestARefundThatTakesASignIn(t *testing.T) {
 	t.Parallel()
 	s := &stubborn{}
 	upstream := httptest.NewServer(s)
 	t.Cleanup(upstream.Close)
 	w, j := start(t, "stepup", world.Options{
-		Routes: fmt.Sprintf("  - {path: /api/orders, upstream: %q, methods: [GET, POST]}\n", upstream.URL),
+		Routes: fmt.Sprintf("  - {path: /api/orders/, upstream: %q, methods: [GET, POST]}\n", upstream.URL),
 	})
 	s.api = w.API
 	j.Given["issuer"], j.Given["folder"] = w.OP.Issuer, os.Getenv("SHOTS")

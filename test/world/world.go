@@ -108,6 +108,9 @@ apps:
 %s
 routes:
   - {path: /api/, upstream: %q, methods: [GET, POST], token: user}
+  - {path: /api/orders/export, upstream: %[8]q, methods: [GET], guard: origin}
+  - {path: /api/orders/export/, upstream: %[8]q, methods: [GET], guard: origin}
+  - {path: /api/orders/feed, upstream: %[8]q, methods: [GET], websocket: true}
   - {path: /open/, upstream: %q, strip_prefix: true, methods: [GET], token: none}
 %s
 %s

@@ -1,26 +1,11 @@
-import { CloakroomError, isRecord, localError, problemOf, text } from "./error.ts";
-import { readState, type State } from "./state.ts";
+import { type Device, readDevices } from "./devices.ts";
+import { CloakroomError, localError, text } from "./error.ts";
+import { type Hearing, share } from "./live.ts";
+import type { LoginOptions, Options } from "./options.ts";
+import { gatewayAt } from "./request.ts";
+import { endOf, endWithin, type Known, now, readState, type State, who } from "./state.ts";
 
-/** What a client is made from. */
-export interface Options {
-  /** Where the gateway's own endpoints are on this page's origin. Default `/bff`. */
-  base?: string;
-  /** Sends requests. Default: the browser's `fetch`. */
-  fetch?: typeof globalThis.fetch;
-}
-
-/** How a sign-in is to be. */
-export interface LoginOptions {
-  /** Where to come back to: a path of this app with its query. Default: the address that the browser shows. */
-  returnTo?: string;
-  /** As in OpenID Connect: `login` asks for a credential anew, `none` asks nobody anything. Default: the provider decides. */
-  prompt?: string;
-  /**
-   * An error of {@link Client.fetch} with `loginUrl`, as one of `insufficient_user_authentication`: the sign-in is one that will
-   * do for what was refused. The user comes back to `returnTo`; what was refused is then to be tried again, once.
-   */
-  stepUp?: CloakroomError;
-}
+export type { LoginOptions, Options };
 
 /** Seconds until a session ends, whole and never below zero. */
 export interface Remaining {
@@ -34,6 +19,8 @@ export interface Remaining {
 export interface Client {
   /** Who is signed in. The same object until something changes, so that it can be compared by identity. */
   getState(): State;
+  /** What a page that is made on a server begins with: `loading`, always the same object. */
+  getServerState(): State;
   /**
    * Calls back after each change; returns what ends that. While somebody listens, the client asks for the session when the page
    * becomes visible or gets the focus, when an end passes, and again and again during an outage.
@@ -60,6 +47,24 @@ export interface Client {
    * the client asks. A request that the page makes on its own takes the header `X-Background: 1`: it is no use of the session.
    */
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
+  /** The user's sessions, at all apps and devices. */
+  devices: {
+    /** The asking session first, then the others by when they were last used. It is no use of the session. */
+    list(): Promise<Device[]>;
+    /**
+     * Ends one, with every app that shares its sign-in; where that is this one's, it is a {@link Client.logout}. Rejects with
+     * `recent_sign_in_required` if the user signed in too long ago: hand that error to {@link Client.login}.
+     */
+    end(id: string): Promise<void>;
+    /** Ends all but those of this sign-in. Rejects as `end` does. */
+    endOthers(): Promise<void>;
+  };
+  /** How this page hears that its session is over. Whoever subscribes is called back when that changes. */
+  hearing(): Hearing;
+  /** Forgets `stepUp` of the state: the user does not want what was refused. */
+  dismissStepUp(): void;
+  /** Lets go of everything: no listener, timer or stream is left. For tests, and for a module that is replaced while it runs. */
+  close(): void;
 }
 
 /** A listener's page asks again at most this often when it is looked at: a user who changes windows fast is no reason to ask. */
@@ -68,6 +73,9 @@ const recheckAfter = 5_000;
 /** How long the cookie of a new sign-in may be on its way, from the gateway's answer in another tab, and how often it is looked for. */
 const arrivesWithin = 5_000;
 const lookAgainAfter = 250;
+
+/** The gateway's own endpoints answer in a moment, or there is no way to it: a connection may be dead without anybody saying so. */
+const answersWithin = 30_000;
 
 /** What a timer of a browser can take; longer ends are counted in several pieces. */
 const longestTimer = 2 ** 31 - 1;
@@ -78,89 +86,105 @@ const over = new Set(["session_required", "session_expired", "session_ended"]);
 /** The gateway's codes, beside no answer at all, that leave it open who is signed in. With `idp_unavailable` that is known. */
 const unknown = new Set(["store_unavailable", "key_unknown", "draining", "network", "bad_answer"]);
 
-/** Makes a client. It sends nothing before it is asked to, or somebody subscribes. */
+/** What is known before the first answer, and on a server for good. */
+const loading: State = { status: "loading" };
+
+/**
+ * Makes a client. It sends nothing before it is asked to, or somebody subscribes. Where there is no page, as on a server, nobody
+ * can be asked: the state stays `loading`.
+ */
 export function createClient(options: Options = {}): Client {
-  const send = options.fetch ?? ((input: RequestInfo | URL, init?: RequestInit) => globalThis.fetch(input, init));
   const base = (options.base ?? "/bff").replace(/\/+$/, "");
+  const gateway = gatewayAt(base, options.fetch ?? ((input, init) => globalThis.fetch(input, init)));
+  const navigate = options.navigate ?? ((url) => globalThis.location.assign(url));
+  const events = options.events ?? (globalThis.EventSource && ((url, init) => new EventSource(url, init)));
+  const warn = (options.warn ?? 60) * 1000;
   const listeners = new Set<() => void>();
 
-  let state: State = { status: "loading" };
+  let state: Known = loading;
+  let stepUp: CloakroomError | undefined;
+  let last: string | undefined; // the session that there is, or was last
   let changes = 0; // of who is signed in: what was learnt of a session that is no more does not count, however late it arrives
   let checking: Promise<State> | null = null;
-  let checkedAt = -Infinity;
+  let checkedAt = 0; // by the clock on the wall: the other one may stand still while the computer sleeps
   let arrivesBy = -Infinity; // until then a new sign-in's cookie may be on its way
   let failures = 0;
+  let away = false; // the page was left; Back may bring it out of the browser's memory as it was
   let timer: ReturnType<typeof setTimeout> | undefined;
 
-  function set(next: State): State {
-    changes += same(state, next) ? 0 : 1;
-    state = next;
-    schedule();
+  const tabs = share(`cloakroom ${base}`, () => events(`${base}/events`, { withCredentials: gateway.split() }), {
+    check: (because) => void check(because),
+    ended(id, reason) {
+      changes++; // an answer that is on its way may be older than this
+      if (id === last) {
+        signedOut(reason);
+      }
+    },
+    changed: tell,
+  });
+
+  function tell(): void {
     for (const listener of [...listeners]) {
       listener();
     }
-    return state;
   }
 
-  /** Wakes the client when the session's end passes, or an outage may be over. */
+  function set(next: Known): State {
+    const { session } = next;
+    if (who(state) !== who(next)) {
+      changes++;
+      stepUp = undefined;
+    }
+    last = session?.id ?? last;
+    state = session ? { ...next, stepUp, ending: endWithin(warn, session) } : next;
+    schedule();
+    fit();
+    tell();
+    return state as State;
+  }
+
+  function fit(): void {
+    tabs.fit(options.live !== false && Boolean(events) && listeners.size > 0 && !away, state.session?.id, state.reason);
+  }
+
+  /** Wakes the client to ask: when an end is near, when it has passed, and when an outage may be over. */
   function schedule(): void {
     clearTimeout(timer);
     const at = wakesAt();
-    if (listeners.size > 0 && at !== null) {
-      const wake = (): void => (at <= now() ? void check() : schedule());
-      timer = setTimeout(wake, Math.min(Math.max(at - now(), 0), longestTimer));
+    if (listeners.size > 0 && at < Infinity) {
+      timer = setTimeout(() => void (at <= now() ? check() : schedule()), Math.min(at - now(), longestTimer));
     }
   }
 
-  function wakesAt(): number | null {
-    switch (state.status) {
-      case "unavailable":
-        return state.retryAt;
-      case "signed-in":
-        // A second later: the gateway tells whole seconds, rounded down, and asked too early it would say "signed in" again.
-        return Math.min(state.session.endsAt, state.session.idleEndsAt) + 1_000;
-      default:
-        return null;
+  function wakesAt(): number {
+    const { session, ending, retryAt = Infinity } = state;
+    if (!session || (ending && retryAt < Infinity)) {
+      return retryAt;
     }
+    // A second after the end: the gateway tells whole seconds, rounded down, and asked too early it would say "signed in" again.
+    return Math.min(retryAt, endOf(session) + (ending ? 1_000 : -warn));
   }
 
-  async function request(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
-    const here = globalThis.location.origin;
-    const url = new URL(input instanceof Request ? input.url : input, globalThis.location.href);
-    if (url.origin !== here) {
-      throw localError("foreign_url", `The app calls ${url.origin}, which is not its own origin: nothing was sent`);
-    }
-    const headers = new Headers(init?.headers ?? (input instanceof Request ? input.headers : undefined));
-    headers.set("X-CSRF", "1");
-    // "same-origin" also where a redirect leads: the browser refuses to follow one to another origin.
-    const mine: RequestInit = { ...init, headers, mode: "same-origin", credentials: "same-origin" };
-    let answer: Response;
-    try {
-      answer = await send(input instanceof Request ? input : url.href, mine);
-    } catch (cause) {
-      const signal = init?.signal ?? (input instanceof Request ? input.signal : undefined);
-      throw signal?.aborted ? cause : localError("network", "There is no answer", cause);
-    }
-    const problem = await problemOf(answer);
-    if (problem !== null) {
-      throw problem;
-    }
-    return answer;
-  }
-
-  /** Asks one of the gateway's own endpoints, and takes what it says of the session. */
-  async function ask(path: string, init?: RequestInit): Promise<State> {
-    const sentAt = now();
-    const answer = await request(base + path, { ...init, cache: "no-store" });
-    const next = answer.ok ? readState(await answer.json().catch(() => null), sentAt) : null;
-    if (next === null) {
+  /** Asks one of the gateway's own endpoints. What read does not make out, or throws at, is not the gateway's. */
+  async function ask<T>(path: string, read: (answer: Response) => Promise<T | null>, method = "GET"): Promise<T> {
+    const answer = await gateway.request(base + path, { method, cache: "no-store" }, AbortSignal.timeout(answersWithin));
+    const got = answer.ok ? await read(answer).catch(() => null) : null;
+    if (got === null) {
       throw localError("bad_answer", `The answer of ${base + path} is not the gateway's`);
     }
-    return next;
+    return got;
   }
 
-  function check(because?: "replaced"): Promise<State> {
-    if (because === "replaced" && now() >= arrivesBy) {
+  function askSession(path: string, method?: string): Promise<State> {
+    const sentAt = now();
+    return ask(path, async (answer) => readState(await answer.json(), sentAt), method);
+  }
+
+  async function check(because?: "replaced"): Promise<State> {
+    if (!globalThis.location) {
+      return loading;
+    }
+    if (because && now() >= arrivesBy) {
       arrivesBy = now() + arrivesWithin;
     }
     checking ??= recheck().finally(() => {
@@ -172,56 +196,47 @@ export function createClient(options: Options = {}): Client {
   async function recheck(): Promise<State> {
     for (;;) {
       const before = changes;
-      let next: State | CloakroomError;
-      try {
-        next = await ask("/session");
-      } catch (error) {
-        next = asCloakroomError(error);
-      }
+      const next = await askSession("/session").catch((error: CloakroomError) => error);
       if (before !== changes) {
         continue; // meanwhile something newer was learnt: this answer may be older than that
       }
-      if (!(next instanceof CloakroomError) && next.status === "signed-out" && state.status !== "signed-out" && now() < arrivesBy) {
+      if (next.status === "signed-out" && state.status !== "signed-out" && now() < arrivesBy) {
         await new Promise((resolve) => setTimeout(resolve, lookAgainAfter));
         continue;
       }
-      checkedAt = now();
+      checkedAt = Date.now();
       return next instanceof CloakroomError ? outage(next) : answered(next);
     }
   }
 
-  /** Takes the word of the gateway. It does not say why a session is over, so what was known of that before is kept. */
+  /** Takes the word of the gateway. */
   function answered(next: State): State {
     failures = 0;
-    if (next.status !== "signed-out") {
-      return set(next);
-    }
-    if (state.status === "signed-out") {
-      return state;
-    }
-    return set({ status: "signed-out", reason: passedEnd(state) });
+    return next.status === "signed-out" ? signedOut() : set(next);
+  }
+
+  /** Nobody is signed in. Not everybody who tells that knows why: the first reason that is told is kept. */
+  function signedOut(reason: string | undefined = endWithin(0, state.session)): State {
+    failures = 0;
+    return state.status === "signed-out" && (state.reason || !reason) ? (state as State) : set({ status: "signed-out", reason });
   }
 
   /** An outage is never "signed out": what was known stays. */
   function outage(error: CloakroomError): State {
-    const known = state.status === "signed-in" || state.status === "unavailable" ? { user: state.user, session: state.session } : {};
-    const wait = Math.max(error.retryAfter ?? 0, Math.min(2 ** failures, 30)); // seconds: 1, 2, 4 … 30, or as the gateway says
-    failures++;
-    return set({ status: "unavailable", error, retryAt: now() + wait * 1000, ...known });
+    const wait = Math.max(error.retryAfter ?? 0, Math.min(2 ** failures++, 30)); // seconds: 1, 2, 4 … 30, or as the gateway says
+    return set({ status: "unavailable", error, retryAt: now() + wait * 1000, user: state.user, session: state.session });
   }
 
   /** Draws from an error what it says of the session. before: how many changes there had been when the request was sent. */
-  function learn(error: CloakroomError, before: number): void {
-    if (over.has(error.code)) {
-      if (state.status === "signed-out") {
-        set({ status: "signed-out", reason: state.reason ?? error.reason }); // a check that came first was not told why
-      } else if (before !== changes || error.reason === "replaced") {
-        void check(error.reason === "replaced" ? "replaced" : undefined); // not about the session there is now
+  function learn({ code, reason }: CloakroomError, before: number): void {
+    const replaced = reason === "replaced" ? reason : undefined;
+    if (over.has(code)) {
+      if (state.status !== "signed-out" && (before !== changes || replaced)) {
+        void check(replaced); // not about the session there is now
       } else {
-        failures = 0;
-        set({ status: "signed-out", reason: error.reason ?? passedEnd(state) });
+        signedOut(reason);
       }
-    } else if (unknown.has(error.code) && state.status !== "unavailable" && state.status !== "loading") {
+    } else if (unknown.has(code) && state.status !== "unavailable" && state !== loading) {
       void check(); // it, and not an API's call, says whether that is an outage: an upload may break for its own reasons
     }
   }
@@ -233,109 +248,118 @@ export function createClient(options: Options = {}): Client {
     } catch (error) {
       if (error instanceof CloakroomError) {
         learn(error, before);
+        if (error.code === "insufficient_user_authentication" && before === changes && state.session) {
+          stepUp = error;
+          set(state);
+        }
       }
       throw error;
     }
   }
 
+  /** Has a session ended. Where it is this page's, the answer says where to go on. */
+  function end(path: string, method: string): Promise<void> {
+    return learning(async () => {
+      // Only to a page of the gateway's origin: its one-time address, which knows the way to the provider.
+      const next = await ask(
+        path,
+        async (answer) =>
+          method === "DELETE" && answer.status === 204 ? "" : gateway.resolve(text((await answer.json()).redirect_to) ?? "nowhere:").href,
+        method,
+      );
+      if (next) {
+        signedOut("signed_out");
+        navigate(next);
+      }
+    });
+  }
+
   function lookedAt(event: Event): void {
-    // A page that Back brings out of the browser's memory, as it was, may be of a session that is over.
-    const restored = "persisted" in event && event.persisted === true;
-    if (restored || (globalThis.document.visibilityState === "visible" && now() - checkedAt >= recheckAfter)) {
+    const moves: Record<string, boolean> = { pagehide: true, freeze: true, pageshow: false, resume: false };
+    away = moves[event.type] ?? away;
+    fit();
+    // A page that Back brings out of the browser's memory may be of a session that is over.
+    const restored = (event as PageTransitionEvent).persisted;
+    const visible = globalThis.document?.visibilityState === "visible";
+    if (!away && (restored || (visible && Math.abs(Date.now() - checkedAt) >= recheckAfter))) {
       void check();
     }
   }
 
-  function listen(on: boolean): void {
-    const change = on ? "addEventListener" : "removeEventListener";
-    globalThis.document?.[change]("visibilitychange", lookedAt);
-    for (const event of ["focus", "pageshow", "online"]) {
+  function listen(change: "addEventListener" | "removeEventListener"): void {
+    for (const event of ["visibilitychange", "freeze", "resume"]) {
+      globalThis.document?.[change](event, lookedAt);
+    }
+    for (const event of ["focus", "pageshow", "pagehide", "online"]) {
       globalThis.window?.[change](event, lookedAt);
     }
+    schedule();
+    fit();
   }
 
   return {
-    getState: () => state,
+    getState: () => state as State,
+    getServerState: () => loading,
     subscribe(listener) {
       const own = (): void => listener(); // so that one function may subscribe twice
       listeners.add(own);
       if (listeners.size === 1) {
-        listen(true);
-        schedule();
-        if (state.status === "loading") {
+        listen("addEventListener");
+        if (state === loading) {
           void check();
         }
       }
       return () => {
         if (listeners.delete(own) && listeners.size === 0) {
-          listen(false);
-          clearTimeout(timer);
+          listen("removeEventListener");
         }
       };
     },
     check,
-    async login({ returnTo, prompt, stepUp } = {}) {
-      const { origin, pathname, search, href } = globalThis.location;
-      const start = new URL(stepUp?.loginUrl ?? `${base}/login`, href);
-      if (start.origin !== origin || start.pathname !== new URL(`${base}/login`, href).pathname) {
-        throw localError("foreign_url", `A sign-in does not begin at ${start.origin}${start.pathname}: the page stays`);
+    async login({ returnTo, prompt, stepUp: wanted, params } = {}) {
+      const { href, origin } = globalThis.location;
+      const error = wanted && ("code" in wanted ? wanted : (wanted as Known).stepUp);
+      const start = gateway.resolve(error?.loginUrl ?? `${base}/login`);
+      if (start.pathname !== `${gateway.home().pathname}/login`) {
+        throw localError("foreign_url", `A sign-in does not begin at ${start.pathname}: the page stays`);
       }
-      start.searchParams.set("return_to", returnTo ?? pathname + search);
-      if (prompt !== undefined) {
-        start.searchParams.set("prompt", prompt);
-      }
-      globalThis.location.assign(start.pathname + start.search);
-    },
-    async logout() {
-      await learning(async () => {
-        const answer = await request(`${base}/logout`, { method: "POST" });
-        const body: unknown = await answer.json().catch(() => null);
-        const next = isRecord(body) ? text(body.redirect_to) : undefined;
-        // Only to a page of this origin: the gateway's one-time address, which knows the way to the provider.
-        if (!answer.ok || next === undefined || new URL(next, globalThis.location.href).origin !== globalThis.location.origin) {
-          throw localError("bad_answer", `The answer of ${base}/logout is not the gateway's`);
+      const back = returnTo ?? href.slice(origin.length);
+      const split = gateway.split();
+      for (const [name, value] of Object.entries({ ...params, return_to: split ? new URL(back, href).href : back, prompt })) {
+        if (value !== undefined) {
+          start.searchParams.set(name, value);
         }
-        set({ status: "signed-out", reason: "signed_out" });
-        globalThis.location.assign(next);
-      });
+      }
+      navigate(split ? start.href : start.pathname + start.search);
     },
+    logout: () => end("/logout", "POST"),
     extend: () =>
       learning(async () => {
         const before = changes;
-        const next = await ask("/session/extend", { method: "POST" });
+        const next = await askSession("/session/extend", "POST");
         return before === changes ? answered(next) : check();
       }),
-    remaining() {
-      const session = state.status === "signed-in" || state.status === "unavailable" ? state.session : undefined;
-      return session === undefined ? null : { session: secondsTo(session.endsAt), idle: secondsTo(session.idleEndsAt) };
+    remaining: () => state.session ? { session: secondsTo(state.session.endsAt), idle: secondsTo(state.session.idleEndsAt) } : null,
+    fetch: (input, init) => learning(() => gateway.request(input, init)),
+    devices: {
+      list: () => learning(() => ask("/sessions", async (answer) => readDevices(await answer.json()))),
+      end: (id) => end(`/sessions/${encodeURIComponent(id)}`, "DELETE"),
+      endOthers: () => end("/sessions", "DELETE"),
     },
-    fetch: (input, init) => learning(() => request(input, init)),
+    hearing: tabs.hearing,
+    dismissStepUp() {
+      if (stepUp) {
+        stepUp = undefined;
+        set(state);
+      }
+    },
+    close() {
+      listeners.clear();
+      listen("removeEventListener");
+    },
   };
-}
-
-/** The monotonic clock: unlike Date it does not jump when somebody sets the time. */
-function now(): number {
-  return performance.now();
 }
 
 function secondsTo(at: number): number {
   return Math.max(0, Math.floor((at - now()) / 1000));
-}
-
-/** Reports whether two states are about the same session, or both about none. */
-function same(a: State, b: State): boolean {
-  return a.status === "signed-in" && b.status === "signed-in" ? a.session.id === b.session.id : a.status === b.status;
-}
-
-/** Which end of a session had passed, by the page's own count; undefined when none had. */
-function passedEnd(state: State): string | undefined {
-  const session = state.status === "signed-in" || state.status === "unavailable" ? state.session : undefined;
-  if (session === undefined || now() < Math.min(session.endsAt, session.idleEndsAt)) {
-    return undefined;
-  }
-  return session.endsAt <= session.idleEndsAt ? "absolute" : "idle";
-}
-
-function asCloakroomError(error: unknown): CloakroomError {
-  return error instanceof CloakroomError ? error : localError("bad_answer", "The answer could not be read", error);
 }

@@ -31,30 +31,20 @@ export interface Problem {
  * - `bad_answer`: the gateway's address answered with something that is not the gateway's.
  */
 export class CloakroomError extends Error implements Problem {
-  readonly code: string;
-  readonly title: string;
-  readonly status: number;
-  readonly detail: string;
-  readonly reason?: string;
-  readonly requestId?: string;
-  readonly retryAfter?: number;
-  readonly acrValues?: readonly string[];
-  readonly maxAge?: number;
-  readonly loginUrl?: string;
+  declare readonly code: string;
+  declare readonly title: string;
+  declare readonly status: number;
+  declare readonly detail: string;
+  declare readonly reason?: string;
+  declare readonly requestId?: string;
+  declare readonly retryAfter?: number;
+  declare readonly acrValues?: readonly string[];
+  declare readonly maxAge?: number;
+  declare readonly loginUrl?: string;
 
   constructor(problem: Problem, options?: ErrorOptions) {
     super(problem.detail === "" ? problem.title : `${problem.title}: ${problem.detail}`, options);
-    this.name = "CloakroomError";
-    this.code = problem.code;
-    this.title = problem.title;
-    this.status = problem.status;
-    this.detail = problem.detail;
-    this.reason = problem.reason;
-    this.requestId = problem.requestId;
-    this.retryAfter = problem.retryAfter;
-    this.acrValues = problem.acrValues;
-    this.maxAge = problem.maxAge;
-    this.loginUrl = problem.loginUrl;
+    Object.assign(this, problem, { name: "CloakroomError" });
   }
 }
 
@@ -71,7 +61,7 @@ const ourType = "urn:cloakroom:problem:";
  * ours, and null. The body of an answer that is not ours stays unread.
  */
 export async function problemOf(answer: Response): Promise<CloakroomError | null> {
-  if (!mediaType(answer).startsWith("application/problem+json")) {
+  if (!/^application\/problem\+json/i.test(answer.headers.get("Content-Type") ?? "")) {
     return null;
   }
   const body: unknown = await answer.clone().json().catch(() => null);
@@ -90,11 +80,6 @@ export async function problemOf(answer: Response): Promise<CloakroomError | null
     maxAge: count(body.max_age),
     loginUrl: text(body.login_url),
   });
-}
-
-/** The media type as written, in lower case; "" when there is none. */
-function mediaType(answer: Response): string {
-  return (answer.headers.get("Content-Type") ?? "").toLowerCase();
 }
 
 /** Reports whether a value read from JSON is an object. */

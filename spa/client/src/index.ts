@@ -10,10 +10,15 @@
  * const orders = await (await client.fetch("/api/orders")).json();
  * ```
  *
- * The journey: client.ts asks and keeps the state, state.ts reads the session's answer, error.ts reads problems.
+ * The journey: client.ts asks and keeps the state, request.ts sends, live.ts hears what the gateway and other tabs say,
+ * state.ts reads the session's answer, devices.ts the list of sessions, error.ts problems.
  */
 export { createClient } from "./client.ts";
-export type { Client, LoginOptions, Options, Remaining } from "./client.ts";
+export type { Client, Remaining } from "./client.ts";
+export type { Device } from "./devices.ts";
 export { CloakroomError } from "./error.ts";
 export type { Problem } from "./error.ts";
-export type { Session, State, User } from "./state.ts";
+export type { EventSourceLike, Hearing } from "./live.ts";
+export { takeLoginError } from "./login.ts";
+export type { LoginOptions, Options } from "./options.ts";
+export type { Session, State, Told, User } from "./state.ts";

@@ -37,13 +37,37 @@ export type State =
    * `idle`/`absolute` when its end passed while this page was open. Without it there was none, or why is not known.
    */
   | { status: "signed-out"; reason?: string }
-  | { status: "signed-in"; user: User; session: Session }
+  | ({ status: "signed-in"; user: User; session: Session } & Told)
   /**
    * The gateway cannot tell now: it cannot reach its store, restarts, or cannot be reached itself. Whoever was signed in still
    * is, so `user` and `session` are the last that were known. The client asks again by itself, next at `retryAt` (on the clock
    * of `performance.now()`).
    */
-  | { status: "unavailable"; error: CloakroomError; retryAt: number; user?: User; session?: Session };
+  | ({ status: "unavailable"; error: CloakroomError; retryAt: number; user?: User; session?: Session } & Told);
+
+/** What is told of a session, beside whose it is. */
+export interface Told {
+  /**
+   * The session ends within {@link Options.warn} seconds: `idle` unless it is used before, so that {@link Client.extend} helps;
+   * `absolute` in any case, so that nothing helps but a new sign-in.
+   */
+  ending?: "idle" | "absolute";
+  /**
+   * The last `insufficient_user_authentication` that {@link Client.fetch} met: what was asked for wants a sign-in that is newer
+   * or stronger. There until the session is another or over, or {@link Client.dismissStepUp}.
+   */
+  stepUp?: CloakroomError;
+}
+
+/** A state as the client keeps it: one that may have any of the members. */
+export interface Known extends Told {
+  status: State["status"];
+  reason?: string;
+  user?: User;
+  session?: Session;
+  error?: CloakroomError;
+  retryAt?: number;
+}
 
 /**
  * Reads the answer of the session endpoint. Ends come as durations and count from when the request was sent: the browser's
@@ -79,4 +103,27 @@ function readSession(body: Record<string, unknown>, sentAt: number): Session | n
     acr: text(body.acr),
     authTime: authTime === undefined ? undefined : new Date(authTime * 1000),
   };
+}
+
+/** The monotonic clock: unlike Date it does not jump when somebody sets the time. */
+export function now(): number {
+  return performance.now();
+}
+
+/** Whose a state is: two about the same session, or both about none, are the same. */
+export function who({ session, status }: Known): string {
+  return session ? session.id : status;
+}
+
+/** When a session ends unless it is used. */
+export function endOf({ endsAt, idleEndsAt }: Session): number {
+  return Math.min(endsAt, idleEndsAt);
+}
+
+/** The end of a session that comes in so many milliseconds by the page's own count, or has passed; undefined when none does. */
+export function endWithin(ms: number, session?: Session): "idle" | "absolute" | undefined {
+  if (!session || endOf(session) - now() > ms) {
+    return undefined;
+  }
+  return session.endsAt <= session.idleEndsAt ? "absolute" : "idle";
 }

@@ -1,60 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Client, CloakroomError, createClient, type State } from "../src/index.ts";
-
-const origin = "https://app.example.com";
-
-/** A gateway that answers what a test lines up, in that order, and keeps what it was asked. */
-class Gateway {
-  readonly asked: { path: string; method: string; headers: Headers; init: RequestInit }[] = [];
-  private readonly answers: (Response | Error | Promise<Response>)[] = [];
-
-  will(...answers: (Response | Error | Promise<Response>)[]): this {
-    this.answers.push(...answers);
-    return this;
-  }
-
-  readonly fetch = async (input: RequestInfo | URL, init: RequestInit = {}): Promise<Response> => {
-    const { pathname, search } = new URL(input instanceof Request ? input.url : input);
-    this.asked.push({ path: pathname + search, method: init.method ?? "GET", headers: new Headers(init.headers), init });
-    const answer = await this.answers.shift();
-    if (answer === undefined) {
-      throw new Error(`asked for ${pathname}, which the test does not expect`);
-    }
-    if (answer instanceof Error) {
-      throw answer;
-    }
-    return answer;
-  };
-}
-
-function json(body: unknown, status = 200): Response {
-  return new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/json" } });
-}
-
-function signedIn({ id = "s1", expiresIn = 43_200, idle = 1_800 } = {}): Response {
-  return json({
-    authenticated: true,
-    user: { sub: "usr_1", name: "Ada" },
-    session: { id, created_at: "2026-11-22T00:00:00Z", expires_in: expiresIn, idle_expires_in: idle },
-    logout_url: "/bff/logout?token=t",
-  });
-}
-
-const signedOut = (): Response => json({ authenticated: false });
-
-function problem(status: number, code: string, more: Record<string, unknown> = {}): Response {
-  const body = { type: `urn:cloakroom:problem:${code}`, title: code, status, code, request_id: "r1", ...more };
-  return new Response(JSON.stringify(body), { status, headers: { "Content-Type": "application/problem+json" } });
-}
-
-/** An answer that the test gives when it likes. */
-function later(): { answer: Promise<Response>; give: (r: Response) => void } {
-  let give!: (r: Response) => void;
-  const answer = new Promise<Response>((resolve) => {
-    give = resolve;
-  });
-  return { answer, give };
-}
+import { failing, Gateway, json, later, origin, problem, signedIn, signedOut } from "./gateway.ts";
 
 const page = Object.assign(new EventTarget(), { visibilityState: "visible" });
 const gone: string[] = [];
@@ -81,15 +27,6 @@ async function enter(): Promise<void> {
   gateway.will(signedIn());
   await client.check();
 }
-
-const failing = async (call: Promise<unknown>): Promise<CloakroomError> => {
-  const error: unknown = await call.then(
-    () => undefined,
-    (cause: unknown) => cause,
-  );
-  expect(error).toBeInstanceOf(CloakroomError);
-  return error as CloakroomError;
-};
 
 describe("check", () => {
   test("tells who is signed in, asked with the header and once for all who ask at the same time", async () => {
@@ -135,6 +72,19 @@ describe("check", () => {
     }
     expect(waits).toEqual([1, 2, 9]);
     expect(seen.at(-1)).toBe("signed-in");
+  });
+
+  test("without an answer for half a minute is an outage: nothing waits for ever on a connection that is dead", async () => {
+    const limit = new AbortController();
+    const timeout = vi.spyOn(AbortSignal, "timeout").mockReturnValue(limit.signal);
+    const dead = (_: unknown, init?: RequestInit): Promise<Response> =>
+      new Promise((_, refused) => init?.signal?.addEventListener("abort", () => refused(init.signal?.reason)));
+    const stuck = createClient({ fetch: dead });
+    const checked = stuck.check();
+    limit.abort(new DOMException("late", "TimeoutError"));
+    expect(await checked).toMatchObject({ status: "unavailable", error: { code: "network" } });
+    expect(timeout).toHaveBeenCalledWith(30_000);
+    timeout.mockRestore();
   });
 
   test("does not take an answer that a sign-out has overtaken", async () => {
@@ -313,6 +263,11 @@ describe("fetch", () => {
     expect(client.getState()).toEqual({ status: "signed-out", reason: "signed_out" });
   });
 
+  test("that the app could still abort, and that has no answer, is an outage's", async () => {
+    gateway.will(new TypeError("Failed to fetch"));
+    expect(await failing(client.fetch("/api/orders", { signal: new AbortController().signal }))).toMatchObject({ code: "network", status: 0 });
+  });
+
   test("that the app aborts rejects with the app's own reason", async () => {
     const stop = new AbortController();
     const reason = new Error("left the page");
@@ -387,10 +342,10 @@ describe("login and logout", () => {
 
   test("a step-up ends no session", async () => {
     await enter();
-    const before = client.getState();
+    const { stepUp: _, ...before } = client.getState() as State & { stepUp?: CloakroomError };
     gateway.will(problem(401, "insufficient_user_authentication", { login_url: "/bff/login?step_up=t" }));
-    await failing(client.fetch("/api/orders"));
-    expect(client.getState()).toBe(before);
+    const stepUp = await failing(client.fetch("/api/orders"));
+    expect(client.getState()).toEqual({ ...before, stepUp });
   });
 
   test("logout posts, then leaves by the gateway's one-time address", async () => {

@@ -1,58 +1,109 @@
-import { useEffect, useRef, useState } from "react";
-import { CloakroomError, type State } from "@cloakroom/client";
-import { Announcer } from "./Announcer.tsx";
-import { placeOf, takeLoginError, usePath } from "./address.tsx";
-import { client, useLeaving, useSession } from "./gateway.ts";
-import { Header } from "./Header.tsx";
+import { useState } from "react";
+import { CloakroomError, type State, takeLoginError, type User } from "@cloakroom/client";
+import { RequireSession, SignedIn, useSession, useUser } from "@cloakroom/client/react";
+import { AccountPage } from "./AccountPage.tsx";
+import { type Place, placeOf, usePath } from "./address.tsx";
+import { Ending } from "./Ending.tsx";
+import { ExportPage } from "./ExportPage.tsx";
+import { client } from "./gateway.ts";
+import { Footer, Header } from "./Header.tsx";
 import { Notice } from "./Notice.tsx";
-import { OrderPage, OrdersPage } from "./OrdersPage.tsx";
-import { Outage } from "./Outage.tsx";
+import { OrderPage } from "./OrderPage.tsx";
+import { OrdersPage } from "./OrdersPage.tsx";
+import { OutageNotice, OutagePage } from "./Outage.tsx";
 import { Over } from "./Over.tsx";
 import { Overview } from "./Overview.tsx";
+import { useFocusOnMove, useLeaving, useTitle } from "./page.ts";
 import { Unknown } from "./Unknown.tsx";
 import { Welcome } from "./Welcome.tsx";
-import { callFailed, loginFailed } from "./words.ts";
+import { callFailed, loginFailed, titled, titleOf } from "./words.ts";
 
 const loginError = takeLoginError(); // once, before anything is drawn: a reload must not tell it again
 
-/** The whole page. */
+/** The whole page: what stands around it, and in the middle what fits to who is signed in. */
 export function App() {
   const state = useSession();
-  const path = usePath();
-  const [refused, setRefused] = useState(loginError);
+  const user = useUser();
+  const place = placeOf(usePath());
   const out = useSignOut();
-  const main = useRef<HTMLElement>(null);
-  const had = useHadSession(state);
-  const known = state.status === "signed-in" || (state.status === "unavailable" && state.user !== undefined);
-  useFocusOnMove(main, `${known ? path : state.status === "signed-out"}`, state.status !== "loading");
-  useTitle(known ? path : null, had && state.status === "signed-out");
+  const over = useOver(state);
+  const visitor = state.status === "signed-out" && !over;
+  useTitle(over ? titled("Signed out") : titleOf(user === undefined ? { page: "overview" } : place));
+  useFocusOnMove(state.status === "loading" ? null : user === undefined ? state.status : JSON.stringify(place));
   return (
-    <Announcer>
-      <a className="skip" href="#main" onClick={(e) => (e.preventDefault(), main.current?.focus())}>
+    <>
+      <a className="skip" href="#main" onClick={(e) => (e.preventDefault(), document.getElementById("main")?.focus())}>
         Skip to the content
       </a>
-      <Header state={state} path={path} leaving={out.leaving} onLeave={out.leave} />
-      <main id="main" ref={main} tabIndex={-1} aria-busy={state.status === "loading"}>
-        {refused !== null && state.status !== "loading" && (
-          <Notice tone="bad" title={loginFailed(refused).title} actions={<button onClick={() => setRefused(null)}>Dismiss</button>}>
-            {loginFailed(refused).text}
-          </Notice>
+      <Header user={user} place={place} leaving={out.leaving} onLeave={out.leave} />
+      <main id="main" tabIndex={-1} aria-busy={state.status === "loading"}>
+        {state.status !== "loading" && <LoginError />}
+        {visitor ? (
+          <Welcome place={place} /> // without it a visitor would be sent on to the sign-in at once
+        ) : (
+          <RequireSession
+            loading={<p className="waiting slow">Asking the gateway who is signed in…</p>}
+            signedOut={(reason) => (out.leaving ? <p className="waiting">Signing you out…</p> : <Over reason={reason} place={place} />)}
+            unavailable={<OutagePage />}
+          >
+            {user !== undefined && <Page place={place} user={user} />}
+          </RequireSession>
         )}
-        {out.failed !== null && known && (
-          <Notice tone="bad" title="You are not signed out" actions={<button onClick={out.dismiss}>Dismiss</button>}>
-            {out.failed}
-          </Notice>
-        )}
-        {state.status === "signed-out" && !out.leaving && (had || state.reason !== undefined) && (
-          <Over reason={state.reason} />
-        )}
-        {state.status === "unavailable" && <Outage error={state.error} retryAt={state.retryAt} signedIn={known} />}
-        {out.leaving && state.status === "signed-out" ? <p className="waiting">Signing you out…</p> : <View state={state} path={path} />}
+        <SignedIn>
+          <Messages failed={out.failed} onDismiss={out.dismiss} onLeave={out.leave} />
+        </SignedIn>
       </main>
-      <footer>
-        <p>A demo of Cloakroom. The one cookie of this page is your session, and no script can read it.</p>
-      </footer>
-    </Announcer>
+      <Footer known={user !== undefined} />
+    </>
+  );
+}
+
+/** The page that the address asks for, of a user who is known. */
+function Page({ place, user }: { place: Place; user: User }) {
+  switch (place.page) {
+    case "overview":
+      return <Overview user={user} />;
+    case "orders":
+      return <OrdersPage />;
+    case "order":
+      return <OrderPage key={place.id} id={place.id} />;
+    case "export":
+      return <ExportPage />;
+    case "account":
+      return <AccountPage user={user} />;
+    case "unknown":
+      return <Unknown />;
+  }
+}
+
+/** What comes while a page is used. It floats above the page, so that nothing moves from under a finger. */
+function Messages({ failed, onDismiss, onLeave }: { failed: string | null; onDismiss: () => void; onLeave: () => void }) {
+  const state = useSession();
+  const ending = "ending" in state ? state.ending : undefined;
+  return (
+    <div className="float">
+      <OutageNotice />
+      {failed !== null && (
+        <Notice tone="bad" title="You are not signed out" actions={<button onClick={onDismiss}>Dismiss</button>}>
+          {failed}
+        </Notice>
+      )}
+      {ending !== undefined && <Ending key={ending} ending={ending} onLeave={onLeave} />}
+    </div>
+  );
+}
+
+/** Why the sign-in failed that this page comes back from. */
+function LoginError() {
+  const [refused, setRefused] = useState(loginError);
+  if (refused === null) {
+    return null;
+  }
+  const { title, text } = loginFailed(refused);
+  return (
+    <Notice tone="bad" title={title} actions={<button onClick={() => setRefused(null)}>Dismiss</button>}>
+      {text}
+    </Notice>
   );
 }
 
@@ -73,57 +124,11 @@ function useSignOut() {
   return { leaving, failed, leave: () => void leave(), dismiss: () => setFailed(null) };
 }
 
-function View({ state, path }: { state: State; path: string }) {
-  if (state.status === "loading") {
-    return <p className="waiting">Asking the gateway who is signed in…</p>;
-  }
-  const place = placeOf(path);
-  if (state.status === "signed-out") {
-    return <Welcome place={place} />;
-  }
-  if (state.user === undefined || state.session === undefined) {
-    return null; // the notice above says all there is
-  }
-  switch (place.page) {
-    case "overview":
-      return <Overview user={state.user} />;
-    case "orders":
-      return <OrdersPage />;
-    case "order":
-      return <OrderPage id={place.id} />;
-    case "unknown":
-      return <Unknown />;
-  }
-}
-
-/** Whether this page has seen a session: then "signed out" is news. */
-function useHadSession(state: State): boolean {
+/** Whether a session is over that was there: that is news, and a visitor's page would not tell it. */
+function useOver(state: State): boolean {
   const [had, setHad] = useState(false);
   if (!had && state.status === "signed-in") {
     setHad(true);
   }
-  return had;
-}
-
-/** Names the window after what it shows; null is a visitor's view. A tab that nobody looks at tells by its name that it is over. */
-function useTitle(path: string | null, over: boolean): void {
-  useEffect(() => {
-    const place = path === null ? null : placeOf(path);
-    const title = over ? "Signed out" : place?.page === "orders" ? "Orders" : place?.page === "order" ? `Order ${place.id}` : place?.page === "unknown" ? "Nothing here" : null;
-    document.title = title === null ? "Cloakroom demo" : `${title} · Cloakroom demo`;
-  }, [path, over]);
-}
-
-/** Moves the focus to the heading when another view takes the page, so that keyboard and screen reader start there. */
-function useFocusOnMove(main: React.RefObject<HTMLElement | null>, view: string, settled: boolean): void {
-  const last = useRef<string>(null);
-  useEffect(() => {
-    if (!settled) {
-      return;
-    }
-    if (last.current !== null && last.current !== view) {
-      main.current?.querySelector<HTMLElement>("h1")?.focus();
-    }
-    last.current = view;
-  }, [main, view, settled]);
+  return state.status === "signed-out" && (had || state.reason !== undefined);
 }

@@ -59,7 +59,7 @@ export function CallCard({ whoami }: { whoami: Asked }) {
 
 function Ends({ rows }: { rows: Row[] }) {
   return (
-    <table>
+    <table className="ends">
       <thead>
         <tr>
           <th scope="col">Header</th>

@@ -1,4 +1,4 @@
-import { useClock } from "./gateway.ts";
+import { useClock } from "./page.ts";
 
 /** Everything that a script of this origin can get at, an injected one included. */
 export function HoldsCard() {

@@ -1,19 +1,23 @@
-import type { ReactNode } from "react";
 import { Link } from "./address.tsx";
 import { OrderForm } from "./OrderForm.tsx";
-import { type Order, type Orders, useOrders } from "./orders.ts";
+import { isOpen, type Order, type Orders } from "./orders.ts";
+import { useOrders } from "./Shop.tsx";
 import { callFailed } from "./words.ts";
 
 /** How many orders the overview shows. */
-const few = 4;
+const few = 5;
 
 /** Orders at a glance. */
 export function OrdersCard() {
   const orders = useOrders();
+  const open = orders.list?.filter(isOpen).length ?? 0;
   return (
-    <section className="card wide" aria-labelledby="orders">
-      <h2 id="orders">Orders</h2>
-      <OrderForm place={orders.place} />
+    <section className="card" aria-labelledby="orders">
+      <div className="title">
+        <h2 id="orders">Orders</h2>
+        {open > 0 && <span className="tag">{open} open</span>}
+      </div>
+      <OrderForm />
       <List orders={orders} most={few} />
       {(orders.list?.length ?? 0) > few && (
         <p>
@@ -30,105 +34,115 @@ export function OrdersPage() {
   return (
     <div className="column">
       <h1 tabIndex={-1}>Orders</h1>
-      <p>They live in the demo API, which knows you by the token that Cloakroom attached. This page only asked for them.</p>
+      <p className="fine">They live in the demo API, which knows you by the token that Cloakroom attached. This page only asked for them.</p>
       <section className="card" aria-label="New order and all orders">
-        <OrderForm place={orders.place} />
+        <OrderForm />
         <List orders={orders} most={Infinity} />
       </section>
     </div>
   );
 }
 
-/** One order, by its address. */
-export function OrderPage({ id }: { id: string }) {
-  const { list, error, reload } = useOrders();
-  const order = list?.find((one) => one.id === id);
-  return (
-    <div className="column">
-      <p>
-        <Link href="/orders">← All orders</Link>
-      </p>
-      <h1 tabIndex={-1}>Order {id}</h1>
-      {list === null ? (
-        <Unread error={error} reload={reload} />
-      ) : order === undefined ? (
-        <p className="card">There is no such order of yours.</p>
-      ) : (
-        <Details order={order} />
-      )}
-    </div>
-  );
-}
-
-function Details({ order }: { order: Order }) {
-  return (
-    <dl className="card details">
-      <div>
-        <dt>Item</dt>
-        <dd>{order.item}</dd>
-      </div>
-      <div>
-        <dt>Quantity</dt>
-        <dd>{order.quantity}</dd>
-      </div>
-      <div>
-        <dt>Placed</dt>
-        <dd>
-          <When at={order.placed_at} />
-        </dd>
-      </div>
-    </dl>
-  );
-}
-
 function List({ orders, most }: { orders: Orders; most: number }) {
-  const { list, error, reload } = orders;
-  if (list === null) {
-    return <Unread error={error} reload={reload} />;
+  const { list } = orders;
+  if (list === undefined) {
+    return <Unread orders={orders} />;
   }
-  if (list.length === 0) {
-    return <p className="waiting">No orders yet. Place the first: the call takes the same way as any other.</p>;
-  }
-  return (
-    <ul className="orders">
-      {list.slice(0, most).map((order) => (
-        <li key={order.id || order.placed_at} className={order.id === "" ? "pending" : undefined}>
-          <span className="times">{order.quantity} ×</span>
-          <span className="item">{order.item}</span>
-          <span className="fine">{order.id === "" ? "placing…" : <Placed order={order} />}</span>
-        </li>
-      ))}
-    </ul>
-  );
-}
-
-function Placed({ order }: { order: Order }): ReactNode {
   return (
     <>
-      <When at={order.placed_at} /> · <Link href={`/orders/${encodeURIComponent(order.id)}`}>{order.id}</Link>
+      {orders.error !== null && <Behind orders={orders} />}
+      {list.length === 0 ? (
+        <p className="nothing">No orders yet. Place the first: it is packed after five seconds, and shipped after ten.</p>
+      ) : (
+        <ul className="orders">
+          {list.slice(0, most).map((order) => (
+            <Line key={order.id} order={order} />
+          ))}
+        </ul>
+      )}
     </>
   );
 }
 
-function Unread({ error, reload }: Pick<Orders, "error" | "reload">) {
+function Line({ order }: { order: Order }) {
+  const pending = order.status === "placing";
+  return (
+    <li className={pending ? "pending" : undefined}>
+      <span className="times">{order.quantity} ×</span>
+      <span className="item">{order.item}</span>
+      <StatusTag order={order} />
+      <span className="fine">
+        {!pending && (
+          <>
+            <Link href={`/orders/${encodeURIComponent(order.id)}`}>{order.id}</Link> ·{" "}
+          </>
+        )}
+        <When at={order.placed_at} short />
+      </span>
+    </li>
+  );
+}
+
+const statuses: Record<Order["status"], string> = {
+  placing: "placing…",
+  placed: "placed",
+  packed: "packed",
+  shipped: "shipped",
+  refunded: "refunded",
+};
+
+/** What has become of an order. */
+export function StatusTag({ order }: { order: Order }) {
+  return <span className={`status ${order.status}`}>{statuses[order.status]}</span>;
+}
+
+/** What stands in the place of orders that could not be read, or not yet: then it is as high as some of them. */
+export function Unread({ orders: { error, reading, reload } }: { orders: Orders }) {
   if (error === null) {
-    return <p className="waiting">Asking the API for your orders…</p>;
+    return (
+      <>
+        <p className="unseen" role="status">
+          Asking the API for your orders…
+        </p>
+        <ul className="orders bones" aria-hidden="true">
+          {[0, 1, 2].map((n) => (
+            <li key={n} />
+          ))}
+        </ul>
+      </>
+    );
   }
   const words = callFailed(error);
   return (
-    <div className="bad" role="alert">
+    <div className="bad row" role="alert">
       <p>
         <strong>{words.title}.</strong> {words.text}
         {error.requestId !== undefined && <span className="fine"> Request {error.requestId}.</span>}
       </p>
-      <button onClick={() => void reload()}>Try again</button>
+      <button onClick={reload} aria-disabled={reading}>
+        {reading ? "Trying…" : "Try again"}
+      </button>
     </div>
   );
 }
 
-const clock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+/** What is shown was read before, and could not be read again. */
+function Behind({ orders: { error, reading, reload } }: { orders: Orders }) {
+  return (
+    <div className="behind row" role="status">
+      <p>This list may be behind: {error === null ? "" : callFailed(error).title.toLowerCase()}.</p>
+      <button onClick={reload} aria-disabled={reading}>
+        {reading ? "Trying…" : "Try again"}
+      </button>
+    </div>
+  );
+}
 
-function When({ at }: { at: string }) {
+const whole = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const brief = new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric", hour: "numeric", minute: "2-digit" });
+
+/** A moment, in the reader's own way of writing. */
+export function When({ at, short = false }: { at: string; short?: boolean }) {
   const time = new Date(at);
-  return Number.isNaN(time.getTime()) ? null : <time dateTime={at}>{clock.format(time)}</time>;
+  return Number.isNaN(time.getTime()) ? null : <time dateTime={at}>{(short ? brief : whole).format(time)}</time>;
 }

@@ -1,24 +1,55 @@
 import type { CloakroomError } from "@cloakroom/client";
-import { client, useClock } from "./gateway.ts";
+import { useSession } from "@cloakroom/client/react";
+import { client } from "./gateway.ts";
 import { Notice } from "./Notice.tsx";
+import { useClock, useOnline } from "./page.ts";
 import { outage } from "./words.ts";
 
-/** The gateway cannot tell who is signed in: nobody is signed out by that, and the client asks again by itself. */
-export function Outage({ error, retryAt, signedIn }: { error: CloakroomError; retryAt: number; signedIn: boolean }) {
+/** Under a page that stays: whoever was signed in still is, and the client asks again by itself. */
+export function OutageNotice() {
+  const out = useOutage();
+  if (out === null) {
+    return null;
+  }
   return (
-    <>
-      <Notice tone="warn" title={outage(error)} actions={<Again retryAt={retryAt} />}>
-        {signedIn ? "You are still signed in." : "So we cannot tell whether you are signed in."}
-      </Notice>
-      {!signedIn && (
-        <div className="blank">
-          <h1 tabIndex={-1}>One moment, please</h1>
-          <p>As soon as the gateway can answer, this page goes on by itself. Signing in anew would not help.</p>
-          {error.requestId !== undefined && <p className="fine">Request {error.requestId}</p>}
-        </div>
-      )}
-    </>
+    <Notice tone="warn" title={`${outage(out.error, out.online)}.`} actions={out.error !== null && <Again retryAt={out.retryAt} />}>
+      You are still signed in. What you see may be out of date; it goes on by itself.
+    </Notice>
   );
+}
+
+/** In a page's place, while it is not known who is signed in. No way to sign in is offered: it would not help. */
+export function OutagePage() {
+  const out = useOutage();
+  if (out === null) {
+    return null;
+  }
+  return (
+    <div className="blank">
+      <span className="sign" aria-hidden="true">
+        <svg viewBox="0 0 24 24">
+          <path d={out.online ? server : offline} />
+        </svg>
+      </span>
+      <h1 tabIndex={-1}>{outage(out.error, out.online)}</h1>
+      <p>So this page cannot tell whether you are signed in. It goes on by itself as soon as that is known; signing in anew would not help.</p>
+      <Again retryAt={out.retryAt} />
+      {out.error?.requestId !== undefined && <p className="fine">Request {out.error.requestId}</p>}
+    </div>
+  );
+}
+
+const server = "M5 4h14v6H5zM5 14h14v6H5zM8 7h.01M8 17h.01M12 7h4M12 17h4";
+const offline = "M2 8.5a15 15 0 0 1 20 0M5.5 12.5a10 10 0 0 1 13 0M9 16.5a4.5 4.5 0 0 1 6 0M12 20h.01M3 3l18 18";
+
+/** What is out of order; null when nothing is. Without an error nothing was asked yet, and the browser says that it has no network. */
+function useOutage(): { error: CloakroomError | null; retryAt: number; online: boolean } | null {
+  const state = useSession();
+  const online = useOnline();
+  if (state.status === "unavailable") {
+    return { error: state.error, retryAt: state.retryAt, online };
+  }
+  return online ? null : { error: null, retryAt: 0, online };
 }
 
 /** Not part of what is read out: it changes every second. */
@@ -26,8 +57,10 @@ function Again({ retryAt }: { retryAt: number }) {
   const left = Math.ceil((retryAt - useClock()) / 1000);
   return (
     <div className="again">
-      <span aria-live="off">{left > 0 ? `Trying again in ${left} s` : "Trying again…"}</span>
       <button onClick={() => void client.check()}>Try now</button>
+      <span className="fine" aria-live="off">
+        {left > 0 ? `Trying again in ${left} s` : "Trying again…"}
+      </span>
     </div>
   );
 }

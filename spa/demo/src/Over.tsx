@@ -1,16 +1,38 @@
 import { useEffect } from "react";
+import type { Place } from "./address.tsx";
 import { useAnnounce } from "./Announcer.tsx";
-import { Notice } from "./Notice.tsx";
-import { sessionOver } from "./words.ts";
+import { client } from "./gateway.ts";
+import { useLeaving } from "./page.ts";
+import { sessionOver, wayBack } from "./words.ts";
 
-/** Says that a session that was there is over, and why: on the page, and aloud in the region that was there before it. */
-export function Over({ reason }: { reason: string | undefined }) {
+interface Props {
+  reason: string | undefined;
+  place: Place;
+}
+
+/** In the place of a page whose session is over: that it is, why, and the way on, which leads back to here. */
+export function Over({ reason, place }: Props) {
   const { title, text } = sessionOver(reason);
+  const [leaving, setLeaving] = useLeaving();
   const announce = useAnnounce();
-  useEffect(() => announce(`${title}. ${text}`), [announce, title, text]);
+  const signIn = (): void => {
+    setLeaving(true);
+    void client.login(); // back to the address that the browser shows now
+  };
+  useEffect(() => announce(`${title}. ${text}`), [announce, title, text]); // the tab may be one that nobody looks at
   return (
-    <Notice tone="warn" title={title} quiet>
-      {text}
-    </Notice>
+    <div className="blank">
+      <span className="sign" aria-hidden="true">
+        <svg viewBox="0 0 24 24">
+          <path d="M10 4H5v16h5M14 8l4 4-4 4M18 12H9" />
+        </svg>
+      </span>
+      <h1 tabIndex={-1}>{title}</h1>
+      <p>{text}</p>
+      <button className="primary big" onClick={signIn} disabled={leaving}>
+        {leaving ? "One moment…" : "Sign in"}
+      </button>
+      <p className="fine">{wayBack(place)}</p>
+    </div>
   );
 }

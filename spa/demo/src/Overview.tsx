@@ -1,42 +1,20 @@
 import type { User } from "@cloakroom/client";
-import { CallCard } from "./CallCard.tsx";
-import { DevicesCard } from "./DevicesCard.tsx";
-import { HoldsCard } from "./HoldsCard.tsx";
+import { LiveView } from "./LiveView.tsx";
 import { OrdersCard } from "./OrdersPage.tsx";
-import { ProfileCard } from "./ProfileCard.tsx";
 import { SessionCard } from "./SessionCard.tsx";
-import { TokenCard } from "./TokenCard.tsx";
-import { useWhoami } from "./whoami.ts";
-import { initials } from "./words.ts";
+import { greeting } from "./words.ts";
 
-/** Everything about the session at a glance. */
+/** The day at a glance: what is open, what happens now, and how long the session lasts. */
 export function Overview({ user }: { user: User }) {
-  const whoami = useWhoami();
-  const name = user.name ?? user.email ?? user.sub;
   return (
     <>
-      <div className="who">
-        <span className="avatar" aria-hidden="true">
-          {initials(name)}
-        </span>
-        <div>
-          <h1 tabIndex={-1}>{name}</h1>
-          <p>
-            {user.email !== undefined && user.email !== name && <>{user.email} · </>}
-            <span className="fine">
-              subject <code>{user.sub}</code>
-            </span>
-          </p>
-        </div>
-      </div>
-      <div className="cards">
-        <SessionCard />
-        <TokenCard whoami={whoami} />
-        <HoldsCard />
-        <DevicesCard />
+      <h1 tabIndex={-1}>{greeting(user, new Date())}</h1>
+      <div className="desk">
         <OrdersCard />
-        <ProfileCard />
-        <CallCard whoami={whoami} />
+        <div className="aside">
+          <LiveView />
+          <SessionCard />
+        </div>
       </div>
     </>
   );

@@ -1,7 +1,5 @@
-import { useState } from "react";
-import type { CloakroomError } from "@cloakroom/client";
-import { client } from "./gateway.ts";
-import { asError } from "./orders.ts";
+import { useQuery } from "@tanstack/react-query";
+import { api, asError } from "./api.ts";
 import { callFailed } from "./words.ts";
 
 /** What the provider's Management API says of a user, as far as it is shown. */
@@ -13,20 +11,12 @@ interface Profile {
 
 /** A call with the app's own token, which the session steers: whose profile it is, no request can say. */
 export function ProfileCard() {
-  const [profile, setProfile] = useState<Profile | null>(null);
-  const [error, setError] = useState<CloakroomError | null>(null);
-  const ask = async (): Promise<void> => {
-    setError(null);
-    try {
-      const answer = await client.fetch("/api/profile");
-      if (!answer.ok) {
-        throw new Error(`It answers ${answer.status}.`);
-      }
-      setProfile(((await answer.json()) as { user: Profile }).user);
-    } catch (cause) {
-      setError(asError(cause));
-    }
-  };
+  const profile = useQuery({
+    queryKey: ["profile"],
+    queryFn: async ({ signal }) => (await api<{ user: Profile }>("/api/profile", { signal })).user,
+    enabled: false, // when the user asks for it
+  });
+  const words = profile.error === null ? null : callFailed(asError(profile.error));
   return (
     <section className="card wide" aria-labelledby="profile">
       <h2 id="profile">Your profile at the sign-in service</h2>
@@ -34,14 +24,16 @@ export function ProfileCard() {
         From its Management API, which takes the app’s own token and knows no user. The gateway puts the session’s subject into the
         address, so nobody can ask for somebody else.
       </p>
-      {profile !== null && <Facts profile={profile} />}
-      {error !== null && (
+      {profile.data !== undefined && <Facts profile={profile.data} />}
+      {words !== null && (
         <p className="bad" role="alert">
-          <strong>{callFailed(error).title}.</strong> {callFailed(error).text}
+          <strong>{words.title}.</strong> {words.text}
         </p>
       )}
       <p className="row">
-        <button onClick={() => void ask()}>{profile === null ? "Show my profile" : "Ask again"}</button>
+        <button onClick={() => void profile.refetch()} aria-disabled={profile.isFetching}>
+          {profile.data === undefined ? "Show my profile" : "Ask again"}
+        </button>
       </p>
     </section>
   );

@@ -1,4 +1,5 @@
-import { useClock, useSession } from "./gateway.ts";
+import { useSession } from "@cloakroom/client/react";
+import { useClock } from "./page.ts";
 import type { Asked, Whoami } from "./whoami.ts";
 import { callFailed } from "./words.ts";
 

@@ -1,5 +1,7 @@
 import type { Place } from "./address.tsx";
-import { client, useLeaving } from "./gateway.ts";
+import { client } from "./gateway.ts";
+import { useLeaving } from "./page.ts";
+import { wayBack } from "./words.ts";
 
 /** What a visitor sees who is not signed in: what this is, and one way in. */
 export function Welcome({ place }: { place: Place }) {
@@ -21,7 +23,7 @@ export function Welcome({ place }: { place: Place }) {
         <button className="primary big" onClick={enter} disabled={leaving}>
           {leaving ? "One moment…" : "Sign in"}
         </button>
-        <p className="fine">{waysBack(place)}</p>
+        <p className="fine">{wayBack(place)} The demo’s users have no passwords: choose one on the next page.</p>
       </div>
       <ol className="counter" aria-label="What is where">
         <li>
@@ -47,15 +49,4 @@ export function Welcome({ place }: { place: Place }) {
       </ol>
     </div>
   );
-}
-
-function waysBack(place: Place): string {
-  switch (place.page) {
-    case "order":
-      return `Afterwards you see order ${place.id}. The demo’s users have no passwords: choose one on the next page.`;
-    case "orders":
-      return "Afterwards you see your orders. The demo’s users have no passwords: choose one on the next page.";
-    default:
-      return "The demo’s users have no passwords: choose one on the next page.";
-  }
 }

@@ -1,18 +1,31 @@
 import { type AnchorHTMLAttributes, type MouseEvent, useSyncExternalStore } from "react";
 
 /** What the address asks for. */
-export type Place = { page: "overview" } | { page: "orders" } | { page: "order"; id: string } | { page: "unknown" };
+export type Place =
+  | { page: "overview" }
+  | { page: "orders" }
+  | { page: "order"; id: string }
+  | { page: "export" }
+  | { page: "account" }
+  | { page: "unknown" };
 
 /** Reads a path. Everything that is not ours is unknown: the server answers any path with this app. */
 export function placeOf(path: string): Place {
-  const [, first, id, ...rest] = path.replace(/\/+$/, "").split("/");
-  if (first === undefined || first === "") {
-    return { page: "overview" };
-  }
-  if (first !== "orders" || rest.length > 0) {
+  const [, first = "", id, ...rest] = path.replace(/\/+$/, "").split("/");
+  if (rest.length > 0 || (id !== undefined && first !== "orders")) {
     return { page: "unknown" };
   }
-  return id === undefined ? { page: "orders" } : { page: "order", id: decoded(id) };
+  switch (first) {
+    case "":
+      return { page: "overview" };
+    case "orders":
+      return id === undefined ? { page: "orders" } : { page: "order", id: decoded(id) };
+    case "export":
+    case "account":
+      return { page: first };
+    default:
+      return { page: "unknown" };
+  }
 }
 
 /** A segment as it was before it was escaped; one that is escaped wrongly stays as it is. */
@@ -58,19 +71,11 @@ export function Link({ href, ...rest }: AnchorHTMLAttributes<HTMLAnchorElement> 
   return <a href={href} onClick={follow} {...rest} />;
 }
 
-/**
- * Takes the code of a sign-in that failed out of the address, so that a reload does not tell it again; null without one. The
- * empty fragment that a redirect may leave goes too.
- */
-export function takeLoginError(): string | null {
-  const url = new URL(location.href);
-  const code = url.searchParams.get("login_error");
-  url.searchParams.delete("login_error");
-  const tidy = url.pathname + url.search + url.hash;
-  if (code !== null || location.href.endsWith("#")) {
-    history.replaceState(history.state, "", tidy);
+/** Takes away the empty fragment that a redirect may leave behind. */
+export function tidyAddress(): void {
+  if (location.href.endsWith("#")) {
+    history.replaceState(history.state, "", location.pathname + location.search);
   }
-  return code;
 }
 
 const names = new Map([

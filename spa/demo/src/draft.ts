@@ -1,23 +1,20 @@
 import { client } from "./gateway.ts";
 
-/** An order as it was typed. */
-export interface Draft {
-  item: string;
-  quantity: string;
-}
+const key = "cloakroom-demo:refund";
 
-const key = "cloakroom-demo:order";
+/** Milliseconds: a sign-in takes minutes at most. Who comes back to the order later has given up, or forgotten. */
+const keptFor = 15 * 60_000;
 
-/** Keeps an order while its user is away to sign in again: in this tab alone, and for nobody else who signs in there. */
-export function keepDraft(draft: Draft): void {
+/** Keeps in mind which order was to be refunded while its user is away to sign in again: in this tab alone, and for nobody else who signs in there. */
+export function keepDraft(refund: string): void {
   try {
-    sessionStorage.setItem(key, JSON.stringify({ ...draft, sub: subject() }));
+    sessionStorage.setItem(key, JSON.stringify({ refund, sub: subject(), at: Date.now() }));
   } catch {
-    // A browser that keeps nothing: the order is typed once more.
+    // A browser that keeps nothing: the button is pressed once more.
   }
 }
 
-/** Forgets it: it is on the page again. */
+/** Forgets it: it is on the page again, or given up. */
 export function dropDraft(): void {
   try {
     sessionStorage.removeItem(key);
@@ -26,12 +23,14 @@ export function dropDraft(): void {
   }
 }
 
-/** The order that was kept, if it is this user's; null without one. */
-export function readDraft(): Draft | null {
+/** The order whose refund was begun, if it was this user who began; null without one. */
+export function readDraft(): string | null {
   try {
-    const kept = JSON.parse(sessionStorage.getItem(key) ?? "null") as (Draft & { sub?: string }) | null;
-    const good = typeof kept?.item === "string" && typeof kept.quantity === "string" && kept.sub === subject();
-    return good ? { item: kept.item, quantity: kept.quantity } : null;
+    const kept = JSON.parse(sessionStorage.getItem(key) ?? "null") as { refund?: unknown; sub?: unknown; at?: unknown } | null;
+    if (typeof kept?.refund !== "string" || typeof kept.sub !== "string" || typeof kept.at !== "number") {
+      return null;
+    }
+    return kept.sub === subject() && Date.now() - kept.at < keptFor ? kept.refund : null;
   } catch {
     return null;
   }

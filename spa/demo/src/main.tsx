@@ -1,19 +1,37 @@
 /**
- * The demo frontend: what a browser app behind Cloakroom looks like to its user and to who builds it.
+ * The demo frontend: the back office of a small shop, as an app behind Cloakroom looks to its user and to who builds it.
  *
- * It knows the client, the demo API and three addresses (/, /orders, /orders/…). It knows no token, and keeps nothing in the
- * browser: that is what it shows.
+ * It knows the client, the demo API and its own addresses (address.tsx). It knows no token, and keeps nothing in the browser: that
+ * is what it shows.
  *
- * The journey: App.tsx chooses a view by who is signed in and by the address (address.ts); the views ask the API through the
- * client (gateway.ts), and say what went wrong in words of their own (words.ts).
+ * The journey: App.tsx chooses a page by who is signed in and by the address. The pages of the shop read and write through
+ * Shop.tsx, those about the session ask the gateway, both by the one client of gateway.ts. What happened is said in words.ts.
  */
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
+import { CloakroomProvider } from "@cloakroom/client/react";
+import { tidyAddress } from "./address.tsx";
+import { Announcer } from "./Announcer.tsx";
 import { App } from "./App.tsx";
+import { client } from "./gateway.ts";
+import { Shop } from "./Shop.tsx";
+import "./tokens.css";
 import "./style.css";
+import "./frame.css";
+import "./visitor.css";
+import "./shop.css";
+import "./account.css";
+
+tidyAddress();
 
 createRoot(document.getElementById("root")!).render(
   <StrictMode>
-    <App />
+    <CloakroomProvider client={client}>
+      <Shop>
+        <Announcer>
+          <App />
+        </Announcer>
+      </Shop>
+    </CloakroomProvider>
   </StrictMode>,
 );

@@ -1,13 +1,18 @@
-import { useCallback, useEffect, useState } from "react";
-import { CloakroomError } from "@cloakroom/client";
-import { client } from "./gateway.ts";
+import { QueryClient, type QueryKey } from "@tanstack/react-query";
+import type { CloakroomError } from "@cloakroom/client";
+import { api, asError } from "./api.ts";
+import type { Happening } from "./feed.ts";
 
-/** One order as the API tells it. `id` is "" while the API has not answered yet. */
+/** What has become of an order. */
+export type Status = "placed" | "packed" | "shipped" | "refunded";
+
+/** One order as the API tells it; `placing` is one that the API has not answered for. */
 export interface Order {
   id: string;
   item: string;
   quantity: number;
   placed_at: string;
+  status: Status | "placing";
 }
 
 /** What a user can get wrong, by field; nothing when all is well. */
@@ -30,68 +35,136 @@ export function mistakesIn(item: string, quantity: string): Mistakes {
   return found;
 }
 
-/** The user's orders, newest first, and what can be done with them. */
-export interface Orders {
-  list: Order[] | null; // null = not known yet
-  error: CloakroomError | null;
-  reload(): Promise<void>;
-  /** Shows the order at once, and takes it back when the API refuses it: then it rejects with a CloakroomError. */
-  place(item: string, quantity: number): Promise<Order>;
+/** Whether anything is still to be done for an order. */
+export function isOpen(order: Order): boolean {
+  return order.status !== "shipped" && order.status !== "refunded";
 }
 
-/** Reads the orders from the API. */
-export function useOrders(): Orders {
-  const [list, setList] = useState<Order[] | null>(null);
-  const [pending, setPending] = useState<Order[]>([]);
-  const [error, setError] = useState<CloakroomError | null>(null);
-  const reload = useCallback(async () => {
-    try {
-      const { orders } = await api<{ orders: Order[] }>("/api/orders");
-      setList(orders.reverse());
-      setError(null);
-    } catch (cause) {
-      setError(asError(cause));
-    }
-  }, []);
-  useEffect(() => void reload(), [reload]);
-  const place = useCallback(async (item: string, quantity: number) => {
-    const draft: Order = { id: "", item, quantity, placed_at: new Date().toISOString() };
-    setPending((all) => [draft, ...all]);
-    try {
-      const placed = await api<Order>("/api/orders", {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body: JSON.stringify({ item, quantity }),
-      });
-      setList((all) => [placed, ...(all ?? [])]);
-      void client.check(); // the order has moved the idle end: show it
-      return placed;
-    } catch (cause) {
-      throw asError(cause);
-    } finally {
-      setPending((all) => all.filter((order) => order !== draft));
-    }
-  }, []);
-  return { list: list === null ? null : [...pending, ...list], error, reload, place };
+/** A minute: what the feed says comes at once, and who has none reads anew when the page is looked at. */
+const freshFor = 60_000;
+
+/** How often a read is tried again before the page says so. */
+const triesMore = 2;
+
+/** A cache for what the API says. The API and the gateway may be reached without a network, as in this demo: so nothing waits for one. */
+export function createCache(): QueryClient {
+  return new QueryClient({
+    defaultOptions: {
+      queries: {
+        networkMode: "always",
+        staleTime: freshFor,
+        // Whoever is signed out, or not allowed, is so a moment later, too.
+        retry: (failures, cause) => failures < triesMore && [0, 502, 503, 504].includes(asError(cause).status),
+      },
+      mutations: { networkMode: "always", retry: false }, // an order is not placed twice
+    },
+  });
 }
 
-const refusals = new Map([
-  ["invalid_order", "The API does not take this order as it is."],
-  ["too_many_orders", "You have ordered all that fits. Restart the demo to begin anew."],
-]);
+/** Where a user's orders stand in the cache: nobody else's are ever shown for theirs. */
+export function ordersKey(subject: string): QueryKey {
+  return ["orders", subject];
+}
 
-/** Asks the API for JSON. Its own refusals become errors with the code that it gives. */
-async function api<T>(path: string, init?: RequestInit): Promise<T> {
-  const answer = await client.fetch(path, init);
-  const body = (await answer.json().catch(() => ({}))) as T & { error?: string };
-  if (!answer.ok) {
-    const code = body.error ?? "api";
-    throw new CloakroomError({ code, title: "The API refuses", status: answer.status, detail: refusals.get(code) ?? `It answers ${answer.status}.` });
+/** Reads the orders, newest first. In the background it is the page that asks, and no use of the session. */
+export async function readOrders(how: { signal?: AbortSignal; background?: boolean } = {}): Promise<Order[]> {
+  const headers: Record<string, string> = how.background === true ? { "X-Background": "1" } : {};
+  const { orders } = await api<{ orders: Order[] }>("/api/orders", { headers, signal: how.signal });
+  return orders.reverse();
+}
+
+/** What is on its way is in no list of the API's: it is kept over a new one. */
+export function withFresh(list: Order[] | undefined, fresh: Order[]): Order[] {
+  return [...(list ?? []).filter((order) => order.status === "placing"), ...fresh];
+}
+
+/**
+ * Takes over what has happened to an order. One that is new takes the place of the like that is on its way: the feed may tell
+ * of it before the API's answer comes, and it is not shown twice.
+ */
+export function withOrder(list: Order[], order: Order): Order[] {
+  const like = (one: Order): boolean => one.status === "placing" && one.item === order.item && one.quantity === order.quantity;
+  const at = list.findIndex((one) => one.id === order.id);
+  const place = at >= 0 ? at : list.findLastIndex(like);
+  return place >= 0 ? list.map((one, i) => (i === place ? order : one)) : [order, ...list];
+}
+
+/** Takes an order out. */
+export function withoutOrder(list: Order[], id: string): Order[] {
+  return list.filter((order) => order.id !== id);
+}
+
+/** What is to be ordered. */
+export interface Wanted {
+  item: string;
+  quantity: number;
+}
+
+let placings = 0; // names what has no number yet
+
+/** Changes a list that is there; one that is not, as after a sign-out, is left so. */
+function change(cache: QueryClient, subject: string, to: (list: Order[]) => Order[]): void {
+  cache.setQueryData<Order[]>(ordersKey(subject), (list) => list && to(list));
+}
+
+/** Placing an order: it is in the list at once, and out again when the API refuses it. For `useMutation`. */
+export function placing(cache: QueryClient, subject: string) {
+  return {
+    mutationFn: (wanted: Wanted): Promise<Order> =>
+      api<Order>("/api/orders", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(wanted) }),
+    onMutate: async (wanted: Wanted): Promise<{ id: string }> => {
+      await cache.cancelQueries({ queryKey: ordersKey(subject) }); // its answer would not have this one
+      const id = `placing-${++placings}`;
+      change(cache, subject, (list) => [{ ...wanted, id, placed_at: new Date().toISOString(), status: "placing" }, ...list]);
+      return { id };
+    },
+    onSuccess: (placed: Order, _: Wanted, { id }: { id: string }): void =>
+      change(cache, subject, (list) => {
+        const told = list.some((order) => order.id === placed.id); // by the feed
+        return told ? withoutOrder(list, id) : list.some((order) => order.id === id) ? list.map((order) => (order.id === id ? placed : order)) : [placed, ...list];
+      }),
+    onError: (_: unknown, __: Wanted, mine: { id: string } | undefined): void =>
+      change(cache, subject, (list) => (mine === undefined ? list : withoutOrder(list, mine.id))),
+    // A list that was never read, or whose reading was broken off above, is read now.
+    onSettled: (): void => {
+      const state = cache.getQueryState(ordersKey(subject));
+      if (state !== undefined && state.data === undefined) {
+        void cache.refetchQueries({ queryKey: ordersKey(subject) });
+      }
+    },
+  };
+}
+
+/** Giving the money for an order back. It is shown when it is done: a promise of money is not made in advance. For `useMutation`. */
+export function refunding(cache: QueryClient, subject: string) {
+  return {
+    mutationFn: (id: string): Promise<Order> => api<Order>(`/api/orders/${encodeURIComponent(id)}/refund`, { method: "POST" }),
+    onSuccess: (refunded: Order): void => change(cache, subject, (list) => withOrder(list, refunded)),
+    onError: (cause: unknown): void => {
+      if (asError(cause).status === 409 || asError(cause).status === 404) {
+        void cache.invalidateQueries({ queryKey: ordersKey(subject) }); // the list is behind
+      }
+    },
+  };
+}
+
+/** Takes over what the feed says. Its hello says that it hears everything from now on, so that what was before is read anew. */
+export async function take(cache: QueryClient, subject: string, happening: Happening): Promise<void> {
+  const { order } = happening;
+  if (order !== undefined) {
+    change(cache, subject, (list) => withOrder(list, order));
+    return;
   }
-  return body;
+  if (cache.getQueryData(ordersKey(subject)) !== undefined) {
+    const fresh = await readOrders({ background: true }).catch(() => null); // the list stays as it was, and the page's own reading tells why
+    change(cache, subject, (list) => (fresh === null ? list : withFresh(list, fresh)));
+  }
 }
 
-/** What was thrown, as something that can be shown. */
-export function asError(cause: unknown): CloakroomError {
-  return cause instanceof CloakroomError ? cause : new CloakroomError({ code: "api", title: "That did not work", status: 0, detail: String(cause) });
+/** What is shown of a list: how it was read, and what went wrong. */
+export interface Orders {
+  list: Order[] | undefined; // undefined = not known yet
+  error: CloakroomError | null;
+  reading: boolean;
+  reload(): void;
 }

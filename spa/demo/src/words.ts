@@ -1,5 +1,5 @@
-import type { CloakroomError } from "@cloakroom/client";
-import type { Hearing } from "./live.ts";
+import type { CloakroomError, Hearing, User } from "@cloakroom/client";
+import type { Place } from "./address.tsx";
 
 /** What to tell a person: what happened, and what that means to them. */
 export interface Words {
@@ -58,14 +58,17 @@ export function loginFailed(code: string): Words {
 }
 
 const outages = table<string>({
-  network: "We cannot reach the gateway.",
-  bad_answer: "Something else answers in the gateway's place.",
-  draining: "The gateway is restarting.",
+  network: "We cannot reach the gateway",
+  bad_answer: "Something else answers in the gateway’s place",
+  draining: "The gateway is restarting",
 });
 
-/** What is out of order, in one sentence. */
-export function outage(error: CloakroomError): string {
-  return outages.get(error.code) ?? "We cannot reach the session store.";
+/** What is out of order. A browser that has no network need not have asked to know. */
+export function outage(error: CloakroomError | null, online: boolean): string {
+  if (!online || error === null) {
+    return "You are offline";
+  }
+  return outages.get(error.code) ?? "We cannot reach the session store";
 }
 
 const failures = table<Words>({
@@ -77,7 +80,7 @@ const failures = table<Words>({
   upstream_unauthorized: { title: "The API refuses the token", text: "The gateway renewed it, and the API still says no. Your session lives on." },
   insufficient_user_authentication: {
     title: "Please sign in again",
-    text: "For an order of more than ten the API wants a sign-in of the last five minutes. You come back to here, with the order as it is.",
+    text: "For a refund the API wants a sign-in of the last five minutes. You come back to this very order, and nothing is paid back before you confirm it.",
   },
   step_up_not_satisfiable: {
     title: "Signing in does not help",
@@ -98,6 +101,11 @@ const unsure = new Set(["network", "upstream_timeout", "upstream_unavailable"]);
 /** What became of an order whose call failed: without an answer that is not known. */
 export function orderFailed(error: CloakroomError): string {
   return unsure.has(error.code) ? "Whether it was placed is not known: look at your orders before you try again." : "Your order is not placed.";
+}
+
+/** What became of a refund whose call failed. */
+export function refundFailed(error: CloakroomError): string {
+  return unsure.has(error.code) ? "Whether it was refunded is not known: this page shows it as soon as it is." : "Nothing is paid back.";
 }
 
 /** A duration for a glance: `11 h 59 min`, which no line break tears apart, or `29:41`. */
@@ -128,13 +136,57 @@ export function kindOf(kind: string): string {
 }
 
 /** How long ago something was, for a glance. The clocks of browser and gateway differ, so that the last minute is "just now". */
-export function ago(when: string, now: number): string {
-  const minutes = Math.floor((now - Date.parse(when)) / 60_000);
+export function ago(when: Date, now: number): string {
+  const minutes = Math.floor((now - when.getTime()) / 60_000);
   if (!(minutes >= 1)) {
     return "just now";
   }
   const [n, unit] = minutes < 60 ? [minutes, "minute"] : minutes < 24 * 60 ? [Math.floor(minutes / 60), "hour"] : [Math.floor(minutes / 60 / 24), "day"];
   return `${n} ${unit}${n === 1 ? "" : "s"} ago`;
+}
+
+/** What is said aloud of a countdown: few times, for nobody wants each second read out. */
+export function countdown(seconds: number): string {
+  return seconds <= 10 ? "10 seconds left." : seconds <= 30 ? "30 seconds left." : "";
+}
+
+/** Where a sign-in leads back to. */
+export function wayBack(place: Place): string {
+  switch (place.page) {
+    case "order":
+      return `Afterwards you see order ${place.id}.`;
+    case "orders":
+      return "Afterwards you see your orders.";
+    case "export":
+      return "Afterwards you see the export.";
+    case "account":
+      return "Afterwards you see your account.";
+    default:
+      return "";
+  }
+}
+
+/** What the window is called. */
+export function titleOf(place: Place): string {
+  const titles = { overview: "", orders: "Orders", order: "Order", export: "Export", account: "Account", unknown: "Nothing here" };
+  return titled(place.page === "order" ? `Order ${place.id}` : titles[place.page]);
+}
+
+/** A window's title: what it shows, then whose it is. */
+export function titled(what: string): string {
+  return what === "" ? "Cloakroom Coats" : `${what} · Cloakroom Coats`;
+}
+
+/** What to call a user. */
+export function nameOf(user: User): string {
+  return user.name ?? user.email ?? user.sub;
+}
+
+/** A greeting for the time of day. */
+export function greeting(user: User, at: Date): string {
+  const hour = at.getHours();
+  const part = hour < 5 ? "Good night" : hour < 12 ? "Good morning" : hour < 18 ? "Good afternoon" : "Good evening";
+  return `${part}, ${nameOf(user)}`;
 }
 
 /** The letters of an avatar: of the first and the last name, else of what there is. */

@@ -2,7 +2,22 @@ import { describe, expect, test } from "vitest";
 import { CloakroomError } from "@cloakroom/client";
 import { placeOf } from "../src/address.tsx";
 import { mistakesIn } from "../src/orders.ts";
-import { ago, callFailed, initials, kindOf, loginFailed, orderFailed, outage, sessionOver, span } from "../src/words.ts";
+import {
+  ago,
+  callFailed,
+  countdown,
+  greeting,
+  initials,
+  kindOf,
+  loginFailed,
+  nameOf,
+  orderFailed,
+  outage,
+  sessionOver,
+  span,
+  titleOf,
+  wayBack,
+} from "../src/words.ts";
 
 test.each([
   ["/", { page: "overview" }],
@@ -12,7 +27,12 @@ test.each([
   ["/orders/a%2Fb", { page: "order", id: "a/b" }],
   ["/orders/%E0%A4%A", { page: "order", id: "%E0%A4%A" }],
   ["/orders/1/items", { page: "unknown" }],
+  ["/export", { page: "export" }],
+  ["/account/", { page: "account" }],
+  ["/account/keys", { page: "unknown" }],
   ["/elsewhere", { page: "unknown" }],
+  ["/constructor", { page: "unknown" }],
+  ["//orders", { page: "unknown" }],
 ])("the path %s", (path, place) => {
   expect(placeOf(path)).toEqual(place);
 });
@@ -66,7 +86,7 @@ test.each([
   ["2025-12-30T12:00:00Z", "3 days ago"],
   ["nonsense", "just now"],
 ])("%s is %s", (when, words) => {
-  expect(ago(when, Date.parse("2026-01-02T12:00:00Z"))).toBe(words);
+  expect(ago(new Date(when), Date.parse("2026-01-02T12:00:00Z"))).toBe(words);
 });
 
 test.each([
@@ -91,8 +111,54 @@ test("each end of a session, and each failure of a call, has words", () => {
   expect(callFailed(failed("something_new"))).toEqual({ title: "Title", text: "Detail" });
   expect(orderFailed(failed("upstream_timeout"))).toContain("not known");
   expect(orderFailed(failed("store_unavailable"))).toBe("Your order is not placed.");
-  expect(outage(failed("store_unavailable"))).toBe("We cannot reach the session store.");
-  expect(outage(failed("network"))).toBe("We cannot reach the gateway.");
+});
+
+test.each([
+  ["a store that is away", "store_unavailable", true, "We cannot reach the session store"],
+  ["a gateway that is away", "network", true, "We cannot reach the gateway"],
+  ["a gateway that restarts", "draining", true, "The gateway is restarting"],
+  ["no network, whatever was tried", "network", false, "You are offline"],
+  ["no network before anything was tried", null, false, "You are offline"],
+])("an outage with %s", (_, code, online, words) => {
+  const error = code === null ? null : new CloakroomError({ code, title: "", status: 0, detail: "" });
+  expect(outage(error, online)).toBe(words);
+});
+
+test.each([
+  [60, ""],
+  [31, ""],
+  [30, "30 seconds left."],
+  [11, "30 seconds left."],
+  [10, "10 seconds left."],
+  [0, "10 seconds left."],
+])("of a countdown at %d s is said aloud: %s", (seconds, words) => {
+  expect(countdown(seconds)).toBe(words);
+});
+
+test.each([
+  [4, "Good night, Ada"],
+  [5, "Good morning, Ada"],
+  [12, "Good afternoon, Ada"],
+  [18, "Good evening, Ada"],
+])("at %d o'clock: %s", (hour, words) => {
+  expect(greeting({ sub: "usr_1", name: "Ada" }, new Date(2026, 0, 2, hour))).toBe(words);
+});
+
+test.each([
+  [{ sub: "usr_1", name: "Ada", email: "ada@example.com" }, "Ada"],
+  [{ sub: "usr_1", email: "ada@example.com" }, "ada@example.com"],
+  [{ sub: "usr_1" }, "usr_1"],
+])("a user is called by what is known of them", (user, name) => {
+  expect(nameOf(user)).toBe(name);
+});
+
+test.each([
+  ["/", "Cloakroom Coats", ""],
+  ["/orders/ord_0007", "Order ord_0007 · Cloakroom Coats", "Afterwards you see order ord_0007."],
+  ["/account", "Account · Cloakroom Coats", "Afterwards you see your account."],
+  ["/elsewhere", "Nothing here · Cloakroom Coats", ""],
+])("the window at %s, and the way back there", (path, title, way) => {
+  expect([titleOf(placeOf(path)), wayBack(placeOf(path))]).toEqual([title, way]);
 });
 
 test.each(["insufficient_user_authentication", "step_up_not_satisfiable"])("a call refused with %s is told in words of ours", (code) => {

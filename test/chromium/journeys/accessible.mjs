@@ -23,18 +23,30 @@ export default async function ({origin, profile, expect, step}) {
     await page.getByRole('button', {name: /Ada/}).waitFor();
     await accessible(page, `${name}: the provider's page`);
     await chooseUser(page, 'Ada');
+    await page.getByText('Live: should you').waitFor();
+    await accessible(page, `${name}: the overview`);
+    await page.goto(origin + '/account');
     await page.getByRole('region', {name: 'Access token'}).getByText(/ago/).waitFor();
-    await accessible(page, `${name}: signed in`);
+    await page.getByText('this one').waitFor();
+    await accessible(page, `${name}: the account`);
     await page.goto(origin + '/orders');
     await page.getByRole('heading', {name: 'Orders', level: 1}).waitFor();
     await page.getByRole('button', {name: 'Order', exact: true}).click(); // nothing filled in
     await page.locator('.mistake').first().waitFor();
     await accessible(page, `${name}: an order with a mistake`);
+    await page.goto(origin + '/export');
+    await page.getByRole('heading', {name: 'Export', level: 1}).waitFor();
+    await accessible(page, `${name}: the export`);
     await page.goto(origin + '/bff/login?prompt=nonsense');
     await accessible(page, `${name}: an error page of the gateway`);
     await page.goto(origin + '/nowhere');
     await page.getByRole('heading', {level: 1}).waitFor();
     await accessible(page, `${name}: an address that is none`);
+    const state = (route) => route.fulfill({status: 503, contentType: 'application/problem+json', body: '{"type":"urn:cloakroom:problem:draining","code":"draining","title":"Restarting","status":503}'});
+    await context.route((url) => url.pathname === '/bff/session', state);
+    await page.goto(origin + '/account');
+    await page.getByRole('heading', {name: 'The gateway is restarting'}).waitFor();
+    await accessible(page, `${name}: not known who is signed in`);
     await context.close();
   }
 
@@ -65,6 +77,15 @@ export default async function ({origin, profile, expect, step}) {
   await reach(/Ada/);
   await page.keyboard.press('Enter');
   await page.getByRole('button', {name: 'Sign out'}).waitFor();
+  await reach(/^Skip to the content$/);
+  await page.keyboard.press('Enter');
+  expect(await page.evaluate(() => document.activeElement === document.querySelector('main')), 'past the header');
+  await page.goto(origin + '/'); // from the top again
+  await page.getByRole('button', {name: 'Sign out'}).waitFor();
+  await reach(/^Orders$/);
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', {name: 'Orders', level: 1}).waitFor();
+  expect(await page.evaluate(() => document.activeElement?.textContent) === 'Orders', 'a new page begins at its heading');
   await reach(/^Item$/);
   await page.keyboard.type('Umbrella');
   await page.keyboard.press('Enter');

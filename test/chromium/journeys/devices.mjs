@@ -12,7 +12,7 @@ export default async function (given) {
   await other.getByText('Live: should you sign out').waitFor();
 
   step('the list');
-  await pages.demo.reload();
+  await pages.demo.goto(demo + '/account');
   const list = pages.demo.getByRole('region', {name: 'Where you are signed in'});
   await list.getByText('Firefox on Linux').waitFor();
   const rows = await list.getByRole('listitem').allInnerTexts();
@@ -42,7 +42,7 @@ export default async function (given) {
 
   step('staying signed in in another tab moves the countdown of this one');
   const tab = await context.newPage();
-  await tab.goto(demo + '/');
+  await tab.goto(demo + '/account');
   const asked = pages.demo.waitForResponse((answer) => new URL(answer.url()).pathname === '/bff/session');
   await tab.getByRole('button', {name: 'Stay signed in'}).click();
   await asked;

@@ -27,7 +27,7 @@ export default async function ({origin, profile, stored, expect, step}) {
   await page.locator('ul.orders li:not(.pending)').getByText(item).waitFor();
 
   step('the token is renewed');
-  await page.getByRole('link', {name: 'Overview'}).click();
+  await page.getByRole('link', {name: 'Account'}).click();
   await page.getByRole('region', {name: 'Access token'}).getByText(/ago/).waitFor();
   const first = await tokenNumber(page);
   await page.waitForFunction((n) => Number(document.querySelector('section[aria-labelledby=token] .digits')?.textContent) > n, first, {timeout: 60_000});

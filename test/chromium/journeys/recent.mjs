@@ -5,7 +5,7 @@ import {signIn} from './words.mjs';
 export default async function ({demo, profile, expect, step}) {
   const page = await (await profile()).newPage();
   await signIn(page, demo + '/orders');
-  await page.goto(demo + '/');
+  await page.goto(demo + '/account');
   const list = page.getByRole('region', {name: 'Where you are signed in'});
   step('refused, and why');
   for (let i = 0; i < 30 && !await list.getByRole('alert').isVisible(); i++) { // until the second is over
@@ -19,5 +19,5 @@ export default async function ({demo, profile, expect, step}) {
   await list.getByRole('button', {name: 'Sign in again'}).click();
   await page.getByRole('button', {name: /Ada/}).click();
   await list.getByText('this one').waitFor();
-  expect(page.url() === demo + '/', `back at the list, not ${page.url()}`);
+  expect(page.url() === demo + '/account', `back at the list, not ${page.url()}`);
 }

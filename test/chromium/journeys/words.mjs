@@ -12,7 +12,7 @@ export async function signIn(page, url, name = 'Ada') {
   await page.goto(url);
   await signInButton(page).click();
   await chooseUser(page, name);
-  await page.getByRole('button', {name: 'Sign out'}).waitFor();
+  await page.getByRole('banner').getByRole('button', {name: 'Sign out'}).waitFor();
 }
 
 /** The number of the access token, as the page shows it. */

@@ -1,0 +1,386 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { Browser, Channel, settle } from "./tabs.ts";
+import { failing, json, later, problem } from "./gateway.ts";
+
+let browser: Browser;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  browser = new Browser();
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+const over = (reason?: string) => ({ status: "signed-out", reason });
+
+describe("three tabs", () => {
+  test("have one stream between them, and hear of the end of their session at once, with the reason and without asking", async () => {
+    const tabs = [await browser.tab(), await browser.tab(), await browser.tab()];
+    expect(browser.streams.map(({ url, init }) => [url, init.withCredentials])).toEqual([["/bff/events", false]]);
+    expect(tabs.map(({ client }) => client.hearing())).toEqual(["connecting", "connecting", "connecting"]);
+    browser.streams[0]!.begin("s1");
+    await settle();
+    expect(tabs.map(({ client }) => client.hearing())).toEqual(["at-once", "at-once", "at-once"]);
+    browser.streams[0]!.say("session-ended", { reason: "provider_logout" });
+    await settle();
+    expect(tabs.map(({ state }) => state)).toEqual([over("provider_logout"), over("provider_logout"), over("provider_logout")]);
+    expect(tabs.map(({ asked }) => asked)).toEqual([1, 1, 1]);
+    expect(browser.live).toEqual([]);
+    expect(tabs.map(({ client }) => client.hearing())).toEqual(["when-looked-at", "when-looked-at", "when-looked-at"]);
+    expect(tabs.map(({ states }) => states.filter(({ status }) => status === "signed-out").length)).toEqual([1, 1, 1]);
+  });
+
+  test("ask when the session is extended, and when it is replaced wait for the new one", async () => {
+    const tabs = [await browser.tab(), await browser.tab(), await browser.tab()];
+    browser.streams[0]!.begin("s1");
+    browser.session = { id: "s1", idle: 3_600 };
+    browser.streams[0]!.say("session-extended", { expires_in: 43_200, idle_expires_in: 3_600 });
+    await settle();
+    expect(tabs.map(({ client }) => client.remaining()?.idle)).toEqual([3_600, 3_600, 3_600]);
+    browser.session = null; // the new cookie is on its way
+    browser.streams[0]!.say("session-replaced", { reason: "replaced" });
+    expect(browser.live).toEqual([]); // the browser would open it again with the cookie of before
+    await vi.advanceTimersByTimeAsync(300);
+    expect(tabs.map(({ state }) => state.status)).toEqual(["signed-in", "signed-in", "signed-in"]);
+    browser.session = { id: "s2" };
+    await vi.advanceTimersByTimeAsync(300);
+    expect(tabs.map(({ state }) => state)).toEqual(tabs.map(() => expect.objectContaining({ session: expect.objectContaining({ id: "s2" }) })));
+    expect([browser.streams.length, browser.live.length]).toEqual([2, 1]);
+  });
+
+  test.each<[string, (tab: Awaited<ReturnType<Browser["tab"]>>) => void]>([
+    ["closes", (tab) => tab.close()],
+    ["has nobody who listens any more", (tab) => (tab.mine(), tab.leave())],
+    ["is left, and kept in the browser's memory", (tab) => tab.happens("pagehide", { persisted: true })],
+    ["is frozen", (tab) => tab.document.dispatchEvent(new Event("freeze"))],
+  ])("whose leader %s have another, and miss nothing", async (_, go) => {
+    const [first, second, third] = [await browser.tab(), await browser.tab(), await browser.tab()];
+    browser.streams[0]!.begin("s1");
+    await settle();
+    first.mine();
+    go(first);
+    await settle();
+    expect([browser.streams.length, browser.live.length]).toEqual([2, 1]);
+    expect([second.client.hearing(), third.client.hearing()]).toEqual(["connecting", "connecting"]);
+    browser.session = { id: "s2" }; // meanwhile, when nobody listened
+    browser.live[0]!.begin("s2");
+    await settle();
+    expect([second.state, third.state]).toMatchObject([{ session: { id: "s2" } }, { session: { id: "s2" } }]);
+    browser.live[0]!.say("session-ended", { reason: "admin" });
+    await settle();
+    expect([second.state, third.state]).toEqual([over("admin"), over("admin")]);
+    expect(first.client.hearing()).toBe("when-looked-at");
+  });
+
+  test("whose session ended while nobody led are told so by the refusal of the next stream", async () => {
+    const [first, second, third] = [await browser.tab(), await browser.tab(), await browser.tab()];
+    browser.session = null;
+    first.close();
+    await settle();
+    browser.live[0]!.refuse();
+    await settle();
+    expect([second.state, third.state]).toEqual([over(), over()]);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(browser.live).toEqual([]);
+  });
+});
+
+describe("a tab", () => {
+  test("that comes later learns how the page hears", async () => {
+    await browser.tab();
+    browser.streams[0]!.begin("s1");
+    const late = await browser.tab();
+    expect([late.client.hearing(), browser.streams.length]).toEqual(["at-once", 1]);
+  });
+
+  test("that comes back from the browser's memory queues again, and asks who is signed in", async () => {
+    const [first, second] = [await browser.tab(), await browser.tab()];
+    browser.streams[0]!.begin("s1");
+    first.happens("pagehide", { persisted: true });
+    await settle();
+    browser.live[0]!.begin("s1");
+    first.document.dispatchEvent(new Event("visibilitychange"));
+    second.close();
+    await settle();
+    expect(browser.live).toEqual([]); // what is hidden last is still away
+    const before = first.asked;
+    first.happens("pageshow", { persisted: true });
+    await settle();
+    expect([first.asked - before, first.client.hearing(), browser.streams.length]).toEqual([1, "connecting", 3]);
+  });
+
+  test("that comes back while another leads learns how the page hears", async () => {
+    const [first] = [await browser.tab(), await browser.tab()];
+    browser.streams[0]!.begin("s1");
+    first.happens("pagehide", { persisted: true });
+    await settle();
+    browser.live[0]!.begin("s1");
+    first.happens("pageshow", { persisted: true });
+    await settle();
+    expect([first.client.hearing(), browser.streams.length]).toEqual(["at-once", 2]);
+  });
+
+  test("that nobody listens to at the moment of its turn holds nobody up", async () => {
+    const tab = await browser.tab();
+    tab.leave();
+    await settle();
+    tab.client.subscribe(() => {})(); // as a strict renderer does
+    const other = await browser.tab();
+    expect([browser.live.length, other.client.hearing(), tab.client.hearing()]).toEqual([1, "connecting", "when-looked-at"]);
+  });
+
+  test("that is signed out hears nothing at once, whatever another says", async () => {
+    browser.session = null;
+    const tab = await browser.tab();
+    new Channel("cloakroom /bff").postMessage({ session: "s1", hearing: "at-once" });
+    await settle();
+    expect([tab.client.hearing(), tab.state.status, tab.asked]).toEqual(["when-looked-at", "signed-out", 2]);
+  });
+
+  test("of another base has a stream of its own, and hears nothing of this one", async () => {
+    const [ours, theirs] = [await browser.tab(), await browser.tab({ base: "/other" })];
+    expect(browser.streams.map(({ url }) => url)).toEqual(["/bff/events", "/other/events"]);
+    browser.streams[0]!.say("session-ended", { reason: "admin" });
+    await settle();
+    expect([ours.state.status, theirs.state.status]).toEqual(["signed-out", "signed-in"]);
+  });
+
+  test("that is signed out asks when another says that a session began", async () => {
+    browser.session = null;
+    const [first, second] = [await browser.tab(), await browser.tab()];
+    expect([first.state.status, browser.streams.length]).toEqual(["signed-out", 0]);
+    browser.session = { id: "s2" };
+    await second.client.check();
+    await settle();
+    expect(first.state).toMatchObject({ status: "signed-in", session: { id: "s2" } });
+    expect(browser.live).toHaveLength(1);
+  });
+
+  test("tells the others that it signed out, while the page is left", async () => {
+    const [first, second] = [await browser.tab({ navigate: () => {} }), await browser.tab()];
+    browser.instead = () => json({ redirect_to: "/bff/logout/t1" });
+    await first.client.logout();
+    await settle();
+    expect([first.state, second.state, second.asked]).toEqual([over("signed_out"), over("signed_out"), 1]);
+  });
+
+  test("tells the others what a call of its own was refused for", async () => {
+    const [first, second] = [await browser.tab(), await browser.tab()];
+    browser.instead = () => problem(401, "session_ended", { reason: "admin" });
+    await failing(second.client.fetch("/api/orders"));
+    await settle();
+    expect(first.state).toEqual(over("admin"));
+  });
+
+  test("that was not told why takes the reason that another knows, and keeps the first", async () => {
+    const [first, second] = [await browser.tab(), await browser.tab()];
+    browser.session = null;
+    const seen: unknown[] = [];
+    const leave = second.client.subscribe(() => {
+      leave();
+      seen.push(second.state);
+      browser.streams[0]!.say("session-ended", { reason: "provider_logout" }); // before any tab has heard of the other's
+    });
+    await second.client.check();
+    await settle();
+    expect(seen).toEqual([over()]);
+    expect([first.state, second.state]).toEqual([over("provider_logout"), over("provider_logout")]);
+    new Channel("cloakroom /bff").postMessage({ ended: "s1", reason: "admin" });
+    await settle();
+    expect(second.state).toEqual(over("provider_logout"));
+  });
+
+  test("that asked for no live view opens nothing", async () => {
+    await browser.tab({ live: false });
+    expect([browser.streams.length, Channel.open.size]).toEqual([0, 0]);
+  });
+
+  test("that closes leaves nothing behind", async () => {
+    const tab = await browser.tab();
+    tab.close();
+    await settle();
+    expect([browser.live.length, Channel.open.size, vi.getTimerCount()]).toEqual([0, 0, 0]);
+    const before = tab.states.length;
+    tab.happens("focus");
+    await vi.advanceTimersByTimeAsync(100_000_000);
+    expect([tab.states.length, tab.asked]).toEqual([before, 1]);
+  });
+});
+
+describe("an end that was told", () => {
+  test.each([
+    ["the stream", (b: Browser) => b.streams[0]!.say("session-ended", { reason: "admin" })],
+    ["another tab", () => new Channel("cloakroom /bff").postMessage({ ended: "s1", reason: "admin" })],
+  ])("by %s is not undone by an older answer, and a new session is not missed", async (_, tell) => {
+    const tab = await browser.tab();
+    const slow = later();
+    const old = browser.answer();
+    browser.instead = () => slow.answer;
+    const checked = tab.client.check();
+    tell(browser);
+    await settle();
+    expect(tab.state).toEqual(over("admin"));
+    browser.instead = null;
+    browser.session = null;
+    slow.give(old);
+    expect(await checked).toEqual(over("admin"));
+    expect(tab.states.map(({ status }) => status)).toEqual(["signed-in", "signed-out"]);
+    browser.session = { id: "s2" };
+    expect(await tab.client.check()).toMatchObject({ session: { id: "s2" } });
+  });
+
+  test("to a page that does not know its session yet makes it ask again", async () => {
+    const slow = later();
+    const old = browser.answer();
+    browser.instead = () => slow.answer;
+    const tab = await browser.tab();
+    new Channel("cloakroom /bff").postMessage({ ended: "s1", reason: "admin" });
+    await settle();
+    browser.instead = null;
+    browser.session = null;
+    slow.give(old);
+    await settle();
+    expect(tab.states.map(({ status }) => status)).toEqual(["signed-out"]);
+  });
+
+  test("is not undone by an extension that was on its way", async () => {
+    const tab = await browser.tab();
+    const slow = later();
+    const old = browser.answer();
+    browser.instead = () => slow.answer;
+    const extended = tab.client.extend();
+    browser.streams[0]!.say("session-ended", { reason: "admin" });
+    browser.instead = null;
+    browser.session = null;
+    slow.give(old);
+    expect(await extended).toEqual(over("admin"));
+  });
+});
+
+describe("messages", () => {
+  test.each<[string, unknown, number]>([
+    ["null", null, 0],
+    ["text", "ended", 0],
+    ["a list", ["ended", "s1"], 0],
+    ["an end of nothing", { ended: "" }, 0],
+    ["an end of a number", { ended: 7, reason: "admin" }, 0],
+    ["an end of another session", { ended: "s0", reason: "admin" }, 0],
+    ["an end in another form", { type: "ended", id: "s1" }, 0],
+    ["a session that is an object", { session: { id: "s1" } }, 0],
+    ["a state", { session: "s9", user: { sub: "mallory" }, status: "signed-in" }, 1],
+    ["a hearing that is none", { session: "s1", hearing: "always" }, 0],
+    ["a check for a reason that is none", { check: "now" }, 0],
+    ["a check", { check: "" }, 1],
+    ["a replacement", { check: "replaced" }, 1],
+  ])("that are %s change nothing, and make a tab ask so often: %j, %i", async (_, message, asks) => {
+    const [leader, follower] = [await browser.tab(), await browser.tab()];
+    browser.streams[0]!.begin("s1");
+    await settle();
+    const before = [leader, follower].map(({ client }) => [client.getState().status, client.hearing(), client.remaining()]);
+    const asked = leader.asked + follower.asked;
+    new Channel("cloakroom /bff").postMessage(message);
+    await settle();
+    expect([leader, follower].map(({ client }) => [client.getState().status, client.hearing(), client.remaining()])).toEqual(before);
+    expect(JSON.stringify(follower.state)).not.toContain("mallory");
+    expect(leader.asked + follower.asked - asked).toBe(2 * asks);
+    expect(browser.live).toHaveLength(1);
+  });
+
+  test("that forge an end of this very session are put right when the page is looked at", async () => {
+    const tab = await browser.tab();
+    await vi.advanceTimersByTimeAsync(10_000);
+    new Channel("cloakroom /bff").postMessage({ ended: "s1", reason: "x".repeat(10) });
+    await settle();
+    expect(tab.state.status).toBe("signed-out");
+    tab.happens("focus");
+    await settle();
+    expect(tab.state.status).toBe("signed-in");
+  });
+});
+
+describe("the stream", () => {
+  test.each([["{}"], ["no JSON"], ['{"reason":7}'], ["[]"], ["null"]])("that ends a session by %s ends it without a reason", async (data) => {
+    const tab = await browser.tab();
+    browser.streams[0]!.say("session-ended", data);
+    expect(tab.state).toEqual(over());
+  });
+
+  test("is not believed when it is no longer the page's", async () => {
+    const tab = await browser.tab();
+    browser.session = { id: "s2" };
+    await tab.client.check();
+    expect(browser.streams.map(({ readyState }) => readyState)).toEqual([2, 0]);
+    browser.streams[0]!.say("session-ended", { reason: "replaced" });
+    expect(tab.state).toMatchObject({ status: "signed-in", session: { id: "s2" } });
+  });
+
+  test("that breaks is left to the browser, and asks for nothing unless the session is another by then", async () => {
+    const tab = await browser.tab();
+    browser.streams[0]!.begin("s1");
+    browser.streams[0]!.readyState = 0;
+    browser.streams[0]!.say("error");
+    expect([tab.client.hearing(), browser.streams.length]).toEqual(["connecting", 1]);
+    browser.streams[0]!.begin("s1");
+    await settle();
+    expect([tab.client.hearing(), tab.asked]).toEqual(["at-once", 1]);
+    browser.session = { id: "s2" };
+    browser.streams[0]!.begin("s2");
+    await settle();
+    expect(tab.state).toMatchObject({ session: { id: "s2" } });
+    expect(browser.streams).toHaveLength(1); // it is about the new one by now
+  });
+
+  test("that is refused to a live session is tried again after half a minute, once", async () => {
+    const tab = await browser.tab();
+    browser.streams[0]!.refuse();
+    await settle();
+    expect([tab.state.status, tab.client.hearing(), tab.asked]).toEqual(["signed-in", "when-looked-at", 2]);
+    await vi.advanceTimersByTimeAsync(29_000);
+    await tab.client.check();
+    expect(browser.streams).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect([browser.streams.length, tab.client.hearing()]).toEqual([2, "connecting"]);
+    browser.streams[1]!.begin("s1");
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect([browser.streams.length, tab.client.hearing()]).toEqual([2, "at-once"]);
+  });
+
+  test("that is refused during an outage signs nobody out", async () => {
+    const tab = await browser.tab();
+    browser.instead = () => problem(503, "store_unavailable");
+    browser.streams[0]!.refuse();
+    await settle();
+    expect(tab.state).toMatchObject({ status: "unavailable", session: { id: "s1" } });
+    browser.instead = null;
+    await vi.advanceTimersByTimeAsync(31_000);
+    expect([tab.state.status, browser.live.length]).toEqual(["signed-in", 1]);
+  });
+});
+
+describe("a browser", () => {
+  test("without streams of events asks when the page is looked at, and knows each session", async () => {
+    const tab = await browser.tab({ events: undefined });
+    browser.session = { id: "s2" };
+    expect(await tab.client.check()).toMatchObject({ session: { id: "s2" } });
+    expect([tab.client.hearing(), Channel.open.size]).toEqual(["when-looked-at", 0]);
+  });
+
+  test.each<[string, () => void]>([
+    ["without locks", () => vi.stubGlobal("navigator", {})],
+    ["without channels", () => vi.stubGlobal("BroadcastChannel", undefined)],
+    ["that lets no page have a channel", () => vi.stubGlobal("BroadcastChannel", () => { throw new DOMException("no", "SecurityError"); })],
+    ["that gives no locks", () => vi.stubGlobal("navigator", { locks: { request: () => Promise.reject(new DOMException("no", "SecurityError")) } })],
+  ])("%s asks when the page is looked at", async (_, make) => {
+    make();
+    const tab = await browser.tab();
+    expect([tab.state.status, tab.client.hearing(), browser.streams.length]).toEqual(["signed-in", "when-looked-at", 0]);
+    browser.session = null;
+    await vi.advanceTimersByTimeAsync(6_000);
+    tab.happens("focus");
+    await settle();
+    expect(tab.state.status).toBe("signed-out");
+  });
+});

@@ -1,0 +1,66 @@
+import { useEffect, useRef, useState, useSyncExternalStore } from "react";
+
+/** The monotonic clock in milliseconds, once a second while somebody looks. */
+export function useClock(): number {
+  const [now, setNow] = useState(() => performance.now());
+  useEffect(() => {
+    const tick = (): void => {
+      if (document.visibilityState === "visible") {
+        setNow(performance.now());
+      }
+    };
+    const timer = setInterval(tick, 1000);
+    document.addEventListener("visibilitychange", tick);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", tick);
+    };
+  }, []);
+  return now;
+}
+
+/** Whether this page is being left: true from set(true) on, until Back brings the page out of the browser's memory as it was. */
+export function useLeaving(): [boolean, (leaving: boolean) => void] {
+  const [leaving, setLeaving] = useState(false);
+  useEffect(() => {
+    const stay = (): void => setLeaving(false);
+    window.addEventListener("pageshow", stay);
+    return () => window.removeEventListener("pageshow", stay);
+  }, []);
+  return [leaving, setLeaving];
+}
+
+function subscribeOnline(listener: () => void): () => void {
+  window.addEventListener("online", listener);
+  window.addEventListener("offline", listener);
+  return () => {
+    window.removeEventListener("online", listener);
+    window.removeEventListener("offline", listener);
+  };
+}
+
+/** Whether the computer has a network at all, as the browser tells. "true" promises nothing: the gateway may be out of reach. */
+export function useOnline(): boolean {
+  return useSyncExternalStore(subscribeOnline, () => navigator.onLine);
+}
+
+/** Names the window, and with it the entry in the history. */
+export function useTitle(title: string): void {
+  useEffect(() => {
+    document.title = title;
+  }, [title]);
+}
+
+/**
+ * Moves the focus to the heading when another view takes the page, so that keyboard and screen reader start there. null: nothing
+ * is to be seen yet. The first view is left to the browser.
+ */
+export function useFocusOnMove(view: string | null): void {
+  const last = useRef<string>(null);
+  useEffect(() => {
+    if (view !== null && last.current !== null && last.current !== view) {
+      document.querySelector<HTMLElement>("main h1")?.focus();
+    }
+    last.current = view ?? last.current;
+  }, [view]);
+}

@@ -1,0 +1,181 @@
+import { type MutationObserverOptions, MutationObserver, type QueryClient } from "@tanstack/react-query";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { CloakroomError } from "@cloakroom/client";
+import { client } from "../src/gateway.ts";
+import { createCache, isOpen, type Order, ordersKey, placing, readOrders, refunding, take, type Wanted, withFresh, withOrder } from "../src/orders.ts";
+
+const order = (id: string, more: Partial<Order> = {}): Order => ({ id, item: "Coat", quantity: 1, placed_at: "2026-01-02T12:00:00Z", status: "placed", ...more });
+const answer = (status: number, body: unknown): Response => Response.json(body, { status });
+
+/** An API that answers when it is told to. */
+function slowAPI() {
+  const calls: { path: string; init?: RequestInit; answer: (response: Response | Error) => void }[] = [];
+  vi.spyOn(client, "fetch").mockImplementation(
+    (path, init) =>
+      new Promise((resolve, reject) => {
+        const settle = (response: Response | Error): void => (response instanceof Error ? reject(response) : resolve(response));
+        calls.push({ path: String(path), init, answer: settle });
+        init?.signal?.addEventListener("abort", () => reject(new DOMException("left", "AbortError")));
+      }),
+  );
+  return calls;
+}
+
+const ada = "usr_1";
+let cache: QueryClient;
+const list = (subject = ada): Order[] | undefined => cache.getQueryData(ordersKey(subject));
+const ids = (subject = ada): string[] | undefined => list(subject)?.map(({ id }) => id.replace(/\d+$/, (n) => (id.startsWith("placing") ? "" : n)));
+
+/** Does what a page does with useMutation. */
+function doing<V>(options: MutationObserverOptions<Order, Error, V, never>): (wanted: V) => Promise<Order> {
+  return new MutationObserver(cache, options).mutate as (wanted: V) => Promise<Order>;
+}
+const place = (): ((wanted: Wanted) => Promise<Order>) => doing(placing(cache, ada) as unknown as MutationObserverOptions<Order, Error, Wanted, never>);
+const refund = (): ((id: string) => Promise<Order>) => doing(refunding(cache, ada) as unknown as MutationObserverOptions<Order, Error, string, never>);
+
+beforeEach(() => {
+  cache = createCache();
+});
+afterEach(() => {
+  cache.clear();
+  vi.restoreAllMocks();
+});
+
+describe("an order that is placed", () => {
+  test("is in the list at once, marked, and takes its place when the API has answered", async () => {
+    const calls = slowAPI();
+    cache.setQueryData(ordersKey(ada), [order("ord_1")]);
+    const placed = place()({ item: "Hat", quantity: 2 });
+    await vi.waitFor(() => expect(calls).toHaveLength(1));
+    expect(ids()).toEqual(["placing-", "ord_1"]);
+    expect(list()![0]).toMatchObject({ item: "Hat", quantity: 2, status: "placing" });
+    expect(JSON.parse(String(calls[0]!.init?.body))).toEqual({ item: "Hat", quantity: 2 });
+    calls[0]!.answer(answer(201, order("ord_2", { item: "Hat", quantity: 2 })));
+    await placed;
+    expect(ids()).toEqual(["ord_2", "ord_1"]);
+  });
+
+  test.each([
+    ["refused", answer(409, { error: "too_many_orders" }), "too_many_orders"],
+    ["lost", new CloakroomError({ code: "network", title: "", status: 0, detail: "" }), "network"],
+  ])("and %s is taken back, and others are left", async (_, how, code) => {
+    const calls = slowAPI();
+    cache.setQueryData(ordersKey(ada), [order("ord_1")]);
+    const [hat, scarf] = [place()({ item: "Hat", quantity: 1 }), place()({ item: "Scarf", quantity: 1 })];
+    await vi.waitFor(() => expect(calls).toHaveLength(2));
+    calls[0]!.answer(how);
+    await expect(hat).rejects.toMatchObject({ code });
+    expect(list()!.map(({ item }) => item)).toEqual(["Scarf", "Coat"]);
+    calls[1]!.answer(answer(201, order("ord_2", { item: "Scarf" })));
+    await scarf;
+    expect(ids()).toEqual(["ord_2", "ord_1"]);
+  });
+
+  test("and told of by the feed before the API answers is there once", async () => {
+    const calls = slowAPI();
+    cache.setQueryData(ordersKey(ada), [order("ord_1")]);
+    const placed = place()({ item: "Hat", quantity: 1 });
+    await vi.waitFor(() => expect(calls).toHaveLength(1));
+    await take(cache, ada, { event: "placed", order: order("ord_2", { item: "Hat" }) });
+    expect(ids()).toEqual(["ord_2", "ord_1"]);
+    await take(cache, ada, { event: "packed", order: order("ord_2", { item: "Hat", status: "packed" }) });
+    calls[0]!.answer(answer(201, order("ord_2", { item: "Hat" })));
+    await placed;
+    expect(list()).toEqual([order("ord_2", { item: "Hat", status: "packed" }), order("ord_1")]);
+  });
+
+  test("by somebody who has signed out meanwhile is nowhere", async () => {
+    const calls = slowAPI();
+    cache.setQueryData(ordersKey(ada), [order("ord_1")]);
+    const placed = place()({ item: "Hat", quantity: 1 });
+    await vi.waitFor(() => expect(calls).toHaveLength(1));
+    cache.clear();
+    calls[0]!.answer(answer(201, order("ord_2")));
+    await placed;
+    expect(list()).toBeUndefined();
+  });
+});
+
+describe("a refund", () => {
+  test("is shown when it is done, and not before", async () => {
+    const calls = slowAPI();
+    cache.setQueryData(ordersKey(ada), [order("ord/1")]);
+    const done = refund()("ord/1");
+    await vi.waitFor(() => expect(calls).toHaveLength(1));
+    expect(calls[0]).toMatchObject({ path: "/api/orders/ord%2F1/refund", init: { method: "POST" } });
+    expect(list()![0]!.status).toBe("placed");
+    calls[0]!.answer(answer(200, order("ord/1", { status: "refunded" })));
+    await done;
+    expect(list()![0]!.status).toBe("refunded");
+  });
+
+  test("that is done already makes the list be read anew", async () => {
+    const calls = slowAPI();
+    cache.setQueryData(ordersKey(ada), [order("ord_1")]);
+    const done = refund()("ord_1");
+    await vi.waitFor(() => expect(calls).toHaveLength(1));
+    calls[0]!.answer(answer(409, { error: "already_refunded" }));
+    await expect(done).rejects.toMatchObject({ code: "already_refunded", detail: "This order is refunded already." });
+    expect(cache.getQueryState(ordersKey(ada))?.isInvalidated).toBe(true);
+  });
+});
+
+test("a hello of the feed reads what was missed, as no use of the session, and keeps what is on its way", async () => {
+  const calls = slowAPI();
+  cache.setQueryData(ordersKey(ada), [order("placing-1", { status: "placing" }), order("ord_1")]);
+  const taken = take(cache, ada, { event: "hello" });
+  await vi.waitFor(() => expect(calls).toHaveLength(1));
+  expect(new Headers(calls[0]!.init?.headers).get("X-Background")).toBe("1");
+  calls[0]!.answer(answer(200, { orders: [order("ord_1", { status: "shipped" }), order("ord_2")] }));
+  await taken;
+  expect(ids()).toEqual(["placing-", "ord_2", "ord_1"]);
+  const lost = take(cache, ada, { event: "hello" });
+  await vi.waitFor(() => expect(calls).toHaveLength(2));
+  calls[1]!.answer(new CloakroomError({ code: "network", title: "", status: 0, detail: "" }));
+  await lost;
+  expect(ids()).toEqual(["placing-", "ord_2", "ord_1"]);
+});
+
+test("what happens to a list that was never read is read with it", async () => {
+  const calls = slowAPI();
+  await take(cache, ada, { event: "hello" });
+  await take(cache, ada, { event: "placed", order: order("ord_2") });
+  expect([calls.length, list()]).toEqual([0, undefined]);
+});
+
+test("the list is the newest first, and a read that the user asks for is a use of the session", async () => {
+  const calls = slowAPI();
+  const read = readOrders();
+  calls[0]!.answer(answer(200, { orders: [order("ord_1"), order("ord_2")] }));
+  expect((await read).map(({ id }) => id)).toEqual(["ord_2", "ord_1"]);
+  expect(new Headers(calls[0]!.init?.headers).has("X-Background")).toBe(false);
+});
+
+test("changes stand where the order stood, and the like is replaced once, the oldest first", () => {
+  const mine = [order("placing-2", { status: "placing" }), order("placing-1", { status: "placing" }), order("ord_1")];
+  expect(withOrder(mine, order("ord_2")).map(({ id }) => id)).toEqual(["placing-2", "ord_2", "ord_1"]);
+  expect(withOrder(mine, order("ord_2", { quantity: 3 })).map(({ id }) => id)).toEqual(["ord_2", "placing-2", "placing-1", "ord_1"]);
+  expect(withOrder(mine, order("ord_1", { status: "packed" }))[2]!.status).toBe("packed");
+  expect(withFresh(undefined, [order("ord_1")])).toEqual([order("ord_1")]);
+});
+
+test.each([
+  ["placing", true],
+  ["placed", true],
+  ["packed", true],
+  ["shipped", false],
+  ["refunded", false],
+] as const)("an order that is %s is open: %s", (status, open) => {
+  expect(isOpen(order("ord_1", { status }))).toBe(open);
+});
+
+test.each([
+  ["upstream_timeout", 504, 0, true],
+  ["network", 0, 1, true],
+  ["network", 0, 2, false],
+  ["session_expired", 401, 0, false],
+  ["forbidden", 403, 0, false],
+])("a read that failed with %s (%d) after %d tries is tried again: %s", (code, status, failures, again) => {
+  const retry = cache.getDefaultOptions().queries?.retry as (failures: number, cause: Error) => boolean;
+  expect(retry(failures, new CloakroomError({ code, title: "", status, detail: "" }))).toBe(again);
+});

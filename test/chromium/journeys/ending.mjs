@@ -1,0 +1,86 @@
+// A session that is about to end: the warning, and what can be done about it.
+import {accessible} from './axe.mjs';
+import {signIn, signInButton} from './words.mjs';
+
+export default async function ({origin, end, profile, expect, step}) {
+  const context = await profile();
+  const page = await context.newPage();
+  const warning = page.getByRole('dialog', {name: /Your session ends/});
+  const focused = () => page.evaluate(() => document.activeElement?.textContent || document.activeElement?.id);
+  const item = page.getByLabel('Item');
+  await signIn(page, origin + '/orders');
+
+  if (end === 'passes') {
+    step('nobody answers: it says that it is over, and why');
+    await warning.waitFor();
+    await page.getByRole('heading', {name: 'You were away for a while'}).waitFor();
+    expect(await warning.count() === 0, 'no warning of what has happened');
+    expect(await focused() === 'You were away for a while', `the focus is on what happened, not on ${await focused()}`);
+    expect(await page.title() === 'Signed out · Cloakroom Coats', 'the tab says it by its name');
+    await accessible(page, 'a session that ran out');
+    step('the way on leads back to here');
+    await signInButton(page).click();
+    await item.waitFor();
+    expect(page.url() === origin + '/orders', `back at the orders, not ${page.url()}`);
+    return;
+  }
+
+  await item.fill('Scarf');
+  const before = await item.boundingBox();
+  step('the warning takes the focus');
+  await warning.waitFor();
+  const first = end === 'idle' ? 'Stay signed in' : 'Sign in again';
+  expect(await focused() === first, `the focus is on the way on, not on ${await focused()}`);
+  expect(await warning.getByRole('status').innerText() === '', 'the seconds are not read out');
+  for (const [width, colorScheme] of [[1280, 'light'], [360, 'dark']]) {
+    await page.setViewportSize({width, height: 740});
+    await page.emulateMedia({colorScheme});
+    await accessible(page, `the warning at ${width}, ${colorScheme}`);
+  }
+  await page.setViewportSize({width: 1280, height: 900});
+  for (let i = 0; i < 5; i++) {
+    await page.keyboard.press('Tab');
+    expect(await page.evaluate(() => document.activeElement === document.body || document.activeElement.closest('dialog') !== null), 'the focus stays in the dialog');
+  }
+  const left = async () => Number((await warning.locator('.digits').innerText()).split(':')[1]);
+  const now = await left();
+  await page.waitForFunction((n) => Number(document.querySelector('dialog .digits')?.textContent.split(':')[1]) < n, now);
+
+  step('closed, it goes on as a notice, the focus is back in the form, and nothing has moved');
+  await page.keyboard.press('Escape');
+  await warning.waitFor({state: 'detached'});
+  expect(await focused() === 'item', `the focus is where it was, not on ${await focused()}`);
+  const after = await item.boundingBox();
+  expect(after.x === before.x && after.y === before.y, 'the form stands where it stood');
+  const notice = page.locator('.float').getByRole('button', {name: first});
+  await accessible(page, 'the notice of the end');
+  if (end === 'absolute') {
+    step('a new sign-in leads back to here');
+    await notice.click();
+    await page.waitForURL((url) => !url.href.startsWith(origin + '/orders'), {waitUntil: 'commit'}).catch(() => null); // it may be back at once
+    await item.waitFor();
+    expect(page.url() === origin + '/orders', `back at the orders, not ${page.url()}`);
+    return;
+  }
+
+  step('staying signed in takes it away; what was typed is still there');
+  await notice.focus();
+  await page.keyboard.press('Enter');
+  await page.locator('.float .notice').waitFor({state: 'detached'});
+  expect(await item.inputValue() === 'Scarf', 'what was typed is still there');
+  await page.locator('[aria-live=polite]').getByText('You stay signed in.').waitFor({state: 'attached'});
+
+  step('it comes again; staying in another tab takes it away in this one');
+  const other = await context.newPage();
+  await other.goto(origin + '/account');
+  await warning.waitFor();
+  await other.getByRole('dialog', {name: /Your session ends/}).getByRole('button', {name: 'Stay signed in'}).click();
+  await warning.waitFor({state: 'detached'});
+  await other.close();
+
+  step('signing out instead');
+  await warning.waitFor();
+  await warning.getByRole('button', {name: 'Sign out'}).click();
+  await signInButton(page).waitFor();
+  expect((await context.cookies(origin)).every((c) => c.name !== '__Host-Http-web'), 'no session cookie');
+}

@@ -1,0 +1,3 @@
+import "./more.css";
+
+export const text = "more of the first";

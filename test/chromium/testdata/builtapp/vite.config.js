@@ -1,0 +1,1 @@
+export default { build: { reportCompressedSize: false }, logLevel: "warn" };
