@@ -1,6 +1,7 @@
 package spa_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -81,8 +82,6 @@ func TestGuardsOfListedOrigins(t *testing.T) {
 		{"GET", "/file", "its Referer alone", []string{"Referer", www + "/"}, 403},
 		{"GET", "/file", "metadata of another site", with(listed, cross, cors), 403},
 		{"POST", "/file", "header and CORS", with(header, listed, sibling, cors), 403},
-		{"GET", "/bff/events", "metadata of another site", with(listed, cross, cors), 403},
-		{"GET", "/bff/events", "no Origin", with(sibling, noCORS), 403},
 
 		{"GET", "/socket", "its Origin", listed, 200},
 		{"GET", "/socket", "its Origin and metadata", with(listed, sibling), 200},
@@ -112,6 +111,38 @@ func TestGuardsOfListedOrigins(t *testing.T) {
 	}
 	if b.value(sessionCookie) == "" {
 		t.Error("the session's cookie is gone")
+	}
+}
+
+// Refused or not shows without a stream that stays open where it is not: nobody waits for what the test is about.
+//
+// shows CSRF-3 (a listed origin)
+func TestEventsOfAListedOrigin(t *testing.T) {
+	w := newWorld(t, split)
+	b := w.browser()
+	b.signIn()
+	events := slices.IndexFunc(w.surface.Endpoints(), func(e surface.Endpoint) bool { return e.Path == "/bff/events" })
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	for _, row := range []struct {
+		with   string // a stream with …
+		fields []string
+		want   bff.Code
+	}{
+		{"CORS", []string{"Origin", www, "Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "cors"}, ""},
+		{"its Origin alone", []string{"Origin", www}, ""},
+		{"metadata of another site", []string{"Origin", www, "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors"}, bff.CodeCSRFFailed},
+		{"an unlisted sibling's Origin", []string{"Origin", "https://docs.app.example", "Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "cors"}, bff.CodeCSRFFailed},
+		{"no Origin", []string{"Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "no-cors"}, bff.CodeCSRFFailed},
+	} {
+		r := httptest.NewRequest("GET", origin+"/bff/events", nil).WithContext(gone)
+		r.Header.Set("Cookie", b.header(false))
+		for i := 0; i+1 < len(row.fields); i += 2 {
+			r.Header.Add(row.fields[i], row.fields[i+1])
+		}
+		if err := w.surface.Endpoints()[events].Handle(httptest.NewRecorder(), r); (err != nil || row.want != "") && bff.CodeOf(err) != row.want {
+			t.Errorf("with %s: %v, want %q", row.with, err, row.want)
+		}
 	}
 }
 
@@ -366,5 +397,18 @@ func TestAnInitiationForAnotherOrigin(t *testing.T) {
 	w := newWorld(t, split)
 	for target, status := range map[string]int{www + "/a": 200, origin + "/a": 200, "https://docs.app.example/a": 400, www + ".evil/a": 400} {
 		w.browser().open("/bff/initiate?iss="+issuer+"&target_link_uri="+target, "cross-site").is(t, "target "+target, status)
+	}
+}
+
+// Neither who lists other origins nor who lists none pays with memory for being asked where a request comes from.
+func TestAskingForTheOriginAllocatesNothing(t *testing.T) {
+	for name, w := range map[string]*world{"no other origin": newWorld(t), "other origins": newWorld(t, split)} {
+		r := httptest.NewRequest("GET", origin+"/socket", nil)
+		r.Header.Set("Origin", origin)
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		var err error
+		if n := testing.AllocsPerRun(100, func() { err = w.surface.CheckWebSocket(r) }); n > 0 || err != nil {
+			t.Errorf("an app with %s: %v allocations, %v", name, n, err)
+		}
 	}
 }

@@ -170,9 +170,9 @@ type Static struct {
 	Dir string `yaml:"dir" path:"dir"`
 	// URL is a server to forward to, as a development server; loopback only.
 	URL string `yaml:"url"`
-	// CSP is the Content-Security-Policy of the folder's documents, in place of
-	// the default, which lets them load from the app's own origin alone. dir
-	// only.
+	// CSP is the Content-Security-Policy of the folder's documents and scripts
+	// (a worker goes by its script's), in place of the default, which lets them
+	// load from the app's own origin alone. dir only.
 	CSP string `yaml:"csp"`
 	// Protected shows them to nobody but whoever is signed in; others are sent
 	// to sign in and come back to the very page. Default false.

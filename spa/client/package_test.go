@@ -27,6 +27,7 @@ type folders struct {
 
 // What npm would publish, and what its users make of it.
 func TestPackage(t *testing.T) {
+	t.Parallel()
 	f := pack(t)
 	t.Run("holds what it says and nothing else", f.content)
 	t.Run("knows no token", f.tokens)
@@ -39,6 +40,7 @@ func TestPackage(t *testing.T) {
 
 // Its own tests pass, the types of whatever is in this folder hold, and so do those of the documentation.
 func TestUnits(t *testing.T) {
+	t.Parallel()
 	install(t)
 	t.Run("check", func(t *testing.T) { t.Parallel(); run(t, ".", "npm", "run", "check") })
 	t.Run("test", func(t *testing.T) { t.Parallel(); run(t, ".", "npm", "test") })
@@ -164,6 +166,9 @@ func (f *folders) content(t *testing.T) {
 			t.Errorf("%s holds no sources, which are not published: it leads nowhere", name)
 		}
 	}
+	if !strings.HasPrefix(files["dist/react.js"], `"use client";`) || strings.HasPrefix(files["dist/index.js"], `"use`) {
+		t.Error("dist/react.js, and it alone, is to say that it runs in browsers too: a framework that renders on a server asks")
+	}
 	slices.Sort(names)
 	if diff := cmp.Diff(packed, names); diff != "" {
 		t.Errorf("the list of what is published (-want +have):\n%s", diff)
@@ -212,7 +217,8 @@ func (f *folders) tokens(t *testing.T) {
 			text = comment.ReplaceAllString(text, "")
 		}
 		for _, found := range word.FindAllString(text, -1) {
-			if found != "token" || !strings.HasPrefix(name, "dist/testing") { // what a route of the fake gateway wants, by its name in the configuration
+			// A route of the fake gateway says what it wants by the name that it has in the configuration.
+			if found != "token" || !strings.HasPrefix(name, "dist/testing") {
 				t.Errorf("%s: %s", name, found)
 			}
 		}
@@ -225,7 +231,8 @@ func (f *folders) tokens(t *testing.T) {
 // npm tells in warnings what it has put right in package.json before it publishes.
 func (f *folders) publish(t *testing.T) {
 	t.Parallel()
-	said := run(t, filepath.Dir(f.tarball), "npm", "publish", "--dry-run", "--offline", "--ignore-scripts", "--access", "public", "--tag", "latest", f.tarball)
+	said := run(t, filepath.Dir(f.tarball), "npm", "publish", "--dry-run", "--offline", "--ignore-scripts",
+		"--access", "public", "--tag", "latest", f.tarball)
 	for line := range strings.Lines(said) {
 		// The user's own settings of npm are none of the package's business, and neither is that nobody is logged in here.
 		if strings.HasPrefix(line, "npm warn") && !strings.Contains(line, "user config") && !strings.Contains(line, "logged in") {

@@ -9,7 +9,12 @@ export default defineConfig({
     rolldownOptions: {
       external: ["react", "react/jsx-runtime"],
       // Vite leaves the white space of a library in, for whoever bundles it; what is shipped here may also be loaded as it is.
-      output: { minify: true, chunkFileNames: "[name].js" },
+      output: {
+        minify: true,
+        chunkFileNames: "[name].js",
+        // Frameworks that render components on a server take this word for: hooks and context, to be run in the browser as well.
+        banner: ({ name }) => (name === "react" ? '"use client";' : ""),
+      },
     },
     reportCompressedSize: false,
   },

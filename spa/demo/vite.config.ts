@@ -12,6 +12,10 @@ export default defineConfig({
     assetsInlineLimit: 0, // a data: URL in a style sheet would need more than 'self' in the policy
     modulePreload: { polyfill: false }, // every browser of the target has it
     reportCompressedSize: false,
+    rolldownOptions: {
+      // "use client" is for servers that render React; here it says nothing, and the build need not say so for each file.
+      onwarn: (warning, tell) => void (warning.code === "MODULE_LEVEL_DIRECTIVE" || tell(warning)),
+    },
   },
   server: {
     host: "127.0.0.1", // "localhost" may mean ::1 alone, where the gateway's static.url would not find it

@@ -123,8 +123,8 @@ var lasting = [...]string{"/_next/static/", "/_app/immutable/", "/_astro/"}
 
 // isHashed reports whether a name changes with the content, so that a copy of it never grows old. A hash of Vite's
 // alphabet could be a word, so it counts only where Vite puts its files, in a folder called assets, and only if it does
-// not read like one; and one without a figure could be a word in capitals. The real hashes that look so, one in thirty of
-// Vite's and one in five of Angular's, are asked for again each time, which costs a round trip, while a word taken for a
+// not read like one; and one without a figure could be a word in capitals. The real hashes that look so, one in sixteen
+// of Vite's and one in five of Angular's, are asked for again each time, which costs a round trip, while a word taken for a
 // hash would keep an old picture for a year.
 func isHashed(name string) bool {
 	folder, base := path.Split(name)

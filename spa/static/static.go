@@ -36,8 +36,9 @@ type Options struct {
 	// Public are the paths of a protected folder that everybody may see: each exactly, or with a slash at its end itself
 	// without that slash and all below. Nothing else answers there, above all no page that stands for a missing one.
 	Public []string
-	// Policy is the Content-Security-Policy of the folder's documents; "" = DefaultPolicy. A document's own, by <meta>, can
-	// only narrow it (CSP Level 3 section 3.3). A development server's documents get none of ours.
+	// Policy is the Content-Security-Policy of the folder's documents, and of its scripts, should one be started as a worker;
+	// "" = DefaultPolicy. A document's own, by <meta>, can only narrow it (CSP Level 3 section 3.3). A development server's
+	// documents get none of ours.
 	Policy string
 
 	// APIs says that the app has APIs below /api/: there no page of a folder stands for what is missing. Whoever opens a

@@ -16,7 +16,7 @@ const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run
 
 const given = JSON.parse(await line());
 const journey = await import(`./journeys/${process.argv[2]}.mjs`);
-const browser = await chromium.launch({executablePath: given.chromium, args: [...args, ...given.args ?? []]});
+const browser = await chromium.launch({executablePath: given.chromium, args: [...args, ...given.args ?? []], ignoreDefaultArgs: given.without ?? []});
 const contexts = [];
 
 // A profile: its own cookies and storage. Every answer that it gets is told, so that the test can look for secrets in it.

@@ -77,6 +77,9 @@ const lookAgainAfter = 250;
 /** The gateway's own endpoints answer in a moment, or there is no way to it: a connection may be dead without anybody saying so. */
 const answersWithin = 30_000;
 
+/** The gateway refuses a longer return_to. A sign-in that comes back to the page without its query is better than none. */
+const longestReturn = 1024;
+
 /** What a timer of a browser can take; longer ends are counted in several pieces. */
 const longestTimer = 2 ** 31 - 1;
 
@@ -170,7 +173,7 @@ export function createClient(options: Options = {}): Client {
     const answer = await gateway.request(base + path, { method, cache: "no-store" }, AbortSignal.timeout(answersWithin));
     const got = answer.ok ? await read(answer).catch(() => null) : null;
     if (got === null) {
-      throw localError("bad_answer", `The answer of ${base + path} is not the gateway's`);
+      throw localError("bad_answer", `${base + path} is not answered by the gateway`);
     }
     return got;
   }
@@ -317,13 +320,13 @@ export function createClient(options: Options = {}): Client {
     },
     check,
     async login({ returnTo, prompt, stepUp: wanted, params } = {}) {
-      const { href, origin } = globalThis.location;
+      const { href, origin, pathname } = globalThis.location;
       const error = wanted && ("code" in wanted ? wanted : (wanted as Known).stepUp);
       const start = gateway.resolve(error?.loginUrl ?? `${base}/login`);
       if (start.pathname !== `${gateway.home().pathname}/login`) {
-        throw localError("foreign_url", `A sign-in does not begin at ${start.pathname}: the page stays`);
+        throw localError("foreign_url", `No sign-in begins at ${start.pathname}`);
       }
-      const back = returnTo ?? href.slice(origin.length);
+      const back = returnTo ?? (href.length > longestReturn ? pathname : href.slice(origin.length));
       const split = gateway.split();
       for (const [name, value] of Object.entries({ ...params, return_to: split ? new URL(back, href).href : back, prompt })) {
         if (value !== undefined) {

@@ -46,6 +46,8 @@ const closed = 2; // EventSource.CLOSED
 export function share(name: string, open: () => EventSourceLike, hears: Hears): Tabs {
   let channel: BroadcastChannel | undefined;
   let session: string | undefined; // this tab's
+  let gone: string | undefined; // the one that this tab had last
+  let why: string | undefined; // what was told of its end
   let about: string | undefined; // the one that the stream is about
   let source: EventSourceLike | undefined;
   let turn: AbortController | undefined; // in the queue for the lead, or leading: aborted to leave either
@@ -69,9 +71,11 @@ export function share(name: string, open: () => EventSourceLike, hears: Hears): 
     if (listening) {
       channel ??= join(name, heard);
     }
-    if (before && !session) {
-      tell({ ended: before, reason });
+    gone = before || gone;
+    if (gone && !session && (before || reason !== why)) {
+      tell({ ended: gone, reason }); // also once more, where the reason comes after the end
     }
+    why = reason;
     if (listening && channel && session) {
       turn ??= queue();
       if (leading && about !== session) {
@@ -162,8 +166,11 @@ export function share(name: string, open: () => EventSourceLike, hears: Hears): 
     }
     const ended = text(message.ended);
     const theirs = text(message.session);
-    if (ended) {
-      hears.ended(ended, text(message.reason));
+    const reason = text(message.reason);
+    if (ended && leading && !reason) {
+      hears.check(); // the stream may be about to say why: it is not closed for one who does not know
+    } else if (ended) {
+      hears.ended(ended, reason);
     } else if (message.check === "" || message.check === "replaced") {
       hears.check(message.check || undefined);
     } else if (theirs) {

@@ -10,7 +10,7 @@ export function takeLoginError(): string | null {
   const code = url.searchParams.get("login_error");
   if (code !== null) {
     url.searchParams.delete("login_error");
-    history.replaceState(history.state, "", url.pathname + url.search + url.hash);
+    history.replaceState(history.state, "", url.href);
   }
   return code;
 }

@@ -132,7 +132,8 @@ export interface RequireSessionProps {
  * address. Who was signed in while this page was open, came back without a session (`login_error`) or went back in history is
  * asked instead: to be thrown out of a form is worse, and nobody is sent round in circles.
  */
-export function RequireSession({ children, loading = null, signedOut = askToSignIn, unavailable = sayUnavailable }: RequireSessionProps): ReactElement {
+export function RequireSession(props: RequireSessionProps): ReactElement {
+  const { children, loading = null, signedOut = askToSignIn, unavailable = sayUnavailable } = props;
   const { client, asks, onAsks, leave } = useShared();
   const state = useSession();
   const asked = useSyncExternalStore(onAsks, asks, () => false);

@@ -25,7 +25,7 @@ export function gatewayAt(base: string, send: typeof globalThis.fetch): Gateway 
   function resolve(address: string | URL): URL {
     const url = new URL(address, split() ? home() : page());
     if (url.origin !== home().origin) {
-      throw localError("foreign_url", `${url.origin} is not the app's own origin: nothing was sent`);
+      throw localError("foreign_url", `${url.origin} is another origin: nothing was sent`);
     }
     return url;
   }
@@ -42,7 +42,7 @@ export function gatewayAt(base: string, send: typeof globalThis.fetch): Gateway 
       : { mode: "same-origin", credentials: "same-origin" };
     const signal = limit ?? init?.signal;
     const answer = await send(whole ?? url.href, { ...init, headers, signal, ...mine }).catch((cause: unknown) => {
-      throw (init?.signal ?? whole?.signal)?.aborted ? cause : localError("network", "There is no answer", cause);
+      throw (init?.signal ?? whole?.signal)?.aborted ? cause : localError("network", "No answer", cause);
     });
     const problem = await problemOf(answer);
     if (problem !== null) {

@@ -106,12 +106,13 @@ const ada: User = { sub: "usr_1001", name: "Ada Lovelace", email: "ada@example.c
 
 /** Makes a fake gateway, at which nobody is signed in. */
 export function createFakeGateway(options: FakeGatewayOptions = {}): FakeGateway {
-  const { base = "/bff", user = ada, idle = 1_800, absolute = 43_200, now = Date.now } = options;
+  // Date.now is looked up each time, for fake timers may begin after this.
+  const { base = "/bff", user = ada, idle = 1_800, absolute = 43_200, now = () => Date.now() } = options;
   lendLocks();
   const ledger = createLedger({ idle, absolute }, () => now(), (session, reason) =>
     streams.finish(reason === "replaced" ? "session-replaced" : "session-ended", { reason }, session.id),
   );
-  const streams = createStreams(() => endpoints.opening(), watch);
+  const streams = createStreams((url) => endpoints.streamAt(url), watch);
   const endpoints = createEndpoints({ base, user, ledger, streams, now: () => now() });
   const navigations: string[] = [];
   const requests: Request[] = [];
@@ -133,10 +134,11 @@ export function createFakeGateway(options: FakeGatewayOptions = {}): FakeGateway
   }
 
   async function send(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
-    const request = new Request(input, init);
+    const request = requestOf(input, init);
+    const signal = init?.signal ?? request.signal;
     const aborted = new Promise<never>((_, reject) => {
-      const stop = (): void => reject(request.signal.reason);
-      request.signal.aborted ? stop() : request.signal.addEventListener("abort", stop, { once: true });
+      const stop = (): void => reject(signal.reason);
+      signal.aborted ? stop() : signal.addEventListener("abort", stop, { once: true });
     });
     const answer = await Promise.race([aborted, handle(request)]);
     if (answer.type === "error") {
@@ -208,6 +210,15 @@ export function createFakeGateway(options: FakeGatewayOptions = {}): FakeGateway
     navigations,
     requests,
   };
+}
+
+/** A request as fetch makes it. In jsdom a signal is of another class than Node's Request takes: there the request goes without. */
+function requestOf(input: RequestInfo | URL, init?: RequestInit): Request {
+  try {
+    return new Request(input, init);
+  } catch {
+    return new Request(input, { ...init, signal: undefined });
+  }
 }
 
 /**

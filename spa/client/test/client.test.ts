@@ -284,6 +284,16 @@ describe("login and logout", () => {
     expect(gone).toEqual(["/bff/login?return_to=%2Forders%2F7%3Ftab%3Da", "/bff/login?return_to=%2F%3Fa%3Db%26c&prompt=login"]);
   });
 
+  test("login from an address that is longer than the gateway takes comes back to the page without its query", async () => {
+    const href = (length: number): string => `${origin}/search?q=`.padEnd(length, "x");
+    for (const length of [1_024, 1_025]) {
+      vi.stubGlobal("location", { origin, href: href(length), pathname: "/search", assign: (to: string) => gone.push(to) });
+      await client.login();
+    }
+    const long = encodeURIComponent(href(1_024).slice(origin.length));
+    expect(gone).toEqual([`/bff/login?return_to=${long}`, "/bff/login?return_to=%2Fsearch"]);
+  });
+
   test("login goes where a step-up leads, and comes back to where it was", async () => {
     gateway.will(
       problem(401, "insufficient_user_authentication", { acr_values: ["gold", "silver"], max_age: 0, login_url: "/bff/login?step_up=t.1" }),

@@ -21,20 +21,10 @@ const done = (): Response => new Response(null, { status: 204 });
 
 describe("the list of devices", () => {
   test("is read, each with its times", async () => {
-    const one = { id: "s1", app: "web", kind: "spa", device: "Firefox on Linux", platform: "", created_at: "2026-11-22T00:00:00Z", last_active_at: "2026-11-22T01:00:00Z", current: true };
-    gateway.will(json({ sessions: [one] }));
-    expect(await client.devices.list()).toEqual([
-      {
-        id: "s1",
-        app: "web",
-        kind: "spa",
-        device: "Firefox on Linux",
-        platform: "",
-        createdAt: new Date("2026-11-22T00:00:00Z"),
-        lastActiveAt: new Date("2026-11-22T01:00:00Z"),
-        current: true,
-      },
-    ]);
+    const one = { id: "s1", app: "web", kind: "spa", device: "Firefox on Linux", platform: "", current: true };
+    const times = ["2026-11-22T00:00:00Z", "2026-11-22T01:00:00Z"] as const;
+    gateway.will(json({ sessions: [{ ...one, created_at: times[0], last_active_at: times[1] }] }));
+    expect(await client.devices.list()).toEqual([{ ...one, createdAt: new Date(times[0]), lastActiveAt: new Date(times[1]) }]);
     expect(gateway.asked[1]).toMatchObject({ path: "/bff/sessions", method: "GET" });
   });
 
@@ -54,7 +44,8 @@ describe("a device", () => {
     gateway.will(done(), done());
     await client.devices.end("s2");
     await client.devices.end("a/b?c");
-    expect(gateway.asked.slice(1).map(({ method, path }) => `${method} ${path}`)).toEqual(["DELETE /bff/sessions/s2", "DELETE /bff/sessions/a%2Fb%3Fc"]);
+    const asked = gateway.asked.slice(1).map(({ method, path }) => `${method} ${path}`);
+    expect(asked).toEqual(["DELETE /bff/sessions/s2", "DELETE /bff/sessions/a%2Fb%3Fc"]);
     expect([client.getState().status, gone]).toEqual(["signed-in", []]);
   });
 

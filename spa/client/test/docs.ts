@@ -22,8 +22,9 @@ const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url
 /** The pages with code on the client, by their names: the package's own, and those of the documentation that import it. */
 export function pages(): Map<string, string> {
   const folder = at("../../../docs/clients/");
-  const all = readdirSync(folder).filter((name) => name.endsWith(".md")).map((name): [string, string] => [name.slice(0, -3), join(folder, name)]);
-  const texts = [["README", at("../README.md")] as const, ...all].map(([name, file]): [string, string] => [name, readFileSync(file, "utf8")]);
+  const names = readdirSync(folder).filter((name) => name.endsWith(".md"));
+  const files: [string, string][] = [["README", at("../README.md")], ...names.map((name): [string, string] => [name.slice(0, -3), join(folder, name)])];
+  const texts = files.map(([name, file]): [string, string] => [name, readFileSync(file, "utf8")]);
   return new Map(texts.filter(([, text]) => text.includes('"@cloakroom/client')));
 }
 
@@ -46,12 +47,15 @@ export function foldersOf(page: string, markdown: string): Folder[] {
   return blocks === 0 ? [] : folders;
 }
 
-/** The compiler's settings of an app as `npm create vite` makes it, with the package's source in place of what is published. */
+/**
+ * The compiler's settings of an app as `npm create vite` makes it, with the package's source in place of what is published. What
+ * a block makes and leaves for its reader to use is no fault.
+ */
 const settings = {
   compilerOptions: {
     target: "es2023", lib: ["ES2023", "DOM", "DOM.Iterable"], module: "esnext", moduleResolution: "bundler", moduleDetection: "force",
     types: ["vite/client"], skipLibCheck: true, allowImportingTsExtensions: true, verbatimModuleSyntax: true, noEmit: true,
-    jsx: "react-jsx", strict: true, noUnusedLocals: true, noUnusedParameters: true, erasableSyntaxOnly: true, noFallthroughCasesInSwitch: true,
+    jsx: "react-jsx", strict: true, erasableSyntaxOnly: true, noFallthroughCasesInSwitch: true,
     paths: {
       "@cloakroom/client": [at("../src/index.ts")],
       "@cloakroom/client/react": [at("../src/react.tsx")],
@@ -64,7 +68,7 @@ const settings = {
 export function write(folders: readonly Folder[]): { root: string; at: (folder: Folder) => string; remove: () => void } {
   const root = mkdtempSync(join(tmpdir(), "cloakroom-docs-"));
   symlinkSync(at("../../node_modules"), join(root, "node_modules"));
-  writeFileSync(join(root, "tsconfig.json"), JSON.stringify({ ...settings, include: ["*/**/*.ts", "*/**/*.tsx"], exclude: ["node_modules"] }));
+  writeFileSync(join(root, "tsconfig.json"), JSON.stringify({ ...settings, include: ["*/**/*.ts", "*/**/*.tsx"] }));
   const place = (folder: Folder): string => join(root, `${folder.page}-${folders.indexOf(folder)}`);
   for (const folder of folders) {
     mkdirSync(place(folder));

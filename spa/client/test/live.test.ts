@@ -47,7 +47,8 @@ describe("three tabs", () => {
     expect(tabs.map(({ state }) => state.status)).toEqual(["signed-in", "signed-in", "signed-in"]);
     browser.session = { id: "s2" };
     await vi.advanceTimersByTimeAsync(300);
-    expect(tabs.map(({ state }) => state)).toEqual(tabs.map(() => expect.objectContaining({ session: expect.objectContaining({ id: "s2" }) })));
+    const second = { status: "signed-in", session: { id: "s2" } };
+    expect(tabs.map(({ state }) => state)).toMatchObject([second, second, second]);
     expect([browser.streams.length, browser.live.length]).toEqual([2, 1]);
   });
 
@@ -175,22 +176,38 @@ describe("a tab", () => {
     expect(first.state).toEqual(over("admin"));
   });
 
-  test("that was not told why takes the reason that another knows, and keeps the first", async () => {
-    const [first, second] = [await browser.tab(), await browser.tab()];
-    browser.session = null;
-    const seen: unknown[] = [];
-    const leave = second.client.subscribe(() => {
-      leave();
-      seen.push(second.state);
-      browser.streams[0]!.say("session-ended", { reason: "provider_logout" }); // before any tab has heard of the other's
-    });
+  test("that was not told why takes the reason that another learns, be it later, and keeps the first", async () => {
+    const [first, second] = [await browser.tab({ navigate: () => {} }), await browser.tab()];
+    const slow = later();
+    browser.instead = () => slow.answer;
+    const left = first.client.logout();
+    browser.instead = null;
+    browser.session = null; // by now, and the second tab finds that out first
     await second.client.check();
     await settle();
-    expect(seen).toEqual([over()]);
-    expect([first.state, second.state]).toEqual([over("provider_logout"), over("provider_logout")]);
+    expect([first.state, second.state]).toEqual([over(), over()]);
+    slow.give(json({ redirect_to: "/bff/logout/t1" }));
+    await left;
+    await settle();
+    expect([first.state, second.state]).toEqual([over("signed_out"), over("signed_out")]);
     new Channel("cloakroom /bff").postMessage({ ended: "s1", reason: "admin" });
     await settle();
-    expect(second.state).toEqual(over("provider_logout"));
+    expect(second.state).toEqual(over("signed_out"));
+  });
+
+  test("that leads listens on where another tab does not know why, and tells it", async () => {
+    const [first, second] = [await browser.tab(), await browser.tab()];
+    browser.session = null;
+    const slow = later();
+    const checked = second.client.check();
+    browser.instead = () => slow.answer; // for the first, which asks as well
+    await checked;
+    await settle();
+    expect([first.state.status, second.state]).toEqual(["signed-in", over()]);
+    browser.streams[0]!.say("session-ended", { reason: "provider_logout" });
+    await settle();
+    expect([first.state, second.state]).toEqual([over("provider_logout"), over("provider_logout")]);
+    slow.give(json({ authenticated: false }));
   });
 
   test("that asked for no live view opens nothing", async () => {
@@ -302,7 +319,7 @@ describe("messages", () => {
 });
 
 describe("the stream", () => {
-  test.each([["{}"], ["no JSON"], ['{"reason":7}'], ["[]"], ["null"]])("that ends a session by %s ends it without a reason", async (data) => {
+  test.each(["{}", "no JSON", '{"reason":7}', "[]", "null"])("that ends a session by %s ends it without a reason", async (data) => {
     const tab = await browser.tab();
     browser.streams[0]!.say("session-ended", data);
     expect(tab.state).toEqual(over());
@@ -360,6 +377,10 @@ describe("the stream", () => {
   });
 });
 
+const refusing = (): never => {
+  throw new DOMException("not for this page", "SecurityError");
+};
+
 describe("a browser", () => {
   test("without streams of events asks when the page is looked at, and knows each session", async () => {
     const tab = await browser.tab({ events: undefined });
@@ -371,8 +392,8 @@ describe("a browser", () => {
   test.each<[string, () => void]>([
     ["without locks", () => vi.stubGlobal("navigator", {})],
     ["without channels", () => vi.stubGlobal("BroadcastChannel", undefined)],
-    ["that lets no page have a channel", () => vi.stubGlobal("BroadcastChannel", () => { throw new DOMException("no", "SecurityError"); })],
-    ["that gives no locks", () => vi.stubGlobal("navigator", { locks: { request: () => Promise.reject(new DOMException("no", "SecurityError")) } })],
+    ["that lets no page have a channel", () => vi.stubGlobal("BroadcastChannel", refusing)],
+    ["that gives no locks", () => vi.stubGlobal("navigator", { locks: { request: async () => refusing() } })],
   ])("%s asks when the page is looked at", async (_, make) => {
     make();
     const tab = await browser.tab();

@@ -12,7 +12,8 @@ type Client<T, Out extends keyof T = never> = { [K in keyof T as K extends Out ?
 
 test("the types that the description is compared by are those of the description", async () => {
   const types = typesOf([
-    "SessionAnswer", "SessionList", "Problem", "RedirectTo", "EventSession", "EventSessionExtended", "EventSessionEnded", "EventSessionReplaced",
+    "SessionAnswer", "SessionList", "Problem", "RedirectTo",
+    "EventSession", "EventSessionExtended", "EventSessionEnded", "EventSessionReplaced",
   ]);
   await expect(types).toMatchFileSnapshot("described.ts");
   expect(types.replace(/"[^"]*"/g, "")).not.toMatch(/token/i); // but for codes, nothing of what a browser is told is about one
@@ -22,7 +23,8 @@ test("the client's types are those of the description", () => {
   // kind is open: a newer gateway may know more of them.
   expectTypeOf<Omit<Device, "kind">>().toEqualTypeOf<Client<Described.ListedSession, "kind">>();
   // The ends are durations there, and points on the page's own clock here; auth_time is in seconds since 1970.
-  expectTypeOf<Exclude<keyof Session, "endsAt" | "idleEndsAt">>().toEqualTypeOf<keyof Client<Described.Session, "expires_in" | "idle_expires_in">>();
+  type Known = keyof Client<Described.Session, "expires_in" | "idle_expires_in">;
+  expectTypeOf<Exclude<keyof Session, "endsAt" | "idleEndsAt">>().toEqualTypeOf<Known>();
   // code and reason are open as kind is; an instance is the request's id again, a type the code, and a step_up is for native apps.
   type Open = Omit<Problem, "code" | "reason">;
   expectTypeOf<keyof Problem>().toEqualTypeOf<keyof Client<Described.Problem, "type" | "instance" | "step_up">>();

@@ -79,7 +79,8 @@ export function typesOf(names: readonly string[]): string {
         return `readonly (${write(s.items ?? {}, deep)})[]`;
       case "object": {
         const members = Object.entries(s.properties ?? {});
-        const lines = members.map(([name, one]) => `${deep}  ${name}${s.required?.includes(name) ? "" : "?"}: ${write(one, `${deep}  `)};\n`);
+        const mark = (name: string): string => (s.required?.includes(name) ? "" : "?");
+        const lines = members.map(([name, one]) => `${deep}  ${name}${mark(name)}: ${write(one, `${deep}  `)};\n`);
         return members.length === 0 ? "Record<string, unknown>" : `{\n${lines.join("")}${deep}}`;
       }
       case "string":

@@ -22,7 +22,6 @@ let page: HTMLElement;
 
 beforeEach(() => {
   vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", true);
-  vi.resetModules();
   gateway = createFakeGateway({ idle: 120 });
   vi.stubGlobal("fetch", gateway.options.fetch);
   vi.stubGlobal("EventSource", undefined); // of the page's own client nothing but its requests is of interest here

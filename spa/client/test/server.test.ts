@@ -30,8 +30,8 @@ test("a call on a server goes nowhere: there is no page whose cookies it could t
 });
 
 test.each<[string, string | null, string | undefined]>([
-  ["https://app.example.com/orders?login_error=access_denied&tab=a#top", "access_denied", "/orders?tab=a#top"],
-  ["https://app.example.com/?login_error=", "", "/"],
+  ["https://app.example.com/orders?login_error=access_denied&tab=a#top", "access_denied", "https://app.example.com/orders?tab=a#top"],
+  ["https://app.example.com/?login_error=", "", "https://app.example.com/"],
   ["https://app.example.com/?a=b", null, undefined],
 ])("why a sign-in failed is taken out of %s once", (href, code, left) => {
   const history = { state: { key: 1 }, replaceState: vi.fn() };

@@ -40,13 +40,19 @@ describe("a gateway at another origin", () => {
     }
   });
 
-  test.each([`${page}/api/orders`, "https://evil.example/", "//evil.example/api", "http://app.example.com/api", "https://app.example.com:8443/api", "https://app.example.com.evil.example/", "https://app.example.com@evil.example/", new Request(`${page}/api`)])(
-    "makes %s a foreign address: nothing is sent",
-    async (input) => {
-      expect((await failing(client.fetch(input))).code).toBe("foreign_url");
-      expect(gateway.asked).toEqual([]);
-    },
-  );
+  test.each([
+    `${page}/api/orders`,
+    "https://evil.example/",
+    "//evil.example/api",
+    "http://app.example.com/api",
+    "https://app.example.com:8443/api",
+    "https://app.example.com.evil.example/",
+    "https://app.example.com@evil.example/",
+    new Request(`${page}/api`),
+  ])("makes %s a foreign address: nothing is sent", async (input) => {
+    expect((await failing(client.fetch(input))).code).toBe("foreign_url");
+    expect(gateway.asked).toEqual([]);
+  });
 
   test.each([
     [undefined, `${page}/orders/7?tab=a#top`],
@@ -55,7 +61,8 @@ describe("a gateway at another origin", () => {
   ])("signs in, and comes back from %s to this page's origin", async (returnTo, back) => {
     await client.login({ returnTo, prompt: "login", params: { login_hint: "ada" } });
     const url = new URL(gone[0]!);
-    expect([url.origin + url.pathname, Object.fromEntries(url.searchParams)]).toEqual([`${base}/login`, { return_to: back, prompt: "login", login_hint: "ada" }]);
+    expect(url.origin + url.pathname).toBe(`${base}/login`);
+    expect(Object.fromEntries(url.searchParams)).toEqual({ return_to: back, prompt: "login", login_hint: "ada" });
   });
 
   test("signs in for a step-up by the address that it gave", async () => {

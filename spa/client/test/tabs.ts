@@ -117,7 +117,8 @@ export class Browser {
       return json({ authenticated: false });
     }
     const { id, expiresIn = 43_200, idle = 1_800 } = this.session;
-    return json({ authenticated: true, user: { sub: "usr_1" }, session: { id, created_at: "2026-11-22T00:00:00Z", expires_in: expiresIn, idle_expires_in: idle } });
+    const session = { id, created_at: "2026-11-22T00:00:00Z", expires_in: expiresIn, idle_expires_in: idle };
+    return json({ authenticated: true, user: { sub: "usr_1" }, session });
   }
 
   /** Opens a tab, which listens. */

@@ -12,9 +12,9 @@ function ask(gateway: FakeGateway, line: string, headers: Record<string, string>
 
 /** Status and code of an answer. */
 async function told(answer: Promise<Response> | Response): Promise<[number, string?]> {
-  const { status, headers, ...rest } = await Promise.resolve(answer).then((a) => ({ status: a.status, headers: a.headers, json: () => a.json() }));
-  const isProblem = headers.get("Content-Type") === "application/problem+json";
-  return isProblem ? [status, ((await rest.json()) as { code: string }).code] : [status];
+  const got = await answer;
+  const isProblem = got.headers.get("Content-Type") === "application/problem+json";
+  return isProblem ? [got.status, ((await got.json()) as { code: string }).code] : [got.status];
 }
 
 test.each<[string, Record<string, string>, [number, string?]]>([
@@ -80,7 +80,10 @@ test("use moves the idle end, and what a page asks on its own does not", async (
   const gateway = createFakeGateway({ idle: 600, now: () => now });
   gateway.route("GET /api/orders", () => []);
   gateway.signIn();
-  const idle = async (): Promise<number> => ((await (await ask(gateway, "GET /bff/session")).json()) as { session: { idle_expires_in: number } }).session.idle_expires_in;
+  const idle = async (): Promise<number> => {
+    const answer = await ask(gateway, "GET /bff/session");
+    return ((await answer.json()) as { session: { idle_expires_in: number } }).session.idle_expires_in;
+  };
   now += 300_000;
   await ask(gateway, "GET /api/orders", { "X-CSRF": "1", "X-Background": "1" });
   await ask(gateway, "GET /bff/sessions");
@@ -105,7 +108,12 @@ test("why a session is over is told for five minutes, and an end that passed onc
   gateway.signIn();
   now += 43_200_000;
   const answer = await ask(gateway, "GET /api/orders");
-  expect(await answer.json()).toMatchObject({ code: "session_expired", reason: "idle", login_url: "/bff/login", instance: expect.stringMatching(/^urn:cloakroom:request:/) });
+  expect(await answer.json()).toMatchObject({
+    code: "session_expired",
+    reason: "idle",
+    login_url: "/bff/login",
+    instance: expect.stringMatching(/^urn:cloakroom:request:/),
+  });
   expect(answer.headers.get("Cache-Control")).toBe("no-store");
 });
 
@@ -178,7 +186,9 @@ test("a development server can be made of it: sign-in and sign-out are addresses
   expect(gateway.sessions).toHaveLength(0);
 });
 
-test.each(["//evil.example", "/\\evil.example", "https://evil.example/", "orders", "/bff/session"])("a sign-in does not come back to %s", async (target) => {
+const elsewhere = ["//evil.example", "/\\evil.example", "https://evil.example/", "orders", "/bff/session"];
+
+test.each(elsewhere)("a sign-in does not come back to %s", async (target) => {
   const gateway = createFakeGateway();
   expect(await told(ask(gateway, `GET /bff/login?return_to=${encodeURIComponent(target)}`, {}))).toEqual([400, "bad_request"]);
   expect(gateway.sessions).toHaveLength(0);
@@ -190,6 +200,19 @@ test("a session that already has what a route asks for is told that another sign
   gateway.stepUp("POST /api/x", { maxAge: 0 });
   gateway.signIn(undefined, { ago: 30 }); // of this very minute
   expect(await told(ask(gateway, "POST /api/x"))).toEqual([403, "step_up_not_satisfiable"]);
+});
+
+test("a call with a signal of another class than Request takes, as in jsdom, goes through and is given up", async () => {
+  const gateway = createFakeGateway();
+  gateway.route("GET /api/x", () => "done", { token: "none" });
+  gateway.route("GET /api/slow", () => new Promise(() => {}), { token: "none" });
+  const signal = Object.assign(new EventTarget(), { reason: "enough" }) as unknown as AbortSignal;
+  expect(() => new Request(`${origin}/api/x`, { signal })).toThrow();
+  const headers = { "X-CSRF": "1" };
+  expect((await gateway.options.fetch(`${origin}/api/x`, { headers, signal })).status).toBe(200);
+  const slow = gateway.options.fetch(`${origin}/api/slow`, { headers, signal });
+  signal.dispatchEvent(new Event("abort"));
+  await expect(slow).rejects.toBe("enough");
 });
 
 test("a problem of the gateway can stand in for what a test has no other way to bring about", async () => {

@@ -68,7 +68,8 @@ describe("an app against the fake gateway", () => {
     gateway.route("GET /api/full", () => new Response("no room", { status: 409 }));
     gateway.route("DELETE /api/full", () => undefined);
     const client = await tab();
-    expect(await client.fetch("/api/full").then((r) => [r.status, r.headers.get("Content-Type")])).toEqual([409, expect.stringContaining("text/plain")]);
+    const full = await client.fetch("/api/full");
+    expect([full.status, await full.text()]).toEqual([409, "no room"]);
     expect((await client.fetch("/api/full", { method: "DELETE" })).status).toBe(204);
     expect((await failing(client.fetch("/api/full", { method: "PUT" }))).code).toBe("method_not_allowed");
     expect((await failing(client.fetch("/api/empty"))).code).toBe("not_found");
@@ -80,7 +81,8 @@ describe("an app against the fake gateway", () => {
     const client = createClient(gateway.options); // nobody listens, so no event comes first
     await client.check();
     gateway.expire("idle");
-    expect(await failing(client.fetch("/api/orders"))).toMatchObject({ code: "session_expired", reason: "idle", status: 401, loginUrl: "/bff/login" });
+    const refused = await failing(client.fetch("/api/orders"));
+    expect(refused).toMatchObject({ code: "session_expired", reason: "idle", status: 401, loginUrl: "/bff/login" });
     expect(client.getState()).toEqual({ status: "signed-out", reason: "idle" });
     expect(await failing(client.fetch("/api/orders"))).toMatchObject({ code: "session_required" }); // the cookie is gone by now
   });
@@ -135,7 +137,9 @@ describe("an app against the fake gateway", () => {
   test("whose API is never content is told that no sign-in will do", async () => {
     gateway.signIn();
     gateway.route("POST /api/vault", () => problem("step_up_not_satisfiable"));
-    expect(await failing((await tab()).fetch("/api/vault", { method: "POST" }))).toMatchObject({ code: "step_up_not_satisfiable", status: 403 });
+    const client = await tab();
+    const refused = await failing(client.fetch("/api/vault", { method: "POST" }));
+    expect(refused).toMatchObject({ code: "step_up_not_satisfiable", status: 403 });
   });
 
   test("warns before the end, by fake timers, and stays by extending", async () => {
@@ -288,6 +292,13 @@ describe("a stream", () => {
     gateway.signIn();
     gateway.outage(null);
     expect(one.heard).toEqual(["error"]);
+  });
+
+  test("at another address is none of the gateway's", async () => {
+    gateway.signIn();
+    const foreign = [gateway.options.events("/api/orders/export", {}), gateway.options.events("https://app.example.com/bff/events", {})];
+    await moment();
+    expect(foreign.map((one) => one.readyState)).toEqual([2, 2]);
   });
 
   test("of a session that ends comes back, as the browser's does, and is refused", async () => {

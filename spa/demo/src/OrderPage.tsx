@@ -88,8 +88,9 @@ const stepUp = "insufficient_user_authentication";
 /** Gives the money back. Where the API wants a newer sign-in for it, it is told why, and waits here when the user is back. */
 function Refund({ order }: { order: Order }) {
   const [ready, setReady] = useState(() => order.status !== "refunded" && readDraft() === order.id);
-  const { mutate, isPending: busy, error, reset } = useRefunding();
+  const { mutate, isPending: busy, isSuccess: made, error, reset } = useRefunding();
   const button = useRef<HTMLButtonElement>(null);
+  const told = useRef<HTMLParagraphElement>(null);
   const announce = useAnnounce();
   const failed = error === null ? null : asError(error);
 
@@ -100,12 +101,17 @@ function Refund({ order }: { order: Order }) {
     }
   }, [ready]);
 
+  const refunded = order.status === "refunded";
+  useEffect(() => {
+    if (made && refunded) {
+      told.current?.focus(); // the button that had it is gone
+    }
+  }, [made, refunded]);
+
   const refund = (): void => {
     if (!busy) {
-      mutate(order.id, {
-        onSuccess: () => announce(`Refunded: ${order.quantity} × ${order.item}.`),
-        onSettled: () => setReady(false),
-      });
+      setReady(false);
+      mutate(order.id, { onSuccess: () => announce(`Refunded: ${order.quantity} × ${order.item}.`) });
     }
   };
 
@@ -114,8 +120,12 @@ function Refund({ order }: { order: Order }) {
     client.dismissStepUp();
   };
 
-  if (order.status === "refunded") {
-    return <p className="fine">The money for this order is on its way back.</p>;
+  if (refunded) {
+    return (
+      <p ref={told} className="fine" tabIndex={-1}>
+        The money for this order is on its way back.
+      </p>
+    );
   }
   return (
     <>

@@ -24,6 +24,11 @@ const ended = table<Words>({
   idle: { title: "You were away for a while", text: "Nobody used this session for so long that it ended. Nothing of yours is lost." },
   absolute: { title: "Your session is over", text: "It has reached its longest life, however much it is used. Sign in to go on." },
   refresh_rejected: { title: "Your sign-in was withdrawn", text: "The sign-in service does not renew it any more. Sign in to go on." },
+  refresh_lost: { title: "Your session could not be renewed", text: "An answer of the sign-in service was lost on the way. Nothing of yours is lost. Sign in to go on." },
+  no_refresh_token: { title: "Your session could not be renewed", text: "The sign-in service gives this app no way to. Sign in to go on." },
+  identity_changed: { title: "The sign-in was about somebody else", text: "The sign-in service told of another account than yours, so this page is signed out." },
+  key_retired: { title: "Your session is over", text: "Whoever runs this service has ended all sessions of its age. Nothing of yours is lost. Sign in to go on." },
+  login_undone: { title: "You have signed out", text: "A sign-out came in while you were signing in, and it counts. Sign in again if you like." },
 });
 
 /** Why a session that was there is over. */

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { CloakroomError } from "@cloakroom/client";
 import { placeOf } from "../src/address.tsx";
@@ -100,6 +101,18 @@ test.each([
 // The address is anybody's to write: what it says is told in words of ours or not at all.
 test.each(["<b>call 555-0100</b>", "constructor", "__proto__", ""])("a sign-in error that nobody knows, %s, has words of ours", (code) => {
   expect(loginFailed(code).title).toBe("The sign-in did not work");
+});
+
+const documented = readFileSync(new URL("../../../docs/endpoints.md", import.meta.url), "utf8").split("## Reasons")[1]?.split("\n## ")[0] ?? "";
+
+/** Of sessions that are no browser's. */
+const elsewhere = ["handle_reused", "code_replayed"];
+
+test("each reason of the gateway has words of its own", () => {
+  const reasons = [...documented.matchAll(/^\| `([a-z_]+)` \|/gm)].map(([, reason]) => reason!);
+  expect(reasons).toContain("idle");
+  const wordless = reasons.filter((reason) => sessionOver(reason).title === sessionOver(undefined).title);
+  expect(wordless).toEqual(elsewhere);
 });
 
 test("each end of a session, and each failure of a call, has words", () => {

@@ -29,6 +29,10 @@ export default async function ({origin, profile, expect, step}) {
     await page.getByRole('region', {name: 'Access token'}).getByText(/ago/).waitFor();
     await page.getByText('this one').waitFor();
     await accessible(page, `${name}: the account`);
+    if (options.viewport !== undefined) {
+      await page.evaluate(() => { document.documentElement.style.fontSize = '200%'; });
+      await accessible(page, `${name}: the account in letters twice as large`);
+    }
     await page.goto(origin + '/orders');
     await page.getByRole('heading', {name: 'Orders', level: 1}).waitFor();
     await page.getByRole('button', {name: 'Order', exact: true}).click(); // nothing filled in

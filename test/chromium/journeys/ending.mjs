@@ -54,6 +54,10 @@ export default async function ({origin, end, profile, expect, step}) {
   expect(after.x === before.x && after.y === before.y, 'the form stands where it stood');
   const notice = page.locator('.float').getByRole('button', {name: first});
   await accessible(page, 'the notice of the end');
+  await page.setViewportSize({width: 360, height: 500});
+  const box = await notice.boundingBox();
+  expect(box.y + box.height <= 500, 'the notice is in view, however long the page is');
+  await page.setViewportSize({width: 1280, height: 900});
   if (end === 'absolute') {
     step('a new sign-in leads back to here');
     await notice.click();
@@ -71,11 +75,13 @@ export default async function ({origin, end, profile, expect, step}) {
   await page.locator('[aria-live=polite]').getByText('You stay signed in.').waitFor({state: 'attached'});
 
   step('it comes again; staying in another tab takes it away in this one');
+  await item.focus();
   const other = await context.newPage();
   await other.goto(origin + '/account');
   await warning.waitFor();
   await other.getByRole('dialog', {name: /Your session ends/}).getByRole('button', {name: 'Stay signed in'}).click();
   await warning.waitFor({state: 'detached'});
+  expect(await focused() === 'item', `the focus is back where it was, not on ${await focused()}`);
   await other.close();
 
   step('signing out instead');

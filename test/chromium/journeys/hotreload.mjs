@@ -73,14 +73,13 @@ export default async function ({origin, mode, profile, expect, ask, step}) {
   }
   await coats.click();
   await page.getByText('Coats: 2').waitFor();
+  const other = await context.newPage();
   if (mode === 'gateway') {
     await orders.click(); // the gateway is there, and the session
     await page.getByText(/Orders: \d+ orders/).waitFor();
-    const other = await context.newPage();
     const answer = await other.goto(origin + '/rack/8');
     expect(answer.status() === 502, `a page of the gateway's, not ${answer.status()}`);
     await other.getByText('Is the development server running at').waitFor();
-    await other.close();
   }
 
   step('start it again: the page comes back by itself, signed in');
@@ -88,6 +87,10 @@ export default async function ({origin, mode, profile, expect, ask, step}) {
   await ask('start');
   await heading('Coats of the morning');
   await page.getByText('Coats: 0').waitFor();
+  if (mode === 'gateway') {
+    await other.getByRole('link', {name: 'Try again'}).or(other.getByRole('button', {name: 'Try again'})).click();
+    await other.getByRole('heading', {name: 'Coats of the morning'}).waitFor();
+  }
   await ask('text end');
   await heading('Coats of the end');
   await orders.click();

@@ -83,6 +83,7 @@ export default async function ({origin, issuer, folder, profile, stored, ask, ex
   await shoot('stepup-back');
   await button('Refund').click();
   await refunded.waitFor();
+  expect(await refunded.evaluate((p) => p === document.activeElement), 'the focus is where it is told');
   await shoot('stepup-done');
   await page.reload();
   await refunded.waitFor();

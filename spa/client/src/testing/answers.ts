@@ -19,7 +19,11 @@ const told = {
   },
   csrf_failed: { status: 403, title: "Request refused", detail: "This request does not show that it comes from the app itself." },
   recent_sign_in_required: { status: 403, title: "Recent sign-in required", detail: "Sign in again to do this." },
-  step_up_not_satisfiable: { status: 403, title: "Sign-in does not help", detail: "The service asks for a sign-in that you have already made." },
+  step_up_not_satisfiable: {
+    status: 403,
+    title: "Sign-in does not help",
+    detail: "The service asks for a sign-in that you have already made.",
+  },
   bad_request: { status: 400, title: "Bad request", detail: "The address or the data sent was not right." },
   not_found: { status: 404, title: "Not found", detail: "There is nothing here." },
   method_not_allowed: { status: 405, title: "Method not allowed", detail: "This address does not take this method." },
@@ -104,4 +108,14 @@ export function nothing(to?: string): Response {
 /** A stream of events, as long as `body` lasts. */
 export function streaming(body: ReadableStream<Uint8Array>): Response {
   return new Response(body, { status: 200, headers: own({ "Content-Type": "text/event-stream", "X-Accel-Buffering": "no" }, nextId()) });
+}
+
+/** The answer where no endpoint and no route is: 405 where other methods would do. */
+export function unmatched(methods: string[]): Response {
+  return methods.length === 0 ? problem("not_found") : problem("method_not_allowed", {}, { Allow: methods.join(", ") });
+}
+
+/** Reports whether a value is an answer, of whatever environment: there may be more than one class of them. */
+export function isAnswer(value: unknown): value is Response {
+  return value instanceof Response || (typeof value === "object" && value !== null && "headers" in value && "arrayBuffer" in value);
 }

@@ -1,5 +1,5 @@
 import type { User } from "../state.ts";
-import { type Code, json, type More, nothing, problem, streaming } from "./answers.ts";
+import { type Code, isAnswer, json, type More, nothing, problem, streaming, unmatched } from "./answers.ts";
 import { type Held, type Ledger, wholeSecond } from "./ledger.ts";
 import { createTable, meets, type RouteHandler, type RouteOptions, type StepUpRule } from "./routes.ts";
 import type { Opening, Streams } from "./streams.ts";
@@ -25,7 +25,8 @@ export interface Endpoints {
   handle(request: Request): Promise<Response>;
   /** Where a navigation to an address of the gateway's ends; null for a page that stays, or an address that is not the gateway's. */
   visit(to: URL): string | null;
-  opening(): Opening;
+  /** What an EventSource at this address gets. */
+  streamAt(url: string): Opening;
   route(pattern: string, handler: RouteHandler, options?: RouteOptions): void;
   stepUp(pattern: string, rule?: StepUpRule): void;
 }
@@ -52,7 +53,7 @@ export function createEndpoints({ base, user, ledger, streams, now }: Parts): En
   const leaving = new Set<string>(); // tickets of sign-outs, each good once
   let left = 0; // how many there were
 
-  const self: Endpoints = { extendable: true, outage: null, refusal: null, origin, handle, visit, opening, route, stepUp };
+  const self: Endpoints = { extendable: true, outage: null, refusal: null, origin, handle, visit, streamAt, route, stepUp };
 
   function origin(): string {
     return split ? new URL(base).origin : (globalThis.location?.origin ?? "http://localhost");
@@ -221,6 +222,13 @@ export function createEndpoints({ base, user, ledger, streams, now }: Parts): En
     });
     for (const opened of ["login", "logout", "logout/{ticket}", "logged-out"]) {
       own.add(`GET ${mount}/${opened}`, (request) => {
+        const mode = request.headers.get("Sec-Fetch-Mode");
+        if (mode === null ? request.headers.has("X-CSRF") : mode !== "navigate") {
+          return problem("csrf_failed"); // a script asks, which cannot go where this leads
+        }
+        if (request.headers.has("X-CSRF") || (request.headers.get("Sec-Fetch-Mode") ?? "navigate") !== "navigate") {
+          return problem("csrf_failed"); // these are opened in the window: a script that fetches them is refused
+        }
         const next = step(new URL(request.url));
         return "to" in next ? nothing(next.to) : problem(next.code);
       });
@@ -287,6 +295,11 @@ export function createEndpoints({ base, user, ledger, streams, now }: Parts): En
       at = new URL(next.to, origin());
     }
     return null;
+  }
+
+  function streamAt(url: string): Opening {
+    const at = new URL(url, globalThis.location?.href ?? origin());
+    return at.origin === origin() && at.pathname === `${mount}/events` ? opening() : "refused";
   }
 
   function opening(): Opening {
@@ -377,13 +390,4 @@ export function createEndpoints({ base, user, ledger, streams, now }: Parts): En
 
   addEndpoints();
   return self;
-}
-
-function unmatched(methods: string[]): Response {
-  return methods.length === 0 ? problem("not_found") : problem("method_not_allowed", {}, { Allow: methods.join(", ") });
-}
-
-/** An answer of whatever environment: there may be more than one class of them. */
-function isAnswer(value: unknown): value is Response {
-  return value instanceof Response || (typeof value === "object" && value !== null && "headers" in value && "arrayBuffer" in value);
 }

@@ -9,7 +9,9 @@ export function lendLocks(): void {
   }
   const held = new Map<string, Promise<unknown>>(); // by name: when the last in the queue is done
 
-  function request(name: string, options: LockOptions | LockGrantedCallback<unknown>, granted?: LockGrantedCallback<unknown>): Promise<unknown> {
+  type Granted = LockGrantedCallback<unknown>;
+
+  function request(name: string, options: LockOptions | Granted, granted?: Granted): Promise<unknown> {
     const signal = typeof options === "function" ? undefined : options.signal;
     const act = typeof options === "function" ? options : granted;
     const mine = (held.get(name) ?? Promise.resolve()).then(() => {

@@ -56,7 +56,7 @@ export function createTable<T>(): Table<T> {
       }
       return null;
     },
-    methods: (path) => [...new Set(entries.filter((entry) => match(entry, path) !== null).map((entry) => entry.method))],
+    methods: (path) => [...new Set(entries.filter((entry) => match(entry, path) !== null).map((entry) => entry.method))].sort(),
   };
 }
 

@@ -1,5 +1,6 @@
 // The package on a server, where there is no document: it is imported and used, and whatever it would set going is told.
 import assert from "node:assert/strict";
+import { createRequire } from "node:module";
 
 const touched = [];
 for (const name of ["fetch", "BroadcastChannel", "EventSource", "setTimeout", "setInterval", "requestAnimationFrame"]) {
@@ -11,6 +12,7 @@ for (const name of ["fetch", "BroadcastChannel", "EventSource", "setTimeout", "s
 const before = Object.getOwnPropertyNames(globalThis);
 
 const { createClient, takeLoginError } = await import("@cloakroom/client");
+assert.equal(createRequire(import.meta.url)("@cloakroom/client").createClient, createClient, "a server in CommonJS has the same");
 const client = createClient();
 const loading = client.getServerState();
 assert.deepEqual(loading, { status: "loading" });
