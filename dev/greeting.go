@@ -105,8 +105,8 @@ func (w *world) writeNotes(b *strings.Builder) {
 	}
 	for _, id := range appIDs(w.cfg) {
 		if app := w.cfg.Apps[id]; !app.Native() && !w.leadsHere(app.Origin) {
-			notes = append(notes, fmt.Sprintf("apps.%s.origin %s does not lead to this gateway: for trying, write http://%s.localhost:%d",
-				id, app.Origin, id, w.Ports.Gateway))
+			notes = append(notes, fmt.Sprintf("apps.%s.origin %s does not lead to this gateway: for trying, write http://%s.localhost:%d%s",
+				id, app.Origin, id, w.Ports.Gateway, otherPort(app.Origin)))
 		}
 	}
 	if notes == nil {
@@ -120,12 +120,29 @@ func (w *world) writeNotes(b *strings.Builder) {
 
 // leadsHere reports whether a browser that opens the origin comes to the gateway of this world.
 func (w *world) leadsHere(origin string) bool {
+	return localPort(origin) == strconv.Itoa(w.Ports.Gateway)
+}
+
+// otherPort tells that a flag brings an origin of this machine here; "" of any other origin.
+func otherPort(origin string) string {
+	port := localPort(origin)
+	if port == "" {
+		return ""
+	}
+	return ", or start with --port " + port
+}
+
+// localPort is the port of an origin that a browser finds on this machine; "" of any other origin.
+func localPort(origin string) string {
 	u, err := url.Parse(origin)
-	if err != nil || u.Scheme != "http" || u.Port() != strconv.Itoa(w.Ports.Gateway) {
-		return false
+	if err != nil || u.Scheme != "http" {
+		return ""
 	}
 	host := u.Hostname()
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || net.ParseIP(host).IsLoopback()
+	if host != "localhost" && !strings.HasSuffix(host, ".localhost") && !net.ParseIP(host).IsLoopback() {
+		return ""
+	}
+	return u.Port()
 }
 
 // writeRegistrations tells what the user's own providers have to know.

@@ -252,6 +252,37 @@ func TestAnExportTellsHowFarItIsAndHandsAFileOver(t *testing.T) {
 	}
 }
 
+// No cell of a file that is opened in a spreadsheet is a formula, whatever separates cells in its language.
+func TestNothingInAFileIsAFormula(t *testing.T) {
+	w := start(t)
+	ada := w.as("usr_1001", 0)
+	typed := []string{
+		"=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\x00=1", "＝1+1", "＋1", "－1", "＠SUM(A1)", // begin as one
+		`coat;=HYPERLINK("http://evil.example");x`, "coat\n=1", `coat","=1`, `"=1"`, // would begin a cell, or a line
+	}
+	for _, item := range typed {
+		text, _ := json.Marshal(item)
+		if res, body := w.do("POST", "/api/orders", ada, `{"quantity":1,"item":`+string(text)+`}`); res.StatusCode != 201 {
+			t.Fatalf("%q: %d %s", item, res.StatusCode, body)
+		}
+	}
+	_, body := w.do("GET", href(t, w.events(ada, "?ms=0", -1)), ada, "")
+	for _, line := range strings.SplitAfter(strings.TrimSuffix(body, "\r\n"), "\r\n") {
+		if !strings.HasPrefix(line, `"`) || !strings.HasSuffix(strings.TrimSuffix(line, "\r\n"), `"`) {
+			t.Errorf("a line with a cell that is not in quotes: %q", line)
+		}
+	}
+	rows, err := csv.NewReader(strings.NewReader(body)).ReadAll()
+	if err != nil || len(rows) != len(typed)+1 {
+		t.Fatalf("%d rows, %v:\n%s", len(rows), err, body)
+	}
+	for i, row := range rows[1:] {
+		if want := strings.ReplaceAll(typed[i], "\r\n", "\n"); strings.TrimPrefix(row[1], "'") != want || strings.HasPrefix(row[1], "'") != (i < 12) {
+			t.Errorf("%q is exported as %q", typed[i], row[1])
+		}
+	}
+}
+
 func TestAnExportThatIsLeftLeavesNothing(t *testing.T) {
 	w := start(t)
 	ada := w.as("usr_1001", 0)

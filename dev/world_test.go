@@ -433,6 +433,17 @@ func TestAnAppOfOnesOwnNeedsNoProviderOfItsOwn(t *testing.T) {
 	}
 }
 
+// Somebody copies an example and has the port taken: what they read has to say both ways out.
+func TestAnAppAtAnotherPortIsToldHowToBeHere(t *testing.T) {
+	p, other := freePorts(t), freePorts(t)
+	out := launch(t, dev.WorldConfig{Ports: p, Config: ownFile(t, "vite.yaml", other)}).out.String()
+	want := fmt.Sprintf("apps.shop.origin http://localhost:%d does not lead to this gateway: for trying, write http://shop.localhost:%d, or start with --port %d",
+		other.Gateway, p.Gateway, other.Gateway)
+	if !strings.Contains(out, want) {
+		t.Errorf("the greeting lacks %q:\n%s", want, out)
+	}
+}
+
 func TestAnAppAtAProviderOfItsOwnIsToldWhatToRegister(t *testing.T) {
 	p := freePorts(t)
 	other, err := provider.New(provider.Config{CookieName: "otherprovider"})
@@ -455,7 +466,8 @@ func TestAnAppAtAProviderOfItsOwnIsToldWhatToRegister(t *testing.T) {
 	for _, want := range []string{
 		"redis (" + file + ":3) is not used", "public.listen (" + file + ":2) is not used", "sealing_keys (" + file + ":4) is not used",
 		"ops (env CLOAKROOM_OPS__LISTEN) is not used",
-		"shop (client shop_1 at main)", "apps.office.origin https://office.example.com does not lead to this gateway",
+		"shop (client shop_1 at main)",
+		fmt.Sprintf("apps.office.origin https://office.example.com does not lead to this gateway: for trying, write http://office.localhost:%d\n", p.Gateway),
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the greeting lacks %q:\n%s", want, out)

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -100,6 +101,14 @@ func TestRedisAway(t *testing.T) {
 func TestAccessible(t *testing.T) {
 	t.Parallel()
 	_, j := start(t, "accessible", world.Options{})
+	chromium.Run(t, j)
+}
+
+// Every page in every state, in every look. With SHOTS set to a folder, there is a picture of each.
+func TestEveryState(t *testing.T) {
+	t.Parallel()
+	w, j := start(t, "states", world.Options{})
+	j.Given["issuer"], j.Given["folder"] = w.OP.Issuer, os.Getenv("SHOTS")
 	chromium.Run(t, j)
 }
 

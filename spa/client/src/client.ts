@@ -43,7 +43,7 @@ export interface Client {
   /**
    * `fetch` for the app's API: adds the header that shows that the app itself asks, and sends to this page's origin alone.
    * Resolves with what the API answered, whatever its status. What the gateway refuses or cannot do itself rejects with a
-   * {@link CloakroomError}; where that says that the session is over, the state says so by then, and where it leaves that open
+   * {@link CloakroomError}, and so does an API's refusal of the very token (`upstream_unauthorized`); where that says that the session is over, the state says so by then, and where it leaves that open
    * the client asks. A request that the page makes on its own takes the header `X-Background: 1`: it is no use of the session.
    */
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;

@@ -28,7 +28,10 @@ export interface Options {
 
 /** How a sign-in is to be. */
 export interface LoginOptions {
-  /** Where to come back to: an address of this app, from the slash after its origin on, at most 1 KiB. Default: the one that the browser shows. */
+  /**
+   * Where to come back to: an address of this app, from the slash after its origin on, at most 1 KiB. Default: the one that the
+   * browser shows.
+   */
   returnTo?: string;
   /** As in OpenID Connect: `login` asks for a credential anew, `none` asks nobody anything. Default: the provider decides. */
   prompt?: string;

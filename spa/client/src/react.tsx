@@ -11,7 +11,7 @@
  * );
  * ```
  *
- * Nothing is shown as signed out before that is known, on a server or while a page is hydrated neither. It takes React 18 or later.
+ * Nothing is shown as signed out before that is known, neither on a server nor while a page is hydrated. It takes React 18 or later.
  */
 import { createContext, type ReactElement, type ReactNode, useContext, useEffect, useMemo, useSyncExternalStore } from "react";
 import type { Client, Remaining } from "./client.ts";
@@ -168,10 +168,12 @@ function askToSignIn(reason: string | undefined, signIn: () => void): ReactEleme
   );
 }
 
-function sayUnavailable(_error: CloakroomError, retry: () => void): ReactElement {
+function sayUnavailable({ code, title }: CloakroomError, retry: () => void): ReactElement {
+  // A page that was opened at its development server's own address: that does not pass by itself.
+  const astray = code === "bad_answer" && `${title}. Is this the app's own address?`;
   return (
     <div role="status">
-      <p>This cannot be reached right now. It is tried again by itself.</p>
+      <p>{astray || "This cannot be reached right now. It is tried again by itself."}</p>
       <button type="button" onClick={retry}>
         Try again
       </button>

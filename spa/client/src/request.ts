@@ -24,8 +24,10 @@ export function gatewayAt(base: string, send: typeof globalThis.fetch): Gateway 
 
   function resolve(address: string | URL): URL {
     const url = new URL(address, split() ? home() : page());
-    if (url.origin !== home().origin) {
-      throw localError("foreign_url", `${url.origin} is another origin: nothing was sent`);
+    // As a text, for the origin alone is also that of what is no address there: blob:https://app.example.com/…, or of every data:
+    // where there is no page. Nor is one with a name and a password in it.
+    if (!url.href.startsWith(`${home().origin}/`)) {
+      throw localError("foreign_url", `Not an address of ${home().origin}: nothing was sent`);
     }
     return url;
   }

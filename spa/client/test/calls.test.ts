@@ -83,7 +83,8 @@ async function shapeOf(answer: Response, method: string, path: string): Promise<
   const text = method === "HEAD" ? "" : await answer.text(); // whoever serves it leaves the body out
   const body = JSON.parse(text || "null") as Record<string, unknown> | null;
   const shape: Record<string, unknown> = {
-    status: answer.status, media: mediaOf(answer), cache: answer.headers.get("Cache-Control"), allow: answer.headers.get("Allow"), members: membersOf(body),
+    status: answer.status, media: mediaOf(answer), members: membersOf(body),
+    cache: answer.headers.get("Cache-Control"), allow: answer.headers.get("Allow"),
     ...(answer.status < 400 ? {} : { code: body?.code, reason: body?.reason }),
   };
   const empty = (one: unknown): boolean => one === undefined || one === null || one === "" || (Array.isArray(one) && one.length === 0);

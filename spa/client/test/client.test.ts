@@ -167,13 +167,57 @@ test("extend does not bring back a session that has ended meanwhile", async () =
 });
 
 describe("fetch", () => {
-  test.each(["https://evil.example/api", "//evil.example/api", "http://app.example.com/api", new URL("https://app.example.com:8443/"), new Request("https://evil.example/")])(
-    "to %s is refused, and nothing is sent",
+  test.each([
+    "https://evil.example/api",
+    "//evil.example/api",
+    "\\\\evil.example\\api",
+    "/\\evil.example/api",
+    "\t/\t/evil.example/api",
+    "https:/\\evil.example/",
+    "ht\ntps://evil.example",
+    "http://app.example.com/api",
+    "https://app.example.com./api",
+    "https://app.example.com.evil.example/api",
+    "https://app.example.com@evil.example/api",
+    "https://ada:secret@app.example.com/api",
+    "data:application/json,{}",
+    "javascript:alert(1)",
+    "about:blank",
+    `blob:${origin}/0c2e`,
+    `filesystem:${origin}/temporary/x`,
+    new URL("https://app.example.com:8443/"),
+    new Request("https://evil.example/"),
+  ])(
+    "to %j is refused, and nothing is sent",
     async (input) => {
       expect((await failing(client.fetch(input))).code).toBe("foreign_url");
       expect(gateway.asked).toHaveLength(0);
     },
   );
+
+  test("reads a relative address as the page does", async () => {
+    gateway.will(json({}), json({}));
+    await client.fetch("items");
+    await client.fetch("?page=2");
+    expect(gateway.asked.map(({ path }) => path)).toEqual(["/orders/items", "/orders/7?page=2"]);
+  });
+
+  test("sends a Request as it is, and lets the app abort it", async () => {
+    const sent = vi.fn(async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
+      const request = new Request(input, { ...init, mode: "cors" }); // Node has no page whose origin could be the same
+      request.signal.throwIfAborted();
+      return json([request.method, await request.text(), request.headers.get("X-Tab"), request.headers.get("X-CSRF")]);
+    });
+    const mine = createClient({ fetch: sent });
+    const stop = new AbortController();
+    const request = new Request(`${origin}/api/orders`, { method: "PUT", body: "a coat", headers: { "X-Tab": "1" }, signal: stop.signal });
+    expect(await (await mine.fetch(request.clone())).json()).toEqual(["PUT", "a coat", "1", "1"]);
+    expect(sent.mock.calls[0]?.[1]).toMatchObject({ mode: "same-origin", credentials: "same-origin" });
+    const reason = new Error("another page by now");
+    stop.abort(reason);
+    await expect(mine.fetch(request)).rejects.toBe(reason);
+    await expect(mine.fetch("https://app.example.com/api", { signal: stop.signal })).rejects.toBe(reason);
+  });
 
   test("adds the header and keeps the app's own", async () => {
     gateway.will(json({ orders: [] }), json({}));
@@ -367,7 +411,7 @@ describe("login and logout", () => {
     expect(client.getState()).toEqual({ status: "signed-out", reason: "signed_out" });
   });
 
-  test.each(["https://evil.example/", "javascript:alert(1)", 7, undefined])("logout never leaves for %s", async (to) => {
+  test.each(["https://evil.example/", "javascript:alert(1)", `blob:${origin}/0c2e`, 7, undefined])("logout never leaves for %s", async (to) => {
     await enter();
     gateway.will(json({ redirect_to: to }));
     expect((await failing(client.logout())).code).toBe("bad_answer");

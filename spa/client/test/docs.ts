@@ -23,8 +23,9 @@ const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url
 export function pages(): Map<string, string> {
   const folder = at("../../../docs/clients/");
   const names = readdirSync(folder).filter((name) => name.endsWith(".md"));
-  const files: [string, string][] = [["README", at("../README.md")], ...names.map((name): [string, string] => [name.slice(0, -3), join(folder, name)])];
-  const texts = files.map(([name, file]): [string, string] => [name, readFileSync(file, "utf8")]);
+  const files = new Map([["README", at("../README.md")]]);
+  names.forEach((name) => files.set(name.slice(0, -3), join(folder, name)));
+  const texts = [...files].map(([name, file]): [string, string] => [name, readFileSync(file, "utf8")]);
   return new Map(texts.filter(([, text]) => text.includes('"@cloakroom/client')));
 }
 

@@ -215,15 +215,44 @@ describe("a tab", () => {
     expect([browser.streams.length, Channel.open.size]).toEqual([0, 0]);
   });
 
-  test("that closes leaves nothing behind", async () => {
+  test("says once that its session is over, and why, however often it is looked at", async () => {
     const tab = await browser.tab();
+    browser.streams[0]!.say("session-ended", { reason: "admin" });
+    const ends = (): unknown[] => Channel.said.filter((message) => "ended" in (message as object));
+    expect(ends()).toEqual([{ ended: "s1", reason: "admin" }]);
+    browser.session = null;
+    tab.happens("pagehide", { persisted: true });
+    tab.happens("pageshow", { persisted: true });
+    await vi.advanceTimersByTimeAsync(10_000);
+    tab.happens("focus");
+    await settle();
+    expect([tab.state, ends().length]).toEqual([over("admin"), 1]);
+  });
+
+  test("is called back when it hears in another way", async () => {
+    const tabs = [await browser.tab(), await browser.tab()];
+    const heard = tabs.map(({ client }) => {
+      const all: string[] = [];
+      client.subscribe(() => all.push(client.hearing()));
+      return all;
+    });
+    browser.streams[0]!.begin("s1");
+    await settle();
+    expect(heard).toEqual([["at-once"], ["at-once"]]);
+  });
+
+  test("that closes leaves nothing behind, whatever happened before", async () => {
+    const tab = await browser.tab();
+    browser.session = { id: "s1", idle: 3_600 };
+    browser.streams[0]!.say("session-extended");
+    await settle();
     tab.close();
     await settle();
     expect([browser.live.length, Channel.open.size, vi.getTimerCount()]).toEqual([0, 0, 0]);
     const before = tab.states.length;
     tab.happens("focus");
     await vi.advanceTimersByTimeAsync(100_000_000);
-    expect([tab.states.length, tab.asked]).toEqual([before, 1]);
+    expect([tab.states.length, tab.asked]).toEqual([before, 2]);
   });
 });
 

@@ -184,6 +184,14 @@ describe("what is shown", () => {
     expect(page.gateway.navigations).toEqual([]);
   });
 
+  test("at an address that is not the gateway's is that, and no promise that it passes", async () => {
+    const client = createClient({ ...page.gateway.options, fetch: async () => new Response("<!doctype html>") });
+    await render(<CloakroomProvider client={client}><RequireSession /></CloakroomProvider>);
+    await settle();
+    expect(shown()).toBe("/bff/session is not answered by the gateway. Is this the app's own address?Try again");
+    client.close();
+  });
+
   test("is what the app says of an outage", async () => {
     page.gateway.outage("network");
     await render(<App>{<RequireSession unavailable={(error) => error.code} />}</App>);

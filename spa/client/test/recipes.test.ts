@@ -71,7 +71,11 @@ describe("axios", () => {
 
 describe("TanStack Query", () => {
   interface Query {
-    queries: { fetchQuery(options: object): Promise<unknown>; getQueryData(key: string[]): unknown; setQueryData(key: string[], data: unknown): void };
+    queries: {
+      fetchQuery(options: object): Promise<unknown>;
+      getQueryData(key: string[]): unknown;
+      setQueryData(key: string[], data: unknown): void;
+    };
     getJSON(path: string): Promise<unknown>;
   }
 
@@ -185,7 +189,8 @@ describe("an upload", () => {
         this.upload.onprogress?.({ lengthComputable: true, loaded, total: body.size });
       }
       try {
-        const answer = await gateway.options.fetch(this.#asked[1], { method: this.#asked[0], headers: this.#headers, body: await body.text() });
+        const [method, path] = this.#asked;
+        const answer = await gateway.options.fetch(path, { method, headers: this.#headers, body: await body.text() });
         this.status = answer.status;
       } catch {
         return this.onerror?.();

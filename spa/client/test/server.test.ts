@@ -26,7 +26,9 @@ describe.each([["/bff"], ["https://app.example.com/bff"]])("on a server, with th
 test("a call on a server goes nowhere: there is no page whose cookies it could take along", async () => {
   const error: unknown = await createClient().fetch("/api/orders").catch((cause: unknown) => cause);
   expect(error).toBeInstanceOf(CloakroomError);
-  await expect(createClient().fetch("https://app.example.com/api/orders")).rejects.toMatchObject({ code: "foreign_url" });
+  for (const address of ["https://app.example.com/api/orders", "data:application/json,{}", "javascript:alert(1)"]) {
+    await expect(createClient().fetch(address), address).rejects.toMatchObject({ code: "foreign_url" });
+  }
 });
 
 test.each<[string, string | null, string | undefined]>([

@@ -1,6 +1,6 @@
 // The fake gateway in plain Node, by requests alone: as a mocking library or a development server of somebody's own asks it.
 import { expect, test, vi } from "vitest";
-import { createFakeGateway, type FakeGateway, problem } from "../src/testing.ts";
+import { createFakeGateway, type FakeGateway, problem, type RouteOptions } from "../src/testing.ts";
 
 const origin = "http://localhost:5173";
 
@@ -58,6 +58,26 @@ test("a route says who may call, and what shows that it is the app", async () =>
   expect(await told(ask(gateway, "GET /api/greeting", {}))).toEqual([200]); // nobody, without a question to the store
   expect(await told(ask(gateway, "GET /api/greeting"))).toEqual([503, "store_unavailable"]); // and a user is not nobody
 });
+
+test.each<[string, [number, string?], () => Response, RouteOptions?]>([
+  ["no challenge", [401, "upstream_unauthorized"], () => new Response("no", { status: 401 })],
+  ["a challenge without a reason", [401, "upstream_unauthorized"], () => challenged("Bearer")],
+  ["a challenge that names the token", [401, "upstream_unauthorized"], () => challenged('Bearer realm="api", error="invalid_token"')],
+  ["a challenge that names something else", [401], () => challenged('Bearer error="insufficient_scope"')],
+  ["a challenge of another scheme", [401], () => challenged("Basic")],
+  ["no challenge, where no token was sent", [401], () => new Response("no", { status: 401 }), { token: "none" }],
+  ["a problem that the gateway itself would tell", [401, "session_ended"], () => problem("session_ended")],
+  ["another status", [403], () => new Response("no", { status: 403 })],
+])("an API that refuses with %s", async (_, want, answer, options) => {
+  const gateway = createFakeGateway();
+  gateway.route("GET /api/orders", answer, options);
+  gateway.signIn();
+  expect(await told(ask(gateway, "GET /api/orders"))).toEqual(want);
+});
+
+function challenged(challenge: string): Response {
+  return new Response("no", { status: 401, headers: { "WWW-Authenticate": challenge } });
+}
 
 test("a pattern is exact, has names, or stands for all below it; the later one counts", async () => {
   const gateway = createFakeGateway();

@@ -21,7 +21,7 @@ export function AccountPage({ user }: { user: User }) {
         <div>
           <h1 tabIndex={-1}>{name}</h1>
           <p>
-            {user.email !== undefined && user.email !== name && <>{user.email} · </>}
+            {user.email !== undefined && user.email !== name && <span>{user.email}</span>}
             <span className="fine">
               subject <code>{user.sub}</code>
             </span>

@@ -42,7 +42,7 @@ export function App() {
           <Welcome place={place} /> // without it a visitor would be sent on to the sign-in at once
         ) : (
           <RequireSession
-            loading={<p className="waiting slow">Asking the gateway who is signed in…</p>}
+            loading={<h1 className="asking slow">Asking the gateway who is signed in…</h1>}
             signedOut={(reason) => (out.leaving ? <p className="waiting">Signing you out…</p> : <Over reason={reason} place={place} />)}
             unavailable={<OutagePage />}
           >

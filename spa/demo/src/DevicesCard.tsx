@@ -3,7 +3,7 @@ import type { CloakroomError, Device } from "@cloakroom/client";
 import { useAnnounce } from "./Announcer.tsx";
 import { asError } from "./api.ts";
 import { client } from "./gateway.ts";
-import { ago, callFailed, kindOf } from "./words.ts";
+import { ago, callFailed, kindOf, sentence } from "./words.ts";
 
 /** Where the user is signed in, over all apps and devices, and the way out of each. */
 export function DevicesCard() {
@@ -44,7 +44,7 @@ function Refused({ error }: { error: CloakroomError }) {
   return (
     <div className="bad row" role="alert">
       <p>
-        <strong>{title}.</strong> {text}
+        <strong>{sentence(title)}</strong> {text}
       </p>
       {error.code === "recent_sign_in_required" && <button onClick={() => void client.login({ prompt: "login" })}>Sign in again</button>}
     </div>

@@ -42,7 +42,8 @@ export function ExportPage() {
             <p>
               <strong>Your file is ready.</strong> It is kept for ten minutes, for you alone.
             </p>
-            <a ref={link} className="button primary" href={exporting.href} download>
+            {/* Without the attribute "download": should the session be over, the link leads to a page that says so, and back to the file. */}
+            <a ref={link} className="button primary" href={exporting.href}>
               Download
             </a>
           </div>

@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 
 interface Props {
-  tone: "info" | "warn" | "bad";
+  tone: "warn" | "bad";
   title: ReactNode;
   children?: ReactNode;
   actions?: ReactNode;

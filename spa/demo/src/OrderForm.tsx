@@ -4,7 +4,7 @@ import { asError } from "./api.ts";
 import { useAnnounce } from "./Announcer.tsx";
 import { mistakesIn, type Mistakes } from "./orders.ts";
 import { usePlacing } from "./Shop.tsx";
-import { callFailed, orderFailed } from "./words.ts";
+import { callFailed, orderFailed, sentence } from "./words.ts";
 
 /** Places an order. It is in the list at once; what was typed stays until the API has taken it. */
 export function OrderForm() {
@@ -60,7 +60,7 @@ export function OrderForm() {
       </button>
       {failed !== null && (
         <p className="bad whole" role="alert">
-          <strong>{callFailed(failed).title}.</strong> {callFailed(failed).text} {orderFailed(failed)}
+          <strong>{sentence(callFailed(failed).title)}</strong> {callFailed(failed).text} {orderFailed(failed)}
         </p>
       )}
     </form>

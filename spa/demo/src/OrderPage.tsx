@@ -9,7 +9,7 @@ import { client } from "./gateway.ts";
 import { StatusTag, Unread, When } from "./OrdersPage.tsx";
 import type { Order } from "./orders.ts";
 import { useOrders, useRefunding } from "./Shop.tsx";
-import { callFailed, refundFailed } from "./words.ts";
+import { callFailed, refundFailed, sentence } from "./words.ts";
 
 /** One order, by its address. */
 export function OrderPage({ id }: { id: string }) {
@@ -142,7 +142,7 @@ function Refund({ order }: { order: Order }) {
       </div>
       {failed !== null && failed.code !== stepUp && (
         <p className="bad" role="alert">
-          <strong>{callFailed(failed).title}.</strong> {callFailed(failed).text} {refundFailed(failed)}
+          <strong>{sentence(callFailed(failed).title)}</strong> {callFailed(failed).text} {refundFailed(failed)}
         </p>
       )}
       {failed?.code === stepUp && <Again order={order} error={failed} onClose={dismiss} />}

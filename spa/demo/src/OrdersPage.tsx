@@ -2,7 +2,7 @@ import { Link } from "./address.tsx";
 import { OrderForm } from "./OrderForm.tsx";
 import { isOpen, type Order, type Orders } from "./orders.ts";
 import { useOrders } from "./Shop.tsx";
-import { callFailed } from "./words.ts";
+import { callFailed, sentence } from "./words.ts";
 
 /** How many orders the overview shows. */
 const few = 5;
@@ -116,7 +116,7 @@ export function Unread({ orders: { error, reading, reload } }: { orders: Orders 
   return (
     <div className="bad row" role="alert">
       <p>
-        <strong>{words.title}.</strong> {words.text}
+        <strong>{sentence(words.title)}</strong> {words.text}
         {error.requestId !== undefined && <span className="fine"> Request {error.requestId}.</span>}
       </p>
       <button onClick={reload} aria-disabled={reading}>

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { api, asError } from "./api.ts";
-import { callFailed } from "./words.ts";
+import { callFailed, sentence } from "./words.ts";
 
 /** What the provider's Management API says of a user, as far as it is shown. */
 interface Profile {
@@ -27,7 +27,7 @@ export function ProfileCard() {
       {profile.data !== undefined && <Facts profile={profile.data} />}
       {words !== null && (
         <p className="bad" role="alert">
-          <strong>{words.title}.</strong> {words.text}
+          <strong>{sentence(words.title)}</strong> {words.text}
         </p>
       )}
       <p className="row">

@@ -1,7 +1,7 @@
 import { useSession } from "@cloakroom/client/react";
 import { useClock } from "./page.ts";
 import type { Asked, Whoami } from "./whoami.ts";
-import { callFailed } from "./words.ts";
+import { callFailed, sentence } from "./words.ts";
 
 /** The access token as the API saw it: this page knows its age and nothing else of it. */
 export function TokenCard({ whoami }: { whoami: Asked }) {
@@ -13,7 +13,7 @@ export function TokenCard({ whoami }: { whoami: Asked }) {
       {answer?.token !== undefined ? <Life token={answer.token} at={at} /> : <p className="waiting">{whoami.error === null ? "Asking the API…" : "Not known."}</p>}
       {error !== null && (
         <p className="bad" role="alert">
-          <strong>{callFailed(error).title}.</strong> {callFailed(error).text}
+          <strong>{sentence(callFailed(error).title)}</strong> {callFailed(error).text}
         </p>
       )}
       <p className="fine">

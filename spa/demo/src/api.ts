@@ -14,12 +14,16 @@ export async function api<T>(path: string, init?: RequestInit): Promise<T> {
   const body = (await answer.json().catch(() => ({}))) as T & { error?: string };
   if (!answer.ok) {
     const code = body.error ?? "api";
-    throw new CloakroomError({ code, title: "The API refuses", status: answer.status, detail: refusals.get(code) ?? `It answers ${answer.status}.` });
+    const detail = refusals.get(code) ?? `It answers ${answer.status}.`;
+    throw new CloakroomError({ code, title: "The API refuses", status: answer.status, detail });
   }
   return body;
 }
 
 /** What was thrown, as something that can be shown. */
 export function asError(cause: unknown): CloakroomError {
-  return cause instanceof CloakroomError ? cause : new CloakroomError({ code: "api", title: "That did not work", status: 0, detail: String(cause) });
+  if (cause instanceof CloakroomError) {
+    return cause;
+  }
+  return new CloakroomError({ code: "api", title: "That did not work", status: 0, detail: String(cause) });
 }

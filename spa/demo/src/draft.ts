@@ -5,7 +5,10 @@ const key = "cloakroom-demo:refund";
 /** Milliseconds: a sign-in takes minutes at most. Who comes back to the order later has given up, or forgotten. */
 const keptFor = 15 * 60_000;
 
-/** Keeps in mind which order was to be refunded while its user is away to sign in again: in this tab alone, and for nobody else who signs in there. */
+/**
+ * Keeps in mind which order was to be refunded while its user is away to sign in again: in this tab alone, and for nobody else who
+ * signs in there.
+ */
 export function keepDraft(refund: string): void {
   try {
     sessionStorage.setItem(key, JSON.stringify({ refund, sub: subject(), at: Date.now() }));

@@ -1,8 +1,8 @@
 /**
  * The demo frontend: the back office of a small shop, as an app behind Cloakroom looks to its user and to who builds it.
  *
- * It knows the client, the demo API and its own addresses (address.tsx). It knows no token, and keeps nothing in the browser: that
- * is what it shows.
+ * It knows the client, the demo API and its own addresses (address.tsx). It knows no token, and keeps nothing in the browser but
+ * which order was to be refunded, while its user is away to sign in again for it (draft.ts): that is what it shows.
  *
  * The journey: App.tsx chooses a page by who is signed in and by the address. The pages of the shop read and write through
  * Shop.tsx, those about the session ask the gateway, both by the one client of gateway.ts. What happened is said in words.ts.
@@ -14,6 +14,7 @@ import { tidyAddress } from "./address.tsx";
 import { Announcer } from "./Announcer.tsx";
 import { App } from "./App.tsx";
 import { client } from "./gateway.ts";
+import { coverWhileAway } from "./page.ts";
 import { Shop } from "./Shop.tsx";
 import "./tokens.css";
 import "./style.css";
@@ -23,6 +24,7 @@ import "./shop.css";
 import "./account.css";
 
 tidyAddress();
+coverWhileAway(client.check);
 
 createRoot(document.getElementById("root")!).render(
   <StrictMode>

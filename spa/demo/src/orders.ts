@@ -90,7 +90,7 @@ export function withOrder(list: Order[], order: Order): Order[] {
 }
 
 /** Takes an order out. */
-export function withoutOrder(list: Order[], id: string): Order[] {
+function withoutOrder(list: Order[], id: string): Order[] {
   return list.filter((order) => order.id !== id);
 }
 
@@ -120,8 +120,11 @@ export function placing(cache: QueryClient, subject: string) {
     },
     onSuccess: (placed: Order, _: Wanted, { id }: { id: string }): void =>
       change(cache, subject, (list) => {
-        const told = list.some((order) => order.id === placed.id); // by the feed
-        return told ? withoutOrder(list, id) : list.some((order) => order.id === id) ? list.map((order) => (order.id === id ? placed : order)) : [placed, ...list];
+        if (list.some((order) => order.id === placed.id)) {
+          return withoutOrder(list, id); // the feed has told of it
+        }
+        const waits = list.some((order) => order.id === id);
+        return waits ? list.map((order) => (order.id === id ? placed : order)) : [placed, ...list];
       }),
     onError: (_: unknown, __: Wanted, mine: { id: string } | undefined): void =>
       change(cache, subject, (list) => (mine === undefined ? list : withoutOrder(list, mine.id))),
@@ -156,7 +159,7 @@ export async function take(cache: QueryClient, subject: string, happening: Happe
     return;
   }
   if (cache.getQueryData(ordersKey(subject)) !== undefined) {
-    const fresh = await readOrders({ background: true }).catch(() => null); // the list stays as it was, and the page's own reading tells why
+    const fresh = await readOrders({ background: true }).catch(() => null); // the list stays; the page's own reading tells why
     change(cache, subject, (list) => (fresh === null ? list : withFresh(list, fresh)));
   }
 }

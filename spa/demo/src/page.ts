@@ -30,6 +30,16 @@ export function useLeaving(): [boolean, (leaving: boolean) => void] {
   return [leaving, setLeaving];
 }
 
+/**
+ * Covers a page that is left, for Back may bring it out of the browser's memory as it was: what it shows may be of a session that
+ * is over. Uncovered when it is known again whose page it is. What was typed stays.
+ */
+export function coverWhileAway(check: () => Promise<unknown>): void {
+  const root = document.documentElement;
+  window.addEventListener("pagehide", () => root.classList.add("away"));
+  window.addEventListener("pageshow", ({ persisted }) => persisted && void check().then(() => root.classList.remove("away")));
+}
+
 function subscribeOnline(listener: () => void): () => void {
   window.addEventListener("online", listener);
   window.addEventListener("offline", listener);

@@ -93,7 +93,7 @@ const failures = table<Words>({
   },
   recent_sign_in_required: { title: "Is it still you?", text: "Other sign-ins are ended only shortly after signing in. Sign in again, then repeat it." },
   management_api_disabled: { title: "Not allowed", text: "The sign-in service does not let this app use its Management API." },
-  app_not_allowed: { title: "Not open to this app", text: "The gateway's configuration gives this route to other apps." },
+  app_not_allowed: { title: "Not open to this app", text: "The gateway’s configuration gives this route to other apps." },
 });
 
 /** What went wrong with a call to the API. */
@@ -111,6 +111,11 @@ export function orderFailed(error: CloakroomError): string {
 /** What became of a refund whose call failed. */
 export function refundFailed(error: CloakroomError): string {
   return unsure.has(error.code) ? "Whether it was refunded is not known: this page shows it as soon as it is." : "Nothing is paid back.";
+}
+
+/** A title as the beginning of a text: with a full stop, unless it ends in a mark of its own. */
+export function sentence(title: string): string {
+  return /[.!?…]$/.test(title) ? title : `${title}.`;
 }
 
 /** A duration for a glance: `11 h 59 min`, which no line break tears apart, or `29:41`. */

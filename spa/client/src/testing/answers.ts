@@ -12,6 +12,7 @@ const told = {
   session_required: { status: 401, title: "Sign-in required", detail: "Sign in to continue." },
   session_expired: { status: 401, title: "Session expired", detail: "Your session has expired. Sign in to continue." },
   session_ended: { status: 401, title: "Session ended", detail: "This session has ended. Sign in to continue." },
+  upstream_unauthorized: { status: 401, title: "Refused by the service", detail: "The service did not accept this session." },
   insufficient_user_authentication: {
     status: 401,
     title: "Newer sign-in required",
@@ -113,6 +114,16 @@ export function streaming(body: ReadableStream<Uint8Array>): Response {
 /** The answer where no endpoint and no route is: 405 where other methods would do. */
 export function unmatched(methods: string[]): Response {
   return methods.length === 0 ? problem("not_found") : problem("method_not_allowed", {}, { Allow: methods.join(", ") });
+}
+
+/**
+ * Reports whether an API's answer says that the token it was called with is no good: 401 without a challenge, or with one of RFC 6750
+ * section 3.1 that says invalid_token or gives no reason. Any other 401 is the API's word to the app; what has an id was made by
+ * {@link problem}, and is the gateway's already.
+ */
+export function refusesToken({ status, headers }: Response): boolean {
+  const challenge = headers.get("WWW-Authenticate");
+  return status === 401 && !headers.has("X-Request-Id") && (!challenge || (/^(bearer|dpop)\b/i.test(challenge) && !/\berror=(?!"?invalid_token\b)/i.test(challenge)));
 }
 
 /** Reports whether a value is an answer, of whatever environment: there may be more than one class of them. */

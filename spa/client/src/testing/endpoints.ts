@@ -1,5 +1,5 @@
 import type { User } from "../state.ts";
-import { type Code, isAnswer, json, type More, nothing, problem, streaming, unmatched } from "./answers.ts";
+import { type Code, isAnswer, json, type More, nothing, problem, refusesToken, streaming, unmatched } from "./answers.ts";
 import { type Held, type Ledger, wholeSecond } from "./ledger.ts";
 import { createTable, meets, type RouteHandler, type RouteOptions, type StepUpRule } from "./routes.ts";
 import type { Opening, Streams } from "./streams.ts";
@@ -224,10 +224,7 @@ export function createEndpoints({ base, user, ledger, streams, now }: Parts): En
       own.add(`GET ${mount}/${opened}`, (request) => {
         const mode = request.headers.get("Sec-Fetch-Mode");
         if (mode === null ? request.headers.has("X-CSRF") : mode !== "navigate") {
-          return problem("csrf_failed"); // a script asks, which cannot go where this leads
-        }
-        if (request.headers.has("X-CSRF") || (request.headers.get("Sec-Fetch-Mode") ?? "navigate") !== "navigate") {
-          return problem("csrf_failed"); // these are opened in the window: a script that fetches them is refused
+          return problem("csrf_failed"); // these are opened in the window: a script cannot go where they lead
         }
         const next = step(new URL(request.url));
         return "to" in next ? nothing(next.to) : problem(next.code);
@@ -338,8 +335,12 @@ export function createEndpoints({ base, user, ledger, streams, now }: Parts): En
         return refused;
       }
     }
+    const carries = options.token !== "none" && ledger.current() !== null && guarded(request, options.guard ?? "header");
     const answer: unknown = await handler(request, found.path);
-    return isAnswer(answer) ? answer : answer === undefined ? nothing() : json(answer);
+    if (isAnswer(answer)) {
+      return carries && refusesToken(answer) ? problem("upstream_unauthorized") : answer;
+    }
+    return answer === undefined ? nothing() : json(answer);
   }
 
   /** What stands before a route; null lets the request pass. */
