@@ -16,7 +16,7 @@ func hexOf(r bff.Root) string { return hex.EncodeToString(r.Bytes()) }
 
 // shows RET-1
 func TestReturnTarget(t *testing.T) {
-	for _, good := range []string{"/", "/orders", "/orders?x=1", "/orders?next=//evil.example", "/a%20b", "/caf%C3%A9", "/#/route", "/" + strings.Repeat("x", 1023)} {
+	for _, good := range []string{"/", "/orders", "/orders?x=1", "/orders?next=//evil.example", "/a%20b", "/caf%C3%A9", "/#/route", `/files?at=C:\x&done=50%`, "/" + strings.Repeat("x", 1023)} {
 		if got, err := bff.ReturnTarget(good); err != nil || got != good {
 			t.Errorf("%q: %q, %v; want it unchanged", good, got, err)
 		}
@@ -26,6 +26,7 @@ func TestReturnTarget(t *testing.T) {
 		"/%255cevil", "/%2f/evil", "/%2fevil", "https://evil.example", "https:evil", "javascript:alert(1)",
 		"https://app@evil", "/\r\nSet-Cookie: x=1", "/x\x00", "/x\x7f", "/x\u0085", "/%0d%0aSet-Cookie:x",
 		"/orders?x=\n", "/x%", "/" + strings.Repeat("x", 1024), "/\xff", "/%00",
+		"/\u2028", "/\u2029", "/\ufeff", "/x?\u2029", "/%e2%80%a9", "/%ef%bb%bf", "/%25ef%25bb%25bf",
 	} {
 		if got, err := bff.ReturnTarget(bad); err == nil {
 			t.Errorf("%q was accepted as %q", bad, got)

@@ -104,9 +104,8 @@ func (w *world) writeNotes(b *strings.Builder) {
 		notes = append(notes, what+" is not used: cloakroom-dev brings its own")
 	}
 	for _, id := range appIDs(w.cfg) {
-		if app := w.cfg.Apps[id]; !app.Native() && !w.leadsHere(app.Origin) {
-			notes = append(notes, fmt.Sprintf("apps.%s.origin %s does not lead to this gateway: for trying, write http://%s.localhost:%d%s",
-				id, app.Origin, id, w.Ports.Gateway, otherPort(app.Origin)))
+		if note := w.elsewhere(id); note != "" {
+			notes = append(notes, note)
 		}
 	}
 	if notes == nil {
@@ -118,18 +117,23 @@ func (w *world) writeNotes(b *strings.Builder) {
 	}
 }
 
-// leadsHere reports whether a browser that opens the origin comes to the gateway of this world.
-func (w *world) leadsHere(origin string) bool {
-	return localPort(origin) == strconv.Itoa(w.Ports.Gateway)
-}
-
-// otherPort tells that a flag brings an origin of this machine here; "" of any other origin.
-func otherPort(origin string) string {
-	port := localPort(origin)
-	if port == "" {
+// elsewhere says of an app at whose origin a browser does not find this gateway what to do about it; "" of any other.
+func (w *world) elsewhere(id string) string {
+	app := w.cfg.Apps[id]
+	port := localPort(app.Origin)
+	if app.Native() || port == strconv.Itoa(w.Ports.Gateway) {
 		return ""
 	}
-	return ", or start with --port " + port
+	if app.Kind == "spa" && app.Static.Dir == "" && app.Static.URL == "" && port != "" { // a development server in front
+		return fmt.Sprintf("apps.%s.origin %s: what answers there has to hand /bff/ and the API's paths on to http://%s",
+			id, app.Origin, at(w.Ports.Gateway))
+	}
+	note := fmt.Sprintf("apps.%s.origin %s does not lead to this gateway: for trying, write http://%s.localhost:%d",
+		id, app.Origin, id, w.Ports.Gateway)
+	if port != "" {
+		note += ", or start with --port " + port
+	}
+	return note
 }
 
 // localPort is the port of an origin that a browser finds on this machine; "" of any other origin.

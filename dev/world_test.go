@@ -444,6 +444,18 @@ func TestAnAppAtAnotherPortIsToldHowToBeHere(t *testing.T) {
 	}
 }
 
+// The development server in front is no mistake, so nothing else is proposed.
+func TestAnAppBehindItsDevelopmentServerIsToldWhatThatHandsOn(t *testing.T) {
+	p, front := freePorts(t), freePorts(t)
+	file := ownFile(t, "vite.yaml", front, "    static: {url: http://127.0.0.1:5173}\n", "")
+	out := launch(t, dev.WorldConfig{Ports: p, Config: file}).out.String()
+	want := fmt.Sprintf("apps.shop.origin http://localhost:%d: what answers there has to hand /bff/ and the API's paths on to http://127.0.0.1:%d\n",
+		front.Gateway, p.Gateway)
+	if !strings.Contains(out, want) || strings.Contains(out, "does not lead") {
+		t.Errorf("the greeting lacks %q, or says more:\n%s", want, out)
+	}
+}
+
 func TestAnAppAtAProviderOfItsOwnIsToldWhatToRegister(t *testing.T) {
 	p := freePorts(t)
 	other, err := provider.New(provider.Config{CookieName: "otherprovider"})

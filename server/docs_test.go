@@ -82,7 +82,7 @@ func TestPagesForBrowserAppsNameWhatThereIs(t *testing.T) {
 			known[name] = true
 		}
 	}
-	for _, page := range []string{"browser", "session-gone"} {
+	for _, page := range []string{"browser", "serving", "session-gone", "split-hosting"} {
 		for _, m := range quotedName.FindAllStringSubmatch(textOf(t, "../docs/clients/"+page+".md"), -1) {
 			if !known[m[1]] {
 				t.Errorf("docs/clients/%s.md names %s, which no reference does", page, m[1])

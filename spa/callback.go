@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"cloakroom/bff"
@@ -53,6 +54,7 @@ func (s *Surface) callback(w http.ResponseWriter, r *http.Request) error {
 // land sends the browser on after a login, to an address without code and state (RFC 9700 section 4.3.1). A Lax cookie
 // goes with a redirect; a Strict one only with a navigation that a page of this origin starts.
 func (s *Surface) land(w http.ResponseWriter, r *http.Request, returnTo string) error {
+	returnTo = withoutError(returnTo)
 	// Both ways check the target again and leave the callback's address, code and all, out of history and Referer.
 	if s.app.LaxCookie {
 		surface.Redirect(w, s.safeReturn(returnTo))
@@ -127,11 +129,30 @@ func (s *Surface) returnWithError(w http.ResponseWriter, returnTo, code string) 
 
 // replaceError sets the error parameter, in place of one that an earlier try left, and keeps the rest as it is written.
 func replaceError(query, code string) string {
-	var kept []string
-	for part := range strings.SplitSeq(query, "&") {
-		if name, _, _ := strings.Cut(part, "="); part != "" && name != errorParam {
-			kept = append(kept, part)
-		}
+	return strings.Join(append(errorless(query), errorParam+"="+code), "&")
+}
+
+// withoutError takes out of a return target what an earlier try left there, with the empty fragment that came with it: a user who
+// was refused once and is signed in now is told nothing of that, by a reload or a bookmark neither.
+func withoutError(target string) string {
+	address, fragment, _ := strings.Cut(target, "#")
+	path, query, _ := strings.Cut(address, "?")
+	if !slices.ContainsFunc(strings.Split(query, "&"), isError) {
+		return target
 	}
-	return strings.Join(append(kept, errorParam+"="+code), "&")
+	if fragment != "" {
+		fragment = "#" + fragment
+	}
+	return join(path, errorless(query)) + fragment
+}
+
+// errorless are the parameters of a query, as they are written, but for the error of an earlier try.
+func errorless(query string) []string {
+	return slices.DeleteFunc(strings.Split(query, "&"), func(part string) bool { return part == "" || isError(part) })
+}
+
+// isError reports whether a part of a query is the error parameter.
+func isError(part string) bool {
+	name, _, _ := strings.Cut(part, "=")
+	return name == errorParam
 }

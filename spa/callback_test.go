@@ -1,7 +1,9 @@
 package spa_test
 
 import (
+	"html"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -53,6 +55,34 @@ func TestALaxLogin(t *testing.T) {
 	}
 	if line := strings.Join(a.header.Values("Set-Cookie"), "\n"); !strings.Contains(line, sessionCookie+"=") || strings.Contains(line, "Strict") {
 		t.Errorf("cookies: %s", line)
+	}
+}
+
+// Who declined once and signs in then comes back to the page as it was before.
+func TestASignInTakesAnEarlierErrorOutOfTheAddress(t *testing.T) {
+	w, relaxed := newWorld(t), newWorld(t, lax)
+	for _, row := range []struct{ from, to string }{
+		{"/x?login_error=access_denied#", "/x"},
+		{"/x?a=%zz&login_error=old&b=1#part", "/x?a=%zz&b=1#part"},
+		{"/x?login_error", "/x"},
+		{"/x?login_errors=2&a=login_error#", "/x?login_errors=2&a=login_error#"},
+		{"/login_error?a=1", "/login_error?a=1"},
+	} {
+		query := "?return_to=" + url.QueryEscape(row.from)
+		b := w.browser()
+		a := b.come("code=c1&state=" + b.begin(query))
+		if a.is(t, row.from, 200); !strings.Contains(a.body, `href="/bff/landed?return_to=`+html.EscapeString(url.QueryEscape(row.to))+`"`) {
+			t.Errorf("%s: does not lead to %s: %s", row.from, row.to, a.body)
+		}
+		b = relaxed.browser()
+		to := row.to
+		if !strings.Contains(to, "#") {
+			to += "#"
+		}
+		a = b.come("code=c1&state=" + b.begin(query))
+		if a.is(t, row.from, 303); a.location() != to {
+			t.Errorf("%s, with a Lax cookie: to %q, want %q", row.from, a.location(), to)
+		}
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 const style = `:root{color-scheme:light dark;--ink:#1b2430;--soft:#55606e;--ground:#eef1f6;--card:#fff;--line:#c8d0dc;--act:#3547b5;--tint:#edf0fd;--warn:#8a5300;--warm:#fff3dc}
 @media (prefers-color-scheme:dark){:root{--ink:#e8ecf3;--soft:#a9b4c4;--ground:#10141b;--card:#1a202a;--line:#384253;--act:#aab8ff;--tint:#252d45;--warn:#ffce80;--warm:#33270f}}
 *{box-sizing:border-box}
-body{font:1rem/1.5 system-ui,sans-serif;margin:0;padding:2rem 1rem;display:grid;place-items:center;min-height:100vh;background:var(--ground);color:var(--ink)}
-main{width:100%;max-width:27rem;padding:2rem 1.75rem;background:var(--card);border:1px solid var(--line);border-radius:1rem;box-shadow:0 1rem 3rem rgb(0 0 0/.08)}
+body{font:1rem/1.5 system-ui,sans-serif;margin:0;padding:2rem min(1rem,4vw);display:grid;grid-template-columns:minmax(0,1fr);place-items:center;min-height:100vh;background:var(--ground);color:var(--ink)}
+main{width:100%;max-width:27rem;padding:2rem min(1.75rem,6vw);background:var(--card);border:1px solid var(--line);border-radius:1rem;box-shadow:0 1rem 3rem rgb(0 0 0/.08)}
 .demo{display:inline-block;margin:0 0 1rem;padding:.2rem .7rem;border-radius:1rem;background:var(--warm);color:var(--warn);font-size:.85rem;font-weight:600}
 h1{font-size:1.6rem;line-height:1.2;margin:0 0 .35rem}
 p{margin:0 0 1.25rem;color:var(--soft);overflow-wrap:anywhere}

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"mime"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,10 +60,13 @@ func TestTheRealGatewayAnswersAsTheFakeOne(t *testing.T) {
 	if err := json.Unmarshal(text, &steps); err != nil {
 		t.Fatal(err)
 	}
+	refusing := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(http.StatusUnauthorized) }))
+	t.Cleanup(refusing.Close)
 	w := world.New(t, world.DevProvider, world.Options{
 		Redis: redisproc.Options{AppendOnly: true}, // it is away for a while, and comes back with what it knew
 		// What a route requires is looked at before its upstream is called: there is none.
-		Routes: `  - {path: /api/strong/, upstream: "http://127.0.0.1:9", methods: [GET], token: user, require: {acr: [strong]}}`,
+		Routes: `  - {path: /api/strong/, upstream: "http://127.0.0.1:9", methods: [GET], token: user, require: {acr: [strong]}}
+  - {path: /api/refusing, upstream: "` + refusing.URL + `", methods: [GET], token: user}`,
 	})
 	w.Start(1)
 	b := w.Browser()
@@ -122,8 +126,8 @@ func (s step) call(t *testing.T, w *world.World, b *browser.Browser) *shape {
 	if _, err := fmt.Sscan(s.Ask, &q.Method, &path); err != nil {
 		t.Fatalf("%q: %v", s.Ask, err)
 	}
-	if strings.Contains(path, "{own}") {
-		path = strings.Replace(path, "{own}", sessionOf(t, w, b), 1)
+	if before, after, own := strings.Cut(path, "{own}"); own {
+		path = before + sessionOf(t, w, b) + after
 	}
 	q.URL = world.Origin + path
 	for name, value := range s.Headers {

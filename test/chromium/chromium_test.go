@@ -98,10 +98,27 @@ func TestRedisAway(t *testing.T) {
 	w.Leaks()
 }
 
-func TestAccessible(t *testing.T) {
+var trees = flag.Bool("trees", false, "write testdata/spoken.txt")
+
+// The whole way by keyboard alone, and what a screen reader is told on it.
+func TestByKeyboardAndEar(t *testing.T) {
 	t.Parallel()
-	_, j := start(t, "accessible", world.Options{})
-	chromium.Run(t, j)
+	for _, name := range []string{"keyboard", "spoken"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, j := start(t, name, world.Options{})
+			j.Given["write"] = *trees
+			j.Asked = func(what string) (string, error) {
+				if what != "an-hour-later" {
+					return "", fmt.Errorf("nobody does %q", what)
+				}
+				w.Dev.AgeSignIns(time.Hour)
+				return "", nil
+			}
+			chromium.Run(t, j)
+			w.Leaks()
+		})
+	}
 }
 
 // Every page in every state, in every look. With SHOTS set to a folder, there is a picture of each.
@@ -125,12 +142,15 @@ func TestScreenshots(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w, j := start(t, "screenshots", world.Options{App: "    session: {idle: 30m, absolute: 12h}\n"})
+	w, j := start(t, "screenshots", world.Options{
+		App:    "    session: {idle: 30m, absolute: 12h}\n",
+		Behave: func(b *provider.Behaviour) { b.AccessLife = 12 * time.Second },
+	})
 	j.Given["folder"] = folder
 	j.Asked = func(what string) (string, error) {
 		switch what {
-		case "long-tokens":
-			w.Dev.Set(func(b *provider.Behaviour) { b.AccessLife = time.Minute })
+		case "an-hour-later":
+			w.Dev.AgeSignIns(time.Hour)
 		case "redis-stop":
 			w.Redis.Stop()
 		default:
@@ -140,7 +160,7 @@ func TestScreenshots(t *testing.T) {
 	}
 	chromium.Run(t, j)
 	taken, err := filepath.Glob(filepath.Join(folder, "*.png"))
-	if err != nil || len(taken) < 7 {
+	if err != nil || len(taken) < 8 {
 		t.Errorf("%d pictures, %v", len(taken), err)
 	}
 }

@@ -36,13 +36,17 @@ async function persistent(folder) {
   return context;
 }
 
+let enough; // to wait for answers: of a page that went into the browser's memory some never come to their end
+const read = new Promise((_, reject) => (enough = reject));
+read.catch(() => {});
+
 async function tellAnswer(response) {
   const type = response.request().resourceType();
   try {
     // A stream has no end, a redirect no body; headers are there for both.
     const whole = type !== 'eventsource' && response.status() < 300 || response.status() >= 400;
-    const headers = await response.allHeaders();
-    const body = whole && !(headers['content-type'] ?? '').startsWith('text/event-stream') ? (await response.body()).toString('latin1') : '';
+    const headers = await Promise.race([response.allHeaders(), read]);
+    const body = whole && !(headers['content-type'] ?? '').startsWith('text/event-stream') ? (await Promise.race([response.body(), read])).toString('latin1') : '';
     tell({answer: {url: response.url(), status: response.status(), method: response.request().method(), headers, body}});
   } catch (gone) { // the page moved on before the body was read
     tell({answer: {url: response.url(), status: response.status(), method: response.request().method(), headers: response.headers(), body: '', unread: true}});
@@ -82,6 +86,7 @@ try {
     failed += `\n--- ${page.url()}\n` + await page.locator('body').innerText({timeout: 1000}).catch(() => '(no text)');
   }
 }
+setTimeout(enough, 10_000, new Error('the journey is over')); // a busy machine; what is there by then is told with its body
 await Promise.allSettled(contexts.flatMap((c) => c.told));
 await browser.close();
 tell(failed ? {failed} : {done: true});

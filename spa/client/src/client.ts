@@ -41,9 +41,10 @@ export interface Client {
   /** Seconds until the ends of the session; null when none is known. */
   remaining(): Remaining | null;
   /**
-   * `fetch` for the app's API: adds the header that shows that the app itself asks, and sends to this page's origin alone.
-   * Resolves with what the API answered, whatever its status. What the gateway refuses or cannot do itself rejects with a
-   * {@link CloakroomError}, and so does an API's refusal of the very token (`upstream_unauthorized`); where that says that the session is over, the state says so by then, and where it leaves that open
+   * `fetch` for the app's API: adds the header that shows that the app itself asks, and sends to the gateway's origin alone, which
+   * is this page's unless {@link Options.base} names another. Resolves with what the API answered, whatever its status. What the
+   * gateway refuses or cannot do itself rejects with a {@link CloakroomError}, and so does an API's refusal of the very token
+   * (`upstream_unauthorized`). Where an error says that the session is over, the state says so by then; where it leaves that open,
    * the client asks. A request that the page makes on its own takes the header `X-Background: 1`: it is no use of the session.
    */
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;

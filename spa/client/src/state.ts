@@ -3,6 +3,7 @@ import { count, isRecord, text } from "./error.ts";
 
 /** The claims that the app's configuration lists. There is no token among them: no answer of the gateway has one. */
 export interface User {
+  /** The user's name for programs: at one provider it stays the same, and is nobody else's. */
   sub: string;
   name?: string;
   email?: string;
@@ -17,10 +18,11 @@ export interface Session {
   /** When the user signed in. */
   createdAt: Date;
   /**
-   * When the session ends, however much it is used, and when it ends unless it is used before: milliseconds on the clock of
-   * `performance.now()`, which nobody can set. Read them through {@link Client.remaining}.
+   * When the session ends, however much it is used: milliseconds on the clock of `performance.now()`, which nobody can set. Read it
+   * through {@link Client.remaining}.
    */
   endsAt: number;
+  /** When it ends unless it is used before, on the same clock. */
   idleEndsAt: number;
   /** How the user was authenticated, as the provider tells it. */
   acr?: string;

@@ -95,6 +95,7 @@ export interface FakeGateway {
   readonly sessions: readonly FakeSession[];
   /** Signs the same user in at another device; returns the session's id. */
   elsewhere(session?: Partial<FakeSession>): string;
+  /** The event streams: how many are open, and what they say or suffer. */
   readonly events: FakeEvents;
   /** Where the page was sent: to the sign-in or sign-out, and where it came back to. */
   readonly navigations: readonly string[];

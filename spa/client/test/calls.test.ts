@@ -35,6 +35,7 @@ function newGateway(): FakeGateway {
   gateway.route("POST /api/whoami", () => ({}));
   gateway.route("GET /api/whoami", () => ({}));
   gateway.route("GET /api/strong/vault", () => ({}));
+  gateway.route("GET /api/refusing", () => new Response(null, { status: 401 }));
   gateway.stepUp("GET /api/strong/vault", { acrValues: ["strong"] });
   return gateway;
 }

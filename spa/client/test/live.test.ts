@@ -196,17 +196,17 @@ describe("a tab", () => {
   });
 
   test("that leads listens on where another tab does not know why, and tells it", async () => {
-    const [first, second] = [await browser.tab(), await browser.tab()];
+    const [first, second, third] = [await browser.tab(), await browser.tab(), await browser.tab()];
     browser.session = null;
     const slow = later();
     const checked = second.client.check();
     browser.instead = () => slow.answer; // for the first, which asks as well
     await checked;
     await settle();
-    expect([first.state.status, second.state]).toEqual(["signed-in", over()]);
+    expect([first.state.status, second.state, third.state, third.asked]).toEqual(["signed-in", over(), over(), 1]);
     browser.streams[0]!.say("session-ended", { reason: "provider_logout" });
     await settle();
-    expect([first.state, second.state]).toEqual([over("provider_logout"), over("provider_logout")]);
+    expect([first.state, second.state, third.state]).toEqual([over("provider_logout"), over("provider_logout"), over("provider_logout")]);
     slow.give(json({ authenticated: false }));
   });
 
@@ -335,6 +335,18 @@ describe("messages", () => {
     expect(browser.live).toHaveLength(1);
   });
 
+  test("of who is new are answered by the leader alone, and of who claims to lead by nobody", async () => {
+    const tabs = [await browser.tab(), await browser.tab()];
+    browser.streams[0]!.begin("s1");
+    await settle();
+    Channel.said = [];
+    tabs.push(await browser.tab());
+    expect(Channel.said).toEqual([{ session: "s1" }, { session: "s1", hearing: "at-once" }]);
+    new Channel("cloakroom /bff").postMessage({ session: "s1", hearing: "connecting" });
+    await settle();
+    expect([Channel.said.length, ...tabs.map(({ client }) => client.hearing())]).toEqual([3, "at-once", "connecting", "connecting"]);
+  });
+
   test("that forge an end of this very session are put right when the page is looked at", async () => {
     const tab = await browser.tab();
     await vi.advanceTimersByTimeAsync(10_000);
@@ -361,6 +373,23 @@ describe("the stream", () => {
     expect(browser.streams.map(({ readyState }) => readyState)).toEqual([2, 0]);
     browser.streams[0]!.say("session-ended", { reason: "replaced" });
     expect(tab.state).toMatchObject({ status: "signed-in", session: { id: "s2" } });
+  });
+
+  test("is not believed after it was closed, nor when it names nobody", async () => {
+    const tab = await browser.tab();
+    browser.streams[0]!.say("session", "{}");
+    browser.streams[0]!.say("session", { session: { id: ["s9"] } });
+    await settle();
+    expect(tab.asked).toBe(1);
+    browser.instead = () => later().answer;
+    browser.streams[0]!.say("session-replaced");
+    browser.streams[0]!.say("session-ended", { reason: "replaced" }); // by the session that there is no more
+    await settle();
+    expect(tab.state.status).toBe("signed-in");
+    const other = await browser.tab({ base: "/other", fetch: async () => browser.answer() });
+    browser.live[0]!.say("session", "{}");
+    browser.live[0]!.say("session-ended", { reason: "admin" });
+    expect(other.state).toEqual(over("admin")); // the one that it was opened with
   });
 
   test("that breaks is left to the browser, and asks for nothing unless the session is another by then", async () => {

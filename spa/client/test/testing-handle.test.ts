@@ -61,11 +61,8 @@ test("a route says who may call, and what shows that it is the app", async () =>
 
 test.each<[string, [number, string?], () => Response, RouteOptions?]>([
   ["no challenge", [401, "upstream_unauthorized"], () => new Response("no", { status: 401 })],
-  ["a challenge without a reason", [401, "upstream_unauthorized"], () => challenged("Bearer")],
-  ["a challenge that names the token", [401, "upstream_unauthorized"], () => challenged('Bearer realm="api", error="invalid_token"')],
-  ["a challenge that names something else", [401], () => challenged('Bearer error="insufficient_scope"')],
-  ["a challenge of another scheme", [401], () => challenged("Basic")],
-  ["no challenge, where no token was sent", [401], () => new Response("no", { status: 401 }), { token: "none" }],
+  ["a challenge", [401], () => new Response("no", { status: 401, headers: { "WWW-Authenticate": "Basic" } })],
+  ["no challenge, where nobody's name was sent", [401], () => new Response("no", { status: 401 }), { token: "none" }],
   ["a problem that the gateway itself would tell", [401, "session_ended"], () => problem("session_ended")],
   ["another status", [403], () => new Response("no", { status: 403 })],
 ])("an API that refuses with %s", async (_, want, answer, options) => {
@@ -74,10 +71,6 @@ test.each<[string, [number, string?], () => Response, RouteOptions?]>([
   gateway.signIn();
   expect(await told(ask(gateway, "GET /api/orders"))).toEqual(want);
 });
-
-function challenged(challenge: string): Response {
-  return new Response("no", { status: 401, headers: { "WWW-Authenticate": challenge } });
-}
 
 test("a pattern is exact, has names, or stands for all below it; the later one counts", async () => {
   const gateway = createFakeGateway();

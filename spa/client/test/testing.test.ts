@@ -134,6 +134,17 @@ describe("an app against the fake gateway", () => {
     expect(await client.check()).toMatchObject({ session: { id: "session" in before ? before.session?.id : "" } });
   });
 
+  test("that declines and then agrees is back at the address as it was", async () => {
+    gateway.refuseSignIn("access_denied");
+    const client = await tab();
+    await client.login({ returnTo: "/orders/7?tab=a#part" });
+    expect(gateway.navigations.at(-1)).toBe("/orders/7?tab=a&login_error=access_denied#part");
+    await client.login();
+    expect(gateway.navigations.at(-1)).toBe("/orders/7?tab=a#part");
+    await client.login({ returnTo: "/?login_error=old#" });
+    expect(gateway.navigations.at(-1)).toBe("/");
+  });
+
   test("whose API is never content is told that no sign-in will do", async () => {
     gateway.signIn();
     gateway.route("POST /api/vault", () => problem("step_up_not_satisfiable"));

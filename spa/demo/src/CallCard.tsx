@@ -59,7 +59,7 @@ export function CallCard({ whoami }: { whoami: Asked }) {
 
 function Ends({ rows }: { rows: Row[] }) {
   return (
-    <table className="ends">
+    <table className="ends" aria-labelledby="call">
       <thead>
         <tr>
           <th scope="col">Header</th>

@@ -42,7 +42,7 @@ export function ExportPage() {
             <p>
               <strong>Your file is ready.</strong> It is kept for ten minutes, for you alone.
             </p>
-            {/* Without the attribute "download": should the session be over, the link leads to a page that says so, and back to the file. */}
+            {/* No attribute "download": should the session be over, this leads to a page that says so, and from there to the file. */}
             <a ref={link} className="button primary" href={exporting.href}>
               Download
             </a>

@@ -1,5 +1,7 @@
+import { useEffect, useRef } from "react";
 import type { CloakroomError } from "@cloakroom/client";
 import { useSession } from "@cloakroom/client/react";
+import { useAnnounce } from "./Announcer.tsx";
 import { client } from "./gateway.ts";
 import { Notice } from "./Notice.tsx";
 import { useClock, useOnline } from "./page.ts";
@@ -8,14 +10,30 @@ import { outage } from "./words.ts";
 /** Under a page that stays: whoever was signed in still is, and the client asks again by itself. */
 export function OutageNotice() {
   const out = useOutage();
+  const title = out === null ? "" : `${outage(out.error, out.online)}.`;
+  useSaid(title === "" ? "" : `${title} ${goesOn}`);
   if (out === null) {
     return null;
   }
   return (
-    <Notice tone="warn" title={`${outage(out.error, out.online)}.`} actions={out.error !== null && <Again retryAt={out.retryAt} />}>
-      You are still signed in. What you see may be out of date; it goes on by itself.
+    <Notice tone="warn" title={title} quiet actions={out.error !== null && <Again retryAt={out.retryAt} />}>
+      {goesOn}
     </Notice>
   );
+}
+
+const goesOn = "You are still signed in. What you see may be out of date; it goes on by itself.";
+
+/** Says an outage aloud, and its end. "": there is none. */
+function useSaid(text: string): void {
+  const announce = useAnnounce();
+  const last = useRef("");
+  useEffect(() => {
+    if (text !== last.current) {
+      announce(text === "" ? "It works again." : text);
+    }
+    last.current = text;
+  }, [announce, text]);
 }
 
 /** In a page's place, while it is not known who is signed in. No way to sign in is offered: it would not help. */

@@ -40,7 +40,10 @@ export function ProfileCard() {
 }
 
 function Facts({ profile }: { profile: Profile }) {
-  const places = (profile.memberships ?? []).map((m) => `${m.organization_id} (${(m.roles ?? []).map((role) => role.name).join(", ") || "no role"})`);
+  const places = (profile.memberships ?? []).map(({ organization_id, roles }) => {
+    const names = (roles ?? []).map((role) => role.name);
+    return `${organization_id} (${names.join(", ") || "no role"})`;
+  });
   const rows = [
     ["Name", profile.user_profile?.name ?? "–"],
     ["Email", profile.email ?? "–"],

@@ -10,7 +10,11 @@ export function TokenCard({ whoami }: { whoami: Asked }) {
   return (
     <section className="card" aria-labelledby="token">
       <h2 id="token">Access token</h2>
-      {answer?.token !== undefined ? <Life token={answer.token} at={at} /> : <p className="waiting">{whoami.error === null ? "Asking the API…" : "Not known."}</p>}
+      {answer?.token !== undefined ? (
+        <Life token={answer.token} at={at} />
+      ) : (
+        <p className="waiting">{whoami.error === null ? "Asking the API…" : "Not known."}</p>
+      )}
       {error !== null && (
         <p className="bad" role="alert">
           <strong>{sentence(callFailed(error).title)}</strong> {callFailed(error).text}

@@ -14,7 +14,7 @@ import { tidyAddress } from "./address.tsx";
 import { Announcer } from "./Announcer.tsx";
 import { App } from "./App.tsx";
 import { client } from "./gateway.ts";
-import { coverWhileAway } from "./page.ts";
+import { coverWhileAway, keepFocus } from "./page.ts";
 import { Shop } from "./Shop.tsx";
 import "./tokens.css";
 import "./style.css";
@@ -26,7 +26,10 @@ import "./account.css";
 tidyAddress();
 coverWhileAway(client.check);
 
-createRoot(document.getElementById("root")!).render(
+const root = document.getElementById("root")!;
+keepFocus(root);
+
+createRoot(root).render(
   <StrictMode>
     <CloakroomProvider client={client}>
       <Shop>

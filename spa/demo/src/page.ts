@@ -74,3 +74,27 @@ export function useFocusOnMove(view: string | null): void {
     last.current = view ?? last.current;
   }, [view]);
 }
+
+/**
+ * Keeps the focus in the page when what has it is taken away, as a button does that has done its work: the heading of what it stood
+ * in takes it. Without this a keyboard starts at the top again, and a screen reader falls silent (WCAG 2.2, 2.4.3).
+ */
+export function keepFocus(root: HTMLElement): void {
+  let around: HTMLElement[] = []; // what has the focus, and what it stands in, from the inside out
+  root.addEventListener("focusin", ({ target }) => {
+    around = [];
+    for (let at = target as HTMLElement | null; at !== null && at !== root; at = at.parentElement) {
+      around.push(at);
+    }
+  });
+  const lost = (): boolean => document.activeElement === document.body && around[0]?.isConnected === false;
+  const find = (): void => {
+    const heading = around.filter((at) => at.isConnected).map((at) => at.querySelector<HTMLElement>("h1, h2")).find((found) => found !== null);
+    if (lost() && heading != null) {
+      heading.tabIndex = -1;
+      heading.focus();
+    }
+  };
+  // A moment later: where whoever took it away knows a better place, that has the focus by then.
+  new MutationObserver(() => lost() && setTimeout(find)).observe(root, { childList: true, subtree: true });
+}

@@ -11,8 +11,15 @@ const more = ['target-size', 'focus-order-semantics', 'label-content-name-mismat
 
 /** Throws if axe finds a violation, or the page is wider than its window. only: the tags of the rules; all without them. */
 export async function accessible(page, what, only) {
-  // A colour on its way to another is neither: what moves for a moment, and not for ever, comes to rest first.
-  await page.evaluate(() => Promise.allSettled(document.getAnimations().filter((a) => a.effect.getComputedTiming().endTime !== Infinity).map((a) => a.finished)));
+  // A colour on its way to another is neither: what moves for a moment, and not for ever, comes to rest first. Rest may set
+  // something else in motion, as the pointer that is not above it any more: two frames later nothing moves, or it is waited for again.
+  await page.evaluate(async () => {
+    const moving = () => document.getAnimations().filter((a) => a.effect.getComputedTiming().endTime !== Infinity).map((a) => a.finished);
+    do {
+      await Promise.allSettled(moving());
+      await document.documentElement.animate([], 34).finished;
+    } while (moving().length > 0);
+  });
   if (!await page.evaluate(() => 'axe' in window)) await page.evaluate(axe);
   const {violations} = await page.evaluate(([only, more]) => window.axe.run(document, {
     resultTypes: ['violations'],

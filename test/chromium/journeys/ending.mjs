@@ -10,12 +10,13 @@ export default async function ({origin, end, profile, expect, step}) {
   const item = page.getByLabel('Item');
   await signIn(page, origin + '/orders');
 
-  if (end === 'passes') {
+  if (end === 'passes' || end === 'too long') {
     step('nobody answers: it says that it is over, and why');
+    const why = end === 'passes' ? 'You were away for a while' : 'Your session is over';
     await warning.waitFor();
-    await page.getByRole('heading', {name: 'You were away for a while'}).waitFor();
+    await page.getByRole('heading', {name: why}).waitFor();
     expect(await warning.count() === 0, 'no warning of what has happened');
-    expect(await focused() === 'You were away for a while', `the focus is on what happened, not on ${await focused()}`);
+    expect(await focused() === why, `the focus is on what happened, not on ${await focused()}`);
     expect(await page.title() === 'Signed out · Cloakroom Coats', 'the tab says it by its name');
     await accessible(page, 'a session that ran out');
     step('the way on leads back to here');

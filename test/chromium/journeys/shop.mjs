@@ -127,7 +127,7 @@ export default async function ({origin, folder, profile, ask, expect, step}) {
   const [download] = await Promise.all([page.waitForEvent('download'), link.click()]);
   expect(/^orders-\d{4}-\d\d-\d\d\.csv$/.test(download.suggestedFilename()), `a file with a name, not ${download.suggestedFilename()}`);
   const text = readFileSync(await download.path(), 'utf8');
-  expect(text.startsWith('order,item,') && text.includes('Felt hat') && text.includes('Gloves'), `the orders, not ${text.slice(0, 200)}`);
+  expect(text.startsWith('"order","item",') && text.includes('Felt hat') && text.includes('Gloves'), `the orders, not ${text.slice(0, 200)}`);
 
   step('with the session, stream and feed end');
   await page.route('**/api/orders/export', slowly);

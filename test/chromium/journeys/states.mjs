@@ -1,6 +1,6 @@
 // Every page of the demo in every state it can be in, and the gateway's own pages: nothing that axe finds, in every look. The
 // states are forced by the answers the page gets, so that they come at once; that they come about by themselves, other journeys show.
-import {accessibleInEveryLook} from './axe.mjs';
+import {accessible, accessibleInEveryLook} from './axe.mjs';
 import {chooseUser, signIn, signInButton} from './words.mjs';
 
 export default async function ({origin, issuer, folder, profile, expect, step}) {
@@ -8,16 +8,27 @@ export default async function ({origin, issuer, folder, profile, expect, step}) 
   const page = await context.newPage();
   const look = async (name) => {
     step(name);
-    const picture = folder === '' ? undefined : (how) => page.screenshot({path: `${folder}/${name.replaceAll(' ', '-')}-${how}.png`, fullPage: true});
+    const picture = folder === '' ? async () => {} : (how) => page.screenshot({path: `${folder}/${name.replaceAll(' ', '-')}-${how}.png`, fullPage: true});
     await accessibleInEveryLook(page, name, picture).catch((error) => found.push(error.message)); // one run tells all
+    if (chosen.has(name)) { // colours that a user has chosen
+      await page.emulateMedia({forcedColors: 'active'});
+      await accessible(page, `${name}, forced colours`, ['cat.color']).catch((error) => found.push(error.message));
+      await picture('1280-forced');
+      await page.emulateMedia({forcedColors: null});
+    }
+    // Who asks for less motion gets none: what is left are colours, and what appears in its place.
+    const moves = await page.evaluate(() => document.getAnimations().filter((a) => a.effect.getComputedTiming().iterations === Infinity
+      || a.effect.getKeyframes().some((frame) => 'transform' in frame)).map((a) => a.animationName ?? a.transitionProperty));
+    if (moves.length > 0) found.push(`${name} moves: ${moves}`);
   };
+  const chosen = new Set(['overview', 'order packed', 'account', 'the session ends idle', 'orders mistakes', 'export running']);
   const found = [];
   const button = (name) => page.getByRole('button', {name, exact: true});
   const heading = (name) => page.getByRole('heading', {name, level: 1});
   const path = (want) => (url) => url.origin === origin && url.pathname === want;
   const problem = (status, code, more = {}) => ({
     status, contentType: 'application/problem+json',
-    body: JSON.stringify({type: `urn:cloakroom:problem:${code}`, title: code, status, detail: '', code, request_id: '4e5d2b7a1c9f', ...more}),
+    body: JSON.stringify({type: `urn:cloakroom:problem:${code}`, title: 'Something went wrong', status, detail: 'Try again in a moment.', code, request_id: '4e5d2b7a1c9f', ...more}),
   });
   // Answers a path in the gateway's or the API's place until the returned function is called.
   const answer = async (at, how) => {

@@ -1,12 +1,16 @@
-// Three tabs of one app: they share one stream, are signed out at once, say so, and one sign-in brings them all back.
+// Three tabs of one app: they share one stream, are signed out at once, say so, and one sign-in brings them all back; also when the
+// tab that had the stream is closed just before.
 import {watchFor} from './apps.mjs';
 import {accessible} from './axe.mjs';
 import {chooseUser, signIn, signInButton} from './words.mjs';
 
 export default async function ({origin, within, profile, expect, step}) {
   const context = await profile();
-  let streams = 0;
-  context.on('request', (request) => { streams += new URL(request.url()).pathname === '/bff/events' ? 1 : 0; });
+  let streams = 0, leader; // the tab that asked for the last one
+  const isStream = (of) => new URL(of.url()).pathname === '/bff/events';
+  context.on('request', (request) => {
+    if (isStream(request)) [streams, leader] = [streams + 1, request.frame().page()];
+  });
   const first = await context.newPage();
   await signIn(first, origin + '/');
   await first.getByText('Live: should you').waitFor();
@@ -39,4 +43,39 @@ export default async function ({origin, within, profile, expect, step}) {
   await orders.getByRole('heading', {name: 'Orders', level: 1}).waitFor();
   expect(orders.url() === origin + '/orders', `back at the orders, not ${orders.url()}`);
   await account.getByRole('heading', {name: 'Ada Lovelace', level: 1}).waitFor();
+
+  step('the tab with the stream is closed, and another one signs out in the same breath');
+  await first.getByRole('heading', {name: /Ada/, level: 1}).waitFor();
+  await first.getByText('Live: should you').waitFor();
+  const left = [first, orders, account].filter((tab) => tab !== leader);
+  const [leaving, staying] = left;
+  const told = await watchFor(staying, 'You have signed out');
+  await leader.close();
+  const parted = Date.now();
+  await leaving.getByRole('button', {name: 'Sign out'}).click();
+  expect(await told(within + 10_000) - parted <= within, `the other one within ${within} ms`);
+  await signInButton(leaving).waitFor();
+
+  step('closed again, and the session is ended from another device: the next tab has the stream, and tells the others why');
+  await signInButton(staying).click();
+  await chooseUser(staying, 'Ada');
+  const more = await context.newPage();
+  await more.goto(origin + '/account');
+  for (const tab of [leaving, staying, more]) await tab.getByRole('button', {name: 'Sign out'}).waitFor();
+  await more.getByText('Live: should you').waitFor();
+  const elsewhere = await (await profile()).newPage();
+  await signIn(elsewhere, origin + '/account');
+  const rest = [leaving, staying, more].filter((tab) => tab !== leader);
+  const known = [await watchFor(rest[0], 'You have signed out'), await watchFor(rest[1], 'You have signed out')];
+  const before = streams;
+  const next = context.waitForEvent('response', isStream);
+  await leader.close();
+  await next;
+  const ended = Date.now();
+  await elsewhere.getByRole('button', {name: 'End all others'}).click();
+  for (const seen of known) {
+    const took = await seen(within + 10_000) - ended;
+    expect(took <= within, `within ${within} ms, not ${took}`);
+  }
+  expect(streams === before + 1, `one stream after the one that was closed, not ${streams - before}`);
 }

@@ -117,13 +117,22 @@ export function unmatched(methods: string[]): Response {
 }
 
 /**
- * Reports whether an API's answer says that the token it was called with is no good: 401 without a challenge, or with one of RFC 6750
- * section 3.1 that says invalid_token or gives no reason. Any other 401 is the API's word to the app; what has an id was made by
- * {@link problem}, and is the gateway's already.
+ * Reports whether an API refuses who it is called as: 401 without a challenge. One with a challenge is told as it is, though the
+ * gateway looks at what that says; what has an id was made by {@link problem}, and is the gateway's already.
  */
-export function refusesToken({ status, headers }: Response): boolean {
-  const challenge = headers.get("WWW-Authenticate");
-  return status === 401 && !headers.has("X-Request-Id") && (!challenge || (/^(bearer|dpop)\b/i.test(challenge) && !/\berror=(?!"?invalid_token\b)/i.test(challenge)));
+export function refusesCaller({ status, headers }: Response): boolean {
+  return status === 401 && !headers.has("X-Request-Id") && !headers.has("WWW-Authenticate");
+}
+
+/** A return target without the error of an earlier try, and the empty fragment that came with it. */
+export function withoutError(target: string): string {
+  const [, path = "", query = "", fragment = ""] = /^([^?#]*)\??([^#]*)#?(.*)$/s.exec(target) ?? [];
+  const parts = query.split("&");
+  const kept = parts.filter((part) => part.split("=")[0] !== "login_error");
+  if (kept.length === parts.length) {
+    return target;
+  }
+  return path + (kept.length > 0 ? `?${kept.join("&")}` : "") + (fragment === "" ? "" : `#${fragment}`);
 }
 
 /** Reports whether a value is an answer, of whatever environment: there may be more than one class of them. */

@@ -1,5 +1,5 @@
 import type { User } from "../state.ts";
-import { type Code, isAnswer, json, type More, nothing, problem, refusesToken, streaming, unmatched } from "./answers.ts";
+import { type Code, isAnswer, json, type More, nothing, problem, refusesCaller, streaming, unmatched, withoutError } from "./answers.ts";
 import { type Held, type Ledger, wholeSecond } from "./ledger.ts";
 import { createTable, meets, type RouteHandler, type RouteOptions, type StepUpRule } from "./routes.ts";
 import type { Opening, Streams } from "./streams.ts";
@@ -270,7 +270,7 @@ export function createEndpoints({ base, user, ledger, streams, now }: Parts): En
     }
     const acr = rule?.acrValues?.[0] ?? asked.get("acr_values")?.split(" ")[0];
     ledger.begin(ledger.current()?.user ?? user, { acr, raisedFor: rule });
-    return { to: returnTo };
+    return { to: withoutError(returnTo) };
   }
 
   /** RFC 9700 section 4.11.1: a path of this app; in split hosting, of the origin that the app's pages are of. */
@@ -338,7 +338,7 @@ export function createEndpoints({ base, user, ledger, streams, now }: Parts): En
     const carries = options.token !== "none" && ledger.current() !== null && guarded(request, options.guard ?? "header");
     const answer: unknown = await handler(request, found.path);
     if (isAnswer(answer)) {
-      return carries && refusesToken(answer) ? problem("upstream_unauthorized") : answer;
+      return carries && refusesCaller(answer) ? offer("upstream_unauthorized") : answer;
     }
     return answer === undefined ? nothing() : json(answer);
   }
