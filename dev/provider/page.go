@@ -18,13 +18,13 @@ main{width:100%;max-width:27rem;padding:2rem min(1.75rem,6vw);background:var(--c
 h1{font-size:1.6rem;line-height:1.2;margin:0 0 .35rem}
 p{margin:0 0 1.25rem;color:var(--soft);overflow-wrap:anywhere}
 p strong{color:var(--ink)}
-ul{list-style:none;margin:0 0 1rem;padding:0;display:grid;gap:.6rem}
+ul{list-style:none;margin:0 0 1rem;padding:0;display:grid;grid-template-columns:minmax(0,1fr);gap:.6rem}
 button,input{font:inherit;color:inherit;width:100%;min-height:2.75rem;padding:.7rem .9rem;border:1px solid var(--line);border-radius:.7rem;background:transparent}
 button{cursor:pointer;text-align:left}
 button:hover{border-color:var(--act);background:var(--tint)}
 button:focus-visible,input:focus-visible{outline:3px solid var(--act);outline-offset:2px}
-.user{display:grid;grid-template-columns:2.75rem 1fr;column-gap:.9rem;align-items:center;font-weight:600}
-.user span{grid-row:span 2;display:grid;place-items:center;height:2.75rem;border-radius:50%;background:var(--act);color:var(--card);font-size:1.15rem}
+.user{display:grid;grid-template-columns:min(2.75rem,14vw) minmax(0,1fr);overflow-wrap:anywhere;column-gap:.9rem;align-items:center;font-weight:600}
+.user span{grid-row:span 2;display:grid;place-items:center;height:min(2.75rem,14vw);border-radius:50%;background:var(--act);color:var(--card);font-size:1.15rem}
 .user small{color:var(--soft);font-weight:400;overflow-wrap:anywhere}
 label{display:block;margin:.9rem 0;font-weight:600}
 label input{display:block;margin-top:.3rem;font-weight:400}

@@ -72,6 +72,17 @@ describe("check", () => {
     }
     expect(waits).toEqual([1, 2, 9]);
     expect(seen.at(-1)).toBe("signed-in");
+    gateway.will(problem(503, "store_unavailable"), signedIn());
+    await client.check();
+    await vi.advanceTimersByTimeAsync(1_100); // another outage begins anew
+    expect([gateway.asked.length, seen.at(-1)]).toEqual([6, "signed-in"]);
+  });
+
+  test.each([404, 500, 502])("does not believe %i, whatever it says: it is somebody else's, in the gateway's place", async (status) => {
+    await enter();
+    gateway.will(json({ authenticated: false }, status), json({ authenticated: false }, status));
+    expect(await client.check()).toMatchObject({ status: "unavailable", error: { code: "bad_answer" }, user: { sub: "usr_1" } });
+    expect((await failing(client.extend())).code).toBe("bad_answer");
   });
 
   test("without an answer for half a minute is an outage: nothing waits for ever on a connection that is dead", async () => {
@@ -266,6 +277,23 @@ describe("fetch", () => {
     expect(client.getState()).toMatchObject({ status: "unavailable", user: { name: "Ada" } });
   });
 
+  test("that fails is no reason to ask: not in an outage, which is asked about in its own time, nor before anybody wanted to know", async () => {
+    gateway.will(problem(503, "store_unavailable"));
+    expect((await failing(client.fetch("/api/orders"))).code).toBe("store_unavailable");
+    await vi.advanceTimersByTimeAsync(100);
+    expect(gateway.asked.map(({ path }) => path)).toEqual(["/api/orders"]);
+    await enter();
+    gateway.will(problem(503, "store_unavailable", { retry_after: 30 }));
+    await client.check();
+    const before = gateway.asked.length;
+    gateway.will(...Array.from({ length: 5 }, () => problem(503, "store_unavailable")));
+    for (let i = 0; i < 5; i++) {
+      await failing(client.fetch("/api/orders"));
+    }
+    await vi.advanceTimersByTimeAsync(100);
+    expect(gateway.asked.length - before).toBe(5);
+  });
+
   test("with a provider that is down leaves the session alone", async () => {
     await enter();
     gateway.will(problem(503, "idp_unavailable"));
@@ -381,9 +409,15 @@ describe("login and logout", () => {
     const state = client.check("replaced");
     await vi.advanceTimersByTimeAsync(4_000);
     expect(client.getState().status).toBe("signed-in");
+    void client.check("replaced"); // told once more, as by each tab that hears of it
     await vi.advanceTimersByTimeAsync(2_000);
     expect(await state).toEqual({ status: "signed-out", reason: undefined });
-    expect(gateway.asked.length).toBeLessThan(25);
+    const { length } = gateway.asked;
+    expect(length).toBeLessThan(25);
+    gateway.will(signedOut());
+    await vi.advanceTimersByTimeAsync(5_000);
+    await client.check("replaced"); // of no session that there is: there is none to keep meanwhile
+    expect(gateway.asked.length).toBe(length + 1);
   });
 
   test("a call that a new sign-in overtook waits for its cookie as well", async () => {
@@ -428,6 +462,21 @@ describe("login and logout", () => {
 });
 
 describe("a page that is looked at again", () => {
+  test("asks as long as one of several listens", async () => {
+    gateway.will(signedIn(), signedIn());
+    const leave = [client.subscribe(() => {}), client.subscribe(() => {})];
+    await vi.advanceTimersByTimeAsync(10_000);
+    leave[0]!();
+    leave[0]!(); // twice is once
+    window.dispatchEvent(new Event("focus"));
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(gateway.asked).toHaveLength(2);
+    leave[1]!();
+    window.dispatchEvent(new Event("focus"));
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(gateway.asked).toHaveLength(2);
+  });
+
   test("asks, but not at every glance unless it comes back from memory, and not when nobody listens any more", async () => {
     gateway.will(signedIn(), signedIn());
     const leave = client.subscribe(() => {});

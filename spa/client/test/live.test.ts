@@ -342,6 +342,7 @@ describe("messages", () => {
     Channel.said = [];
     tabs.push(await browser.tab());
     expect(Channel.said).toEqual([{ session: "s1" }, { session: "s1", hearing: "at-once" }]);
+    await tabs[2]!.client.check(); // nothing new: nothing is said
     new Channel("cloakroom /bff").postMessage({ session: "s1", hearing: "connecting" });
     await settle();
     expect([Channel.said.length, ...tabs.map(({ client }) => client.hearing())]).toEqual([3, "at-once", "connecting", "connecting"]);

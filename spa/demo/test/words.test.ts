@@ -14,6 +14,7 @@ import {
   nameOf,
   orderFailed,
   outage,
+  sentence,
   sessionOver,
   span,
   titleOf,
@@ -182,4 +183,12 @@ test.each(["insufficient_user_authentication", "step_up_not_satisfiable"])("a ca
 
 test.each(["step_up_unmet", "unmet_authentication_requirements"])("a sign-in that ends with %s leaves everything as it was, and says so", (code) => {
   expect(loginFailed(code).text).toContain("signed in as before");
+});
+
+test.each([
+  ["No answer", "No answer."],
+  ["Is it still you?", "Is it still you?"],
+  ["Trying…", "Trying…"],
+])("the title %s begins a text as %s", (title, begin) => {
+  expect(sentence(title)).toBe(begin);
 });

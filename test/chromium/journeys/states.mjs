@@ -1,6 +1,6 @@
 // Every page of the demo in every state it can be in, and the gateway's own pages: nothing that axe finds, in every look. The
 // states are forced by the answers the page gets, so that they come at once; that they come about by themselves, other journeys show.
-import {accessible, accessibleInEveryLook} from './axe.mjs';
+import {accessible, accessibleInEveryLook, colours} from './axe.mjs';
 import {chooseUser, signIn, signInButton} from './words.mjs';
 
 export default async function ({origin, issuer, folder, profile, expect, step}) {
@@ -12,7 +12,7 @@ export default async function ({origin, issuer, folder, profile, expect, step}) 
     await accessibleInEveryLook(page, name, picture).catch((error) => found.push(error.message)); // one run tells all
     if (chosen.has(name)) { // colours that a user has chosen
       await page.emulateMedia({forcedColors: 'active'});
-      await accessible(page, `${name}, forced colours`, ['cat.color']).catch((error) => found.push(error.message));
+      await accessible(page, `${name}, forced colours`, colours).catch((error) => found.push(error.message));
       await picture('1280-forced');
       await page.emulateMedia({forcedColors: null});
     }
