@@ -4,7 +4,6 @@ package chromium_test
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -23,10 +22,6 @@ func TestTheShopInTwoTabs(t *testing.T) {
 	w, j := start(t, "shop", world.Options{})
 	network := wire.Start(t, w.All[0].Addr)
 	j.Given["args"] = []string{"--host-resolver-rules=MAP web.localhost:80 " + network.Addr()}
-	j.Given["folder"] = os.Getenv("SHOTS")
-	if j.Given["folder"] == "" {
-		j.Given["folder"] = t.TempDir()
-	}
 	j.Asked = func(what string) (string, error) {
 		switch what {
 		case "cut":

@@ -2,6 +2,7 @@
 import {mkdtempSync, mkdirSync, rmSync, writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import {join} from 'node:path';
+import {accessibleInEveryLook} from './axe.mjs';
 import {chooseUser, signInButton} from './words.mjs';
 
 export default async function ({origin, profile, persistent, expect, step}) {
@@ -22,6 +23,7 @@ export default async function ({origin, profile, persistent, expect, step}) {
   expect(page.url().startsWith(origin + '/bff/landed'), `stays at ${page.url()}`);
   expect(visits < 8, `few navigations, not ${visits}`);
   await page.getByRole('link', {name: 'Sign in'}).waitFor();
+  await accessibleInEveryLook(page, 'cookies are blocked');
 
   step('a browser whose setting blocks all cookies');
   const folder = mkdtempSync(join(tmpdir(), 'chromium-'));
@@ -34,6 +36,7 @@ export default async function ({origin, profile, persistent, expect, step}) {
   await chooseUser(bare, 'Ada');
   await bare.getByRole('heading', {name: 'Sign-in not found'}).waitFor();
   await bare.getByText(/blocking cookies/).waitFor();
+  await accessibleInEveryLook(bare, 'the sign-in is not found');
   expect((await strict.cookies()).length === 0, 'not one cookie was kept');
   await strict.close();
   rmSync(folder, {recursive: true});

@@ -1,21 +1,10 @@
 // The shop in two tabs: orders, the live view, and an export.
 import {readFileSync} from 'node:fs';
-import {accessible} from './axe.mjs';
 import {signIn, signInButton} from './words.mjs';
 
-export default async function ({origin, folder, profile, ask, expect, step}) {
+export default async function ({origin, profile, ask, expect, step}) {
   const context = await profile({viewport: {width: 1280, height: 860}, colorScheme: 'light', acceptDownloads: true});
   const page = await context.newPage();
-  const shoot = async (of, name) => {
-    for (const [width, colorScheme] of [[1280, 'light'], [360, 'dark']]) {
-      await of.setViewportSize({width, height: 860});
-      await of.emulateMedia({colorScheme});
-      await accessible(of, `${name} at ${width}, ${colorScheme}`);
-      await of.screenshot({path: `${folder}/${name}-${width}-${colorScheme}.png`, animations: 'disabled', fullPage: true});
-    }
-    await of.setViewportSize({width: 1280, height: 860});
-    await of.emulateMedia({colorScheme: 'light'});
-  };
   const button = (name) => page.getByRole('button', {name, exact: true});
   const write = async (item) => {
     await page.getByLabel('Item').fill(item);
@@ -34,7 +23,6 @@ export default async function ({origin, folder, profile, ask, expect, step}) {
   step('nothing yet');
   await signIn(page, origin + '/orders');
   await page.getByText('No orders yet').waitFor();
-  await shoot(page, 'orders-none');
   const other = await context.newPage();
   await other.goto(origin + '/');
   const live = other.getByRole('region', {name: 'Live'});
@@ -50,7 +38,6 @@ export default async function ({origin, folder, profile, ask, expect, step}) {
   });
   await write('Felt hat');
   await page.locator('ul.orders li.pending').filter({hasText: 'Felt hat'}).getByText('placing…').waitFor();
-  await shoot(page, 'orders-pending');
   release();
   await page.locator('ul.orders li:not(.pending)').filter({hasText: 'Felt hat'}).waitFor();
   await page.unroute('**/api/orders');
@@ -63,14 +50,12 @@ export default async function ({origin, folder, profile, ask, expect, step}) {
   await line(other, 'Felt hat').getByText('packed').waitFor();
   await line(page, 'Felt hat').getByText('packed').waitFor();
   await live.getByRole('listitem').filter({hasText: 'Felt hat'}).getByText('packed').waitFor();
-  await shoot(other, 'live');
 
   step('an order that is refused is taken back, with what was typed kept');
   await page.route('**/api/orders', (route) => (route.request().method() === 'POST' ? route.fulfill({status: 409, json: {error: 'too_many_orders'}}) : route.continue()));
   await write('Cape');
   await page.getByRole('alert').getByText('Your order is not placed.').waitFor();
   expect(await line(page, 'Cape').count() === 0 && await page.getByLabel('Item').inputValue() === 'Cape', 'taken back, and still typed');
-  await shoot(page, 'orders-refused');
   await page.unroute('**/api/orders');
   await button('Order').click();
   await page.locator('ul.orders li:not(.pending)').filter({hasText: 'Cape'}).waitFor();
@@ -105,7 +90,6 @@ export default async function ({origin, folder, profile, ask, expect, step}) {
   await button('Export all orders').click();
   const bar = page.getByRole('progressbar', {name: 'Export'});
   await page.waitForFunction(() => document.querySelector('progress')?.value > 0);
-  await shoot(page, 'export-running');
   await button('Cancel').click();
   await bar.waitFor({state: 'detached'});
   expect(await focused(button('Export all orders')), 'the focus is where one begins');
@@ -123,7 +107,6 @@ export default async function ({origin, folder, profile, ask, expect, step}) {
   await page.getByRole('link', {name: 'Export', exact: true}).click();
   const link = page.getByRole('link', {name: 'Download'});
   await link.waitFor({timeout: 30_000});
-  await shoot(page, 'export-ready');
   const [download] = await Promise.all([page.waitForEvent('download'), link.click()]);
   expect(/^orders-\d{4}-\d\d-\d\d\.csv$/.test(download.suggestedFilename()), `a file with a name, not ${download.suggestedFilename()}`);
   const text = readFileSync(await download.path(), 'utf8');

@@ -1,21 +1,10 @@
 // A refund that takes a sign-in of the last minutes.
-import {accessible} from './axe.mjs';
 import {chooseUser, signIn} from './words.mjs';
 
-export default async function ({origin, issuer, folder, profile, stored, ask, expect, step}) {
+export default async function ({origin, issuer, profile, stored, ask, expect, step}) {
   const context = await profile({viewport: {width: 1280, height: 860}, colorScheme: 'light'});
   const page = await context.newPage();
   const button = (name) => page.getByRole('button', {name, exact: true});
-  const shoot = async (name) => {
-    for (const [width, colorScheme] of [[1280, 'light'], [360, 'dark']]) {
-      await page.setViewportSize({width, height: 860});
-      await page.emulateMedia({colorScheme});
-      await accessible(page, `${name} at ${width}, ${colorScheme}`);
-      await page.screenshot({path: `${folder}/${name}-${width}-${colorScheme}.png`, animations: 'disabled'});
-    }
-    await page.setViewportSize({width: 1280, height: 860});
-    await page.emulateMedia({colorScheme: 'light'});
-  };
   // The user gave a password an hour ago, and the provider knows that.
   const anHourLater = async () => {
     await ask('an-hour-later');
@@ -65,7 +54,6 @@ export default async function ({origin, issuer, folder, profile, stored, ask, ex
   const coat = await order('Winter coat', '12');
   await refund();
   expect(await button('Sign in again').evaluate((b) => b === document.activeElement), 'the focus is in the dialog');
-  await shoot('stepup-asked');
   await button('Not now').click();
   await page.getByRole('dialog').waitFor({state: 'detached'});
   expect(await button('Refund').evaluate((b) => b === document.activeElement), 'and back where it was');
@@ -80,11 +68,9 @@ export default async function ({origin, issuer, folder, profile, stored, ask, ex
   await back(coat);
   expect(await button('Refund').evaluate((b) => b === document.activeElement), 'the focus is on the button');
   expect(await refunded.count() === 0, 'nothing is paid back by coming back');
-  await shoot('stepup-back');
   await button('Refund').click();
   await refunded.waitFor();
   expect(await refunded.evaluate((p) => p === document.activeElement), 'the focus is where it is told');
-  await shoot('stepup-done');
   await page.reload();
   await refunded.waitFor();
 
@@ -105,7 +91,6 @@ export default async function ({origin, issuer, folder, profile, stored, ask, ex
   await page.getByRole('button', {name: 'Do not sign in'}).click();
   await page.getByText('You did not sign in').waitFor();
   await back(scarf);
-  await shoot('stepup-declined');
   await button('Refund').click();
   await page.getByRole('dialog', {name: 'Please sign in again'}).waitFor();
   await page.keyboard.press('Escape');
@@ -121,5 +106,4 @@ export default async function ({origin, issuer, folder, profile, stored, ask, ex
   await button('Refund').click();
   await page.getByRole('alert').getByText('Signing in does not help').waitFor();
   expect(await button('Sign in again').count() === 0, 'and nothing leads to one more round');
-  await shoot('stepup-never');
 }
