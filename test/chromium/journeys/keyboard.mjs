@@ -148,10 +148,16 @@ export default async function ({origin, profile, ask, expect, step}) {
   await found(/^Orders$/, 'the orders');
   await reach(/^Item$/);
   await page.keyboard.type('Scarf');
+  // The page asks at once, and again until what the answer brings is there: the first time it may wait for an answer that was on its way.
+  const asks = (what) => page.waitForFunction((what) => {
+    if (document.querySelector(what) !== null) return true;
+    window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}));
+    return false;
+  }, what, {polling: 300});
   const said = await page.evaluate(() => fetch('/bff/session', {headers: {'X-CSRF': '1'}}).then((r) => r.json()));
   const soon = (url) => url.pathname === '/bff/session';
   await context.route(soon, (route) => route.fulfill({json: {...said, session: {...said.session, idle_expires_in: 40}}}));
-  await page.evaluate(() => window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))); // it asks at once
+  await asks('dialog[open]');
   await found(/^Stay signed in$/, 'the warning');
   await trapped(['Stay signed in', 'Sign out']);
   await key('Escape');
@@ -165,8 +171,7 @@ export default async function ({origin, profile, ask, expect, step}) {
 
   step('an outage');
   await context.route(soon, (route) => route.abort());
-  await page.evaluate(() => window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true})));
-  await page.locator('.float .notice').waitFor();
+  await asks('.float .notice');
   await reach(/^Try now$/);
   await context.unroute(soon);
   await key('Enter');

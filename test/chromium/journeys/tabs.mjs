@@ -6,10 +6,14 @@ import {chooseUser, signIn, signInButton} from './words.mjs';
 
 export default async function ({origin, within, profile, expect, step}) {
   const context = await profile();
-  let streams = 0, leader; // the tab that asked for the last one
+  let streams = 0, leader; // those that opened, and the tab that asked for the last one
   const isStream = (of) => new URL(of.url()).pathname === '/bff/events';
   context.on('request', (request) => {
-    if (isStream(request)) [streams, leader] = [streams + 1, request.frame().page()];
+    if (isStream(request)) leader = request.frame().page();
+  });
+  // At a session's end the lead may pass on before the word of it is there: the next tab's stream is refused then, and is none.
+  context.on('response', (response) => {
+    if (isStream(response) && response.ok()) streams++;
   });
   const first = await context.newPage();
   await signIn(first, origin + '/');
