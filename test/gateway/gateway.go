@@ -283,8 +283,31 @@ func (in *Instance) Signal(sig os.Signal) { _ = in.cmd.Process.Signal(sig) }
 // Kill ends the process at once, as a crash does.
 func (in *Instance) Kill() { in.Signal(syscall.SIGKILL); <-in.done }
 
-// Freeze and Thaw stop the process where it stands, and let it go on.
-func (in *Instance) Freeze() { in.Signal(syscall.SIGSTOP) }
+// Freeze stops the process where it stands. When it returns none of its threads runs any more: the kernel stops them one after
+// the other, and on a busy machine one of them may have written an answer meanwhile.
+func (in *Instance) Freeze() {
+	in.tb.Helper()
+	in.Signal(syscall.SIGSTOP)
+	for until := time.Now().Add(startTime); !standsStill(in.cmd.Process.Pid); time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			in.tb.Error("the gateway does not freeze")
+			return
+		}
+	}
+}
+
+// standsStill reports whether no thread of a process runs or could: each is stopped, or gone.
+func standsStill(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) // the pattern is a good one
+	for _, thread := range threads {
+		stat, err := os.ReadFile(thread)
+		_, after, _ := strings.Cut(string(stat), ") ") // behind the name, which may hold anything but this
+		if err == nil && !strings.HasPrefix(after, "T") && !strings.HasPrefix(after, "Z") {
+			return false
+		}
+	}
+	return true
+}
 
 // Thaw lets a frozen process go on.
 func (in *Instance) Thaw() { in.Signal(syscall.SIGCONT) }

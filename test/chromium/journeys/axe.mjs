@@ -17,7 +17,9 @@ export async function accessible(page, what, only) {
   // A colour on its way to another is neither: what moves for a moment, and not for ever, comes to rest first. Rest may set
   // something else in motion, as the pointer that is not above it any more: two frames later nothing moves, or it is waited for again.
   await page.evaluate(async () => {
-    const moving = () => document.getAnimations().filter((a) => a.effect.getComputedTiming().endTime !== Infinity).map((a) => a.finished);
+    // One that is over is still there where its last frame stays (animation-fill-mode).
+    const moving = () => document.getAnimations().filter((a) => a.playState !== 'finished' && a.effect.getComputedTiming().endTime !== Infinity)
+      .map((a) => a.finished);
     do {
       await Promise.allSettled(moving());
       await document.documentElement.animate([], 34).finished;

@@ -1,6 +1,6 @@
 // The whole way through the demo by Tab, Shift+Tab, Enter, Space and Escape: what has the focus can be seen, nothing lies over it,
 // it goes on in the order of reading, and it is never lost.
-import {signIn} from './words.mjs';
+import {asksUntil, signIn} from './words.mjs';
 
 export default async function ({origin, profile, ask, expect, step}) {
   const context = await profile({reducedMotion: 'reduce', acceptDownloads: true});
@@ -148,16 +148,10 @@ export default async function ({origin, profile, ask, expect, step}) {
   await found(/^Orders$/, 'the orders');
   await reach(/^Item$/);
   await page.keyboard.type('Scarf');
-  // The page asks at once, and again until what the answer brings is there: the first time it may wait for an answer that was on its way.
-  const asks = (what) => page.waitForFunction((what) => {
-    if (document.querySelector(what) !== null) return true;
-    window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}));
-    return false;
-  }, what, {polling: 300});
   const said = await page.evaluate(() => fetch('/bff/session', {headers: {'X-CSRF': '1'}}).then((r) => r.json()));
   const soon = (url) => url.pathname === '/bff/session';
   await context.route(soon, (route) => route.fulfill({json: {...said, session: {...said.session, idle_expires_in: 40}}}));
-  await asks('dialog[open]');
+  await asksUntil(page, 'dialog[open]');
   await found(/^Stay signed in$/, 'the warning');
   await trapped(['Stay signed in', 'Sign out']);
   await key('Escape');
@@ -171,7 +165,7 @@ export default async function ({origin, profile, ask, expect, step}) {
 
   step('an outage');
   await context.route(soon, (route) => route.abort());
-  await asks('.float .notice');
+  await asksUntil(page, '.float .notice');
   await reach(/^Try now$/);
   await context.unroute(soon);
   await key('Enter');

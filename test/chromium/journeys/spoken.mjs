@@ -1,7 +1,7 @@
 // What a screen reader is told: the pages as trees of roles and names, and what the live regions say, once each.
 import {readFileSync, writeFileSync} from 'node:fs';
 import {fileURLToPath} from 'node:url';
-import {chooseUser, signIn, signInButton} from './words.mjs';
+import {asksUntil, chooseUser, signIn, signInButton} from './words.mjs';
 
 // The trees as they should be, one after the other, each under its name.
 const file = fileURLToPath(new URL('../testdata/spoken.txt', import.meta.url));
@@ -90,20 +90,17 @@ export default async function ({origin, write, profile, ask, expect, step}) {
   await once('You stay signed in.');
 
   const session = (url) => url.pathname === '/bff/session';
-  const look = () => page.evaluate(() => window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))); // it asks at once
   await context.route(session, (route) => route.fulfill({status: 503, contentType: 'application/problem+json', body: '{"type":"urn:cloakroom:problem:draining","title":"Restarting","status":503,"code":"draining"}'}));
-  await look();
+  await asksUntil(page, '.float .notice');
   await once('The gateway is restarting.');
   await page.waitForTimeout(2_500); // it tries again meanwhile, in vain
   expect(await times('The gateway is restarting.') === 1, 'a try that fails is no news');
   await context.unroute(session);
-  await look();
-  await once('It works again.');
+  await once('It works again.'); // by itself
 
   const said = await page.evaluate(() => fetch('/bff/session', {headers: {'X-CSRF': '1'}}).then((r) => r.json()));
   await context.route(session, (route) => route.fulfill({json: {...said, session: {...said.session, idle_expires_in: 33}}}));
-  await look();
-  await page.getByRole('dialog').waitFor();
+  await asksUntil(page, 'dialog[open]');
   await page.waitForFunction(() => document.querySelector('dialog .digits')?.textContent === '0:29');
   await once('30 seconds left.');
   expect(await times('0:3') === 0, `no second is read out: ${JSON.stringify(await page.evaluate(() => window.said))}`);

@@ -1,7 +1,7 @@
 // Every page of the demo in every state it can be in, and the gateway's own pages: nothing that axe finds, in every look. The
 // states are forced by the answers the page gets, so that they come at once; that they come about by themselves, other journeys show.
 import {accessible, accessibleInEveryLook, colours} from './axe.mjs';
-import {chooseUser, signIn, signInButton} from './words.mjs';
+import {asksUntil, chooseUser, signIn, signInButton} from './words.mjs';
 
 export default async function ({origin, issuer, folder, profile, expect, step}) {
   const context = await profile({reducedMotion: 'reduce', locale: 'en-GB', timezoneId: 'UTC'});
@@ -43,6 +43,7 @@ export default async function ({origin, issuer, folder, profile, expect, step}) 
   await page.goto(origin + '/');
   await page.getByText('Asking the gateway who is signed in').waitFor();
   await look('nobody knows yet');
+  await page.getByText('Asking the gateway who is signed in').waitFor(); // that was what was looked at
   await context.unrouteAll();
   await page.goto(origin + '/orders/ord_0007');
   await signInButton(page).waitFor();
@@ -218,7 +219,7 @@ export default async function ({origin, issuer, folder, profile, expect, step}) 
     await page.goto(origin + '/orders');
     await button('Order').waitFor();
     const over = await answer('/bff/session', how);
-    await page.evaluate(() => window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))); // it asks at once
+    await asksUntil(page, '.float .notice');
     await page.locator('.float .notice').getByText(says).waitFor();
     await look(`${name} under the page`);
     await page.goto(origin + '/orders');

@@ -19,3 +19,13 @@ export async function signIn(page, url, name = 'Ada') {
 export async function tokenNumber(page) {
   return Number(await page.getByRole('region', {name: 'Access token'}).locator('.digits').first().innerText());
 }
+
+/**
+ * Has the page ask the gateway at once, and again until what the answer brings is there: the first time it may take an answer that was
+ * on its way.
+ */
+export const asksUntil = (page, selector) => page.waitForFunction((selector) => {
+  if (document.querySelector(selector) !== null) return true;
+  window.dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}));
+  return false;
+}, selector, {polling: 300});
