@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -336,13 +337,24 @@ func (in *Instance) cleanup() {
 		in.tb.Errorf("race or panic in the gateway:\n%s", log)
 	}
 	if in.tb.Failed() {
-		in.tb.Logf("log of %s:\n%s", in.Addr, tail(in.Log(), 60))
+		in.tb.Logf("log of %s:\n%s", in.Addr, ending(in.Log()))
 	}
 }
 
-func tail(s string, n int) string {
-	lines := strings.Split(strings.TrimSpace(s), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+// ending is the end of a log. Of requests there may be thousands, before which nobody would find what went wrong: few are kept.
+func ending(log string) string {
+	lines, requests := strings.Split(strings.TrimSpace(log), "\n"), 0
+	slices.Reverse(lines)
+	lines = slices.DeleteFunc(lines, func(line string) bool {
+		if strings.Contains(line, `"msg":"request"`) {
+			requests++
+			return requests > 20
+		}
+		return false
+	})
+	lines = lines[:min(len(lines), 60)]
+	slices.Reverse(lines)
+	return strings.Join(lines, "\n")
 }
 
 // AwaitLog waits until the log holds a text.

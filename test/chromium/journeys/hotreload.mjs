@@ -6,7 +6,20 @@ export default async function ({origin, mode, profile, expect, ask, step}) {
   const context = await profile();
   const page = await context.newPage();
   const sockets = [], said = [], problems = [];
-  page.on('websocket', (socket) => sockets.push(socket.url()));
+  let connected = 0;
+  page.on('websocket', (socket) => {
+    sockets.push(socket.url());
+    socket.on('framereceived', ({payload}) => { if (String(payload).includes('"connected"')) connected++; });
+    socket.on('close', () => { connected--; });
+  });
+  // What Vite tells while no page listens is told to nobody: whoever edits a file that soon reloads the page by hand.
+  const edit = async (what) => {
+    for (let tries = 0; connected < 1; tries++) {
+      expect(tries < 150, `the page listens to Vite: ${sockets}`);
+      await page.waitForTimeout(100);
+    }
+    await ask(what);
+  };
   page.on('console', (message) => said.push(message.text()));
   page.on('pageerror', (error) => problems.push(String(error)));
   const heading = (text) => page.getByRole('heading', {name: text, level: 1}).waitFor();
@@ -34,12 +47,12 @@ export default async function ({origin, mode, profile, expect, ask, step}) {
   };
 
   step('edit the text of a component');
-  await ask('text evening');
+  await edit('text evening');
   await heading('Coats of the evening');
   await same('after an edited text');
 
   step('edit a style');
-  await ask('style rgb(1, 2, 3)');
+  await edit('style rgb(1, 2, 3)');
   await page.waitForFunction(() => getComputedStyle(document.querySelector('h1')).color === 'rgb(1, 2, 3)');
   await same('after an edited style');
 
@@ -48,19 +61,19 @@ export default async function ({origin, mode, profile, expect, ask, step}) {
   await page.getByText(/Orders: \d+ orders/).waitFor();
 
   step('a mistake in the code is shown over the page, and gone when it is mended');
-  await ask('break');
+  await edit('break');
   await page.locator('vite-error-overlay').waitFor();
-  await ask('text night');
+  await edit('text night');
   await heading('Coats of the night');
   await page.locator('vite-error-overlay').waitFor({state: 'detached'});
 
   step("edit Vite's configuration: it starts anew, and so does the page");
-  await ask('edition second');
+  await edit('edition second');
   await page.getByText('edition second').waitFor();
   expect(await page.evaluate(() => window.kept === undefined), 'a reload, for everything may have changed');
   await coats.click();
   await page.getByText('Coats: 1').waitFor();
-  await ask('text noon');
+  await edit('text noon');
   await heading('Coats of the noon');
   expect(await coats.innerText() === 'Coats: 1', 'hot reload goes on after a new start');
 
@@ -91,7 +104,7 @@ export default async function ({origin, mode, profile, expect, ask, step}) {
     await other.getByRole('link', {name: 'Try again'}).or(other.getByRole('button', {name: 'Try again'})).click();
     await other.getByRole('heading', {name: 'Coats of the morning'}).waitFor();
   }
-  await ask('text end');
+  await edit('text end');
   await heading('Coats of the end');
   await orders.click();
   await page.getByText(/Orders: \d+ orders/).waitFor();
