@@ -5,6 +5,7 @@
 #   make test    everything that can be shown here: formatting, vet, tests with the race detector, Redis, Node and Chromium included
 #   make soak    the suites about races and faults in their full counts and times, and what 100,000 sessions cost
 #   make bench   what a proxied request costs, as ratios to a bare reverse proxy; fails above test/bench/ceiling.json
+#   make browsers   the main journeys in Firefox and WebKit; make test has Chromium alone
 #   make lint    vet, staticcheck, gofumpt
 #   make fmt     format the Go files
 #   make docs    write docs/configuration.md anew from the types
@@ -19,6 +20,10 @@ SHELL       := bash
 # Where test/tools.sh puts a Node, if the system's is too old.
 export PATH := $(CURDIR)/bin/node/node_modules/node/bin:$(PATH)
 
+# A process built with the race detector waits a second at its end, for reports that are on their way. A package's tests are over
+# by then: they have waited for what they began.
+export GORACE := atexit_sleep_ms=0
+
 GOFUMPT     := go run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GO_FILES     = $(shell find . -name '*.go' -not -path '*/node_modules/*' -not -path './.git/*' -not -path './bin/*')
@@ -27,7 +32,7 @@ GO_FILES     = $(shell find . -name '*.go' -not -path '*/node_modules/*' -not -p
 # apps with the examples on them. Installed as the lock files say, without running scripts.
 NODE_PACKAGES := $(addsuffix /node_modules/.package-lock.json,test/oidcprovider spa test/chromium test/native mobile-api/examples/typescript)
 
-.PHONY: run build test tier1 tier2 soak bench lint fmt docs client demo screenshots tools packages gofmt vet clean
+.PHONY: run build test tier1 tier2 soak bench browsers lint fmt docs client demo screenshots tools packages gofmt vet clean
 
 run:
 	@echo "building; the first time takes about a minute"
@@ -41,7 +46,7 @@ test: tools gofmt vet tier1 tier2
 
 # Tier 1 is what needs no service beside it. Tier 2 is the packages of which some tests start Redis, Node and real gateways:
 # all of their tests run there, and none in tier 1 as well. The heavy ones keep two cores busy and run one after the
-# other; within them, tests that mostly wait run beside each other.
+# other; within them, tests that mostly wait run beside each other: five browsers fill two cores, of the others eight do not.
 TIER2 := ./spa/client ./spa/demo ./store/... ./test/...
 HEAVY := ./test/faults ./test/e2e ./test/chromium ./test/compose ./test/native
 
@@ -49,7 +54,8 @@ tier1:
 	light=$$(go list ./... | grep -vxFf <(go list -tags integration $(TIER2))); go test -race -vet=off -timeout 12m $$light
 
 tier2: tools
-	go test -race -vet=off -tags integration -timeout 12m -p 1 -parallel 5 $(HEAVY)
+	go test -race -vet=off -tags integration -timeout 12m -p 1 -parallel 5 ./test/chromium
+	go test -race -vet=off -tags integration -timeout 12m -p 1 -parallel 8 $(filter-out ./test/chromium,$(HEAVY))
 	light=$$(go list -tags integration $(TIER2) | grep -vxFf <(go list -tags integration $(HEAVY))); \
 		go test -race -vet=off -tags integration -timeout 12m -p 2 $$light
 
@@ -62,6 +68,11 @@ soak: tools
 bench: tools
 	go test -tags bench -run 'TestHotPath|TestProfile|TestProof|TestBodies' -timeout 30m -count 1 -v ./test/bench
 	go test -run '^$$' -bench . -benchmem -timeout 30m ./store ./bff/proxy ./dpop
+
+# Ten minutes or so, most of which are browsers that start: one at a time, for two WebKits under automation block each other.
+browsers: tools
+	@test/tools.sh firefox-esr WebKitWebDriver:webkit2gtk-driver Xvfb:xvfb
+	go test -tags browsers -timeout 40m -count 1 -v ./test/browsers
 
 lint: vet
 	$(STATICCHECK) -tags integration ./...
@@ -88,7 +99,7 @@ gofmt:
 	@files="$$(gofmt -l $(GO_FILES))"; [ -z "$$files" ] || { printf 'not formatted (make fmt):\n%s\n' "$$files"; exit 1; }
 
 vet:
-	go vet -tags 'integration bench' ./...
+	go vet -tags 'integration bench browsers' ./...
 	go vet $(TIER2)
 
 # What the tests need and Go does not bring. On Debian and its kin root installs it; elsewhere what is missing is named.

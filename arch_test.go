@@ -75,6 +75,7 @@ var libraries = []library{
 	{"github.com/fxamacker/cbor", []string{"store"}, "only the store knows how a record is written"},
 	{"github.com/alicebob/miniredis", nil, "the embedded Redis is for development and tests"},
 	{"github.com/lestrrat-go/", []string{"idp", "dpop"}, "only two rooms know JOSE, so that moving to another library is cheap"},
+	{"golang.org/x/net/html", []string{"spa/static"}, "what of a page is a script is the tree's to say; who serves pages allows those"},
 	{"golang.org/x/oauth2", []string{"idp", "mobile-api/examples"}, "only idp speaks OAuth as a client"},
 	{"github.com/coreos/go-oidc", nil, "it is somebody else's judgement, for tests"},
 	{"github.com/sony/gobreaker", []string{"idp"}, "the breaker guards the provider, and whoever asks it has it"},

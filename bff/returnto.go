@@ -34,6 +34,25 @@ func ReturnTarget(raw string, origins ...string) (string, error) {
 	return returnPath(raw, maxReturnTo)
 }
 
+// ReturnTarget checks where a login or logout of this app may return to. An address below its own origin, which is what
+// location.href has, becomes the path that it names.
+func (a *App) ReturnTarget(raw string) (string, error) {
+	if path, own := pathAt(a.Origin, raw); own {
+		raw = path
+	}
+	return ReturnTarget(raw, a.AllowedOrigins...)
+}
+
+// pathAt returns what an address names below an origin. The origin ends at a slash, or with the text: of a longer one,
+// https://www.example.com.evil or …@evil, it would only be the beginning.
+func pathAt(origin, address string) (path string, is bool) {
+	rest, is := strings.CutPrefix(address, origin)
+	if !is || origin == "" || rest != "" && rest[0] != '/' {
+		return "", false
+	}
+	return cmp.Or(rest, "/"), true
+}
+
 // returnPath checks a path with what follows it, of at most so many bytes.
 func returnPath(raw string, most int) (string, error) {
 	target := escapeUnprintable(raw)
@@ -62,6 +81,9 @@ func checkReturnPath(path string) error {
 		if strings.ContainsFunc(path, func(r rune) bool { return r == '\\' || isControl(r) }) {
 			return fmt.Errorf("%w: backslash or control character in the path", ErrReturnTo)
 		}
+		if isFolded(path) {
+			return fmt.Errorf("%w: an empty or dot segment in the path", ErrReturnTo)
+		}
 		plain, err := url.PathUnescape(path)
 		if err != nil {
 			return fmt.Errorf("%w: bad escape", ErrReturnTo)
@@ -72,6 +94,18 @@ func checkReturnPath(path string) error {
 		path = plain
 	}
 	return fmt.Errorf("%w: escaped too often", ErrReturnTo)
+}
+
+// isFolded reports a path that a browser goes to by another spelling (RFC 3986 section 5.2.4, URL Standard section 4.4): of
+// /..//evil.example it makes //evil.example, which is another host to whoever resolves it once more.
+func isFolded(path string) bool {
+	segments := strings.Split(path[1:], "/")
+	for i, s := range segments {
+		if s == "." || s == ".." || s == "" && i < len(segments)-1 {
+			return true
+		}
+	}
+	return false
 }
 
 // isControl also refuses what browsers strip or treat as line ends.

@@ -16,7 +16,7 @@ func hexOf(r bff.Root) string { return hex.EncodeToString(r.Bytes()) }
 
 // shows RET-1
 func TestReturnTarget(t *testing.T) {
-	for _, good := range []string{"/", "/orders", "/orders?x=1", "/orders?next=//evil.example", "/a%20b", "/caf%C3%A9", "/#/route", `/files?at=C:\x&done=50%`, "/" + strings.Repeat("x", 1023)} {
+	for _, good := range []string{"/", "/orders", "/orders?x=1", "/orders?next=//evil.example", "/a%20b", "/caf%C3%A9", "/#/route", `/files?at=C:\x&done=50%`, "/orders/", "/...", "/.well", "/a..b/", "/x?at=/../a//b", "/#/../a", "/" + strings.Repeat("x", 1023)} {
 		if got, err := bff.ReturnTarget(good); err != nil || got != good {
 			t.Errorf("%q: %q, %v; want it unchanged", good, got, err)
 		}
@@ -27,6 +27,8 @@ func TestReturnTarget(t *testing.T) {
 		"https://app@evil", "/\r\nSet-Cookie: x=1", "/x\x00", "/x\x7f", "/x\u0085", "/%0d%0aSet-Cookie:x",
 		"/orders?x=\n", "/x%", "/" + strings.Repeat("x", 1024), "/\xff", "/%00",
 		"/\u2028", "/\u2029", "/\ufeff", "/x?\u2029", "/%e2%80%a9", "/%ef%bb%bf", "/%25ef%25bb%25bf",
+		"/..//evil.example", "/.//x", "/a/../..//x", "/.", "/..", "/a/.", "/a/..", "/./a", "/../a", "/a/../b", "/a//b", "/a//", "/a//?x",
+		"/%2e%2e//evil.example", "/%2E./x", "/.%2e/x", "/a/%2e", "/%252e%252e/x", "/a/..#x", "/a%2f%2fb", "/a/%2f",
 	} {
 		if got, err := bff.ReturnTarget(bad); err == nil {
 			t.Errorf("%q was accepted as %q", bad, got)
@@ -64,8 +66,35 @@ func TestReturnTargetAtAnotherOrigin(t *testing.T) {
 	}
 }
 
+// Of the app's own whole address nothing but the path is kept: who writes location.href gets what who writes a path gets.
+//
+// shows RET-1
+func TestReturnTargetOfAnApp(t *testing.T) {
+	const own, www = "https://app.example.com", "https://www.example.com"
+	app := &bff.App{Origin: own, AllowedOrigins: []string{www}}
+	for given, want := range map[string]string{
+		own: "/", own + "/": "/", own + "/orders?x=1#part": "/orders?x=1#part", own + "/a b": "/a%20b", "/x": "/x", www + "/x": www + "/x",
+		own + "/" + strings.Repeat("x", 1023): "/" + strings.Repeat("x", 1023),
+	} {
+		if got, err := app.ReturnTarget(given); err != nil || got != want {
+			t.Errorf("%q: %q, %v; want %q", given, got, err, want)
+		}
+	}
+	for _, bad := range []string{
+		own + ".evil/", own + "@evil/", own + ":443/", own + "?x", own + `\evil`, own + "//evil", own + `/\evil`, own + "/..//evil", own + "/%2fevil",
+		own + own, own + "/" + strings.Repeat("x", 1024), "http://app.example.com/", "https://APP.example.com/", "//app.example.com/x", "https:/app.example.com/x",
+	} {
+		if got, err := app.ReturnTarget(bad); err == nil || got != "" {
+			t.Errorf("%q was accepted as %q", bad, got)
+		}
+	}
+	if got, err := (&bff.App{}).ReturnTarget("x"); err == nil {
+		t.Errorf("an app without an origin returns to %q", got)
+	}
+}
+
 func FuzzReturnTarget(f *testing.F) {
-	for _, s := range []string{"/orders?x=1", "//evil", `/\evil`, "/%09/evil", "/%255c", "https:evil"} {
+	for _, s := range []string{"/orders?x=1", "//evil", `/\evil`, "/%09/evil", "/%255c", "https:evil", "/..//evil", "/%2e%2e//evil", "/a/.%2e/b"} {
 		f.Add(s)
 	}
 	for _, s := range []string{"https://www.example.com/x", "https://www.example.com.evil", "https://www.example.com//evil"} {
@@ -86,8 +115,39 @@ func FuzzReturnTarget(f *testing.F) {
 		if err != nil || u.Host != base.Host || u.Scheme != base.Scheme {
 			t.Errorf("%q leads to %v (%v)", target, u, err)
 		}
+		// The path that a browser makes of it begins with one slash and has no dot segment: it makes nothing of it at all.
+		if path := browsersPath(target); !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || path != rawPath(target) {
+			t.Errorf("%q becomes %q in a browser", target, path)
+		}
 		if strings.ContainsAny(target, "\r\n\t\\ \"<>") && !strings.Contains(target, "?") {
 			t.Errorf("%q holds what a header or attribute must not", target)
 		}
 	})
+}
+
+func rawPath(target string) string {
+	if i := strings.IndexAny(target, "?#"); i >= 0 {
+		return target[:i]
+	}
+	return target
+}
+
+// browsersPath folds a path as the URL Standard does in its path state: a backslash is a slash, %2e is a dot.
+func browsersPath(target string) string {
+	var out []string
+	segments := strings.Split(strings.ReplaceAll(rawPath(target), `\`, "/"), "/")[1:]
+	for i, s := range segments {
+		last := i == len(segments)-1
+		switch strings.ReplaceAll(strings.ToLower(s), "%2e", ".") {
+		case "..":
+			out = out[:max(0, len(out)-1)]
+		case ".":
+		default:
+			out, last = append(out, s), false
+		}
+		if last { // a dot segment at the end leaves its slash
+			out = append(out, "")
+		}
+	}
+	return "/" + strings.Join(out, "/")
 }

@@ -17,7 +17,8 @@ const (
 	exportSteps = 20              // at least: with less there is no progress to be seen
 	exportTakes = 6 * time.Second // long enough to leave the page, short enough to wait
 
-	filesKept    = 200              // bounds the memory; the oldest goes first
+	filesKept    = 200              // bounds the memory; the oldest goes first,
+	bytesKept    = 8 << 20          // and here too: a dozen of the longest, thousands of usual ones
 	fileKeptFor  = 10 * time.Minute // a user is asked "where shall it go?" in between
 	fileNameDate = "2006-01-02"
 )
@@ -34,13 +35,17 @@ type file struct {
 type exports struct {
 	mu    sync.Mutex
 	files []file
+	bytes int // of their texts
 }
 
 func (x *exports) keep(f file) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.files = append(x.files, f)
-	if len(x.files) > filesKept {
+	x.bytes += len(f.text)
+	for len(x.files) > filesKept || x.bytes > bytesKept {
+		x.bytes -= len(x.files[0].text)
+		x.files[0] = file{} // the list's own memory keeps no text
 		x.files = x.files[1:]
 	}
 }

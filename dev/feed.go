@@ -15,7 +15,8 @@ const (
 	shippedAfter = 10 * time.Second       // and fast enough to be waited for
 	looksEvery   = 250 * time.Millisecond // how often it looks at its orders; it handles one at a time
 
-	feedBacklog = 64 // events that a listener may be behind; one that is slower is sent away, and reads the list anew
+	feedBacklog  = 64               // events that a listener may be behind; one that is slower is sent away, and reads the list anew
+	feedPatience = 10 * time.Second // for one that takes nothing at all: its machine sleeps, or nobody reads there
 )
 
 // feedEvent is what /api/orders/feed says.
@@ -128,5 +129,8 @@ func (a *API) relate(ctx context.Context, sub string, f *feed, say func(feedEven
 
 func say(ws *websocket.Conn, e feedEvent) error {
 	text, _ := json.Marshal(e) // texts and numbers are always JSON
+	if err := ws.SetWriteDeadline(time.Now().Add(feedPatience)); err != nil {
+		return err
+	}
 	return websocket.Message.Send(ws, string(text))
 }

@@ -9,11 +9,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 )
 
 const (
 	ordersKept   = 1000 // bounds what one subject may leave in memory
 	subjectsKept = 1000 // bounds how many may; the one that came first is forgotten
+	itemMost     = 80   // characters: what the demo's form takes, a line to be read
+	quantityMost = 999  // the same
 
 	lately = 5 * time.Minute // who takes money back signed in within that: less than a screen is left alone for
 )
@@ -134,7 +137,8 @@ func (a *API) placeOrder(w http.ResponseWriter, r *http.Request, c claims) {
 		Quantity int    `json:"quantity"`
 	}
 	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&wanted) // an order is one line
-	if err != nil || wanted.Item == "" || wanted.Quantity < 1 {
+	length := utf8.RuneCountInString(wanted.Item)
+	if err != nil || length < 1 || length > itemMost || wanted.Quantity < 1 || wanted.Quantity > quantityMost {
 		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "invalid_order"})
 		return
 	}

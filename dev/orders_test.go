@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +39,33 @@ func TestAnOrderIsNumberedAndPlacedByTheAPI(t *testing.T) {
 	want := dev.Order{ID: "ord_0001", Item: "coat", Quantity: 12, PlacedAt: w.clock.Now(), Status: "placed"}
 	if diff := cmp.Diff(want, w.order(w.as("usr_1001", time.Hour), "coat")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// What a line of a list can hold is an order, and no more.
+func TestWhatIsNoOrder(t *testing.T) {
+	w := start(t)
+	ada := w.as("usr_1001", 0)
+	for _, row := range []struct {
+		name, item string // an order with …
+		quantity   int
+		status     int
+	}{
+		{"no item", "", 1, 400},
+		{"an item of one letter", "ü", 1, 201},
+		{"an item of eighty letters", strings.Repeat("ü", 80), 1, 201},
+		{"an item that is no line any more", strings.Repeat("ü", 81), 1, 400},
+		{"no piece", "coat", 0, 400},
+		{"999 pieces", "coat", 999, 201},
+		{"1000 pieces", "coat", 1000, 400},
+	} {
+		text, _ := json.Marshal(map[string]any{"item": row.item, "quantity": row.quantity})
+		if res, body := w.do("POST", "/api/orders", ada, string(text)); res.StatusCode != row.status || row.status == 400 && !strings.Contains(body, "invalid_order") {
+			t.Errorf("an order with %s: %d %s", row.name, res.StatusCode, body)
+		}
+	}
+	if res, _ := w.do("POST", "/api/orders", ada, `{"item":"coat","quantity":1,"x":"`+strings.Repeat("x", 64<<10)+`"}`); res.StatusCode != 400 {
+		t.Errorf("an order of more than 64 KiB: %d", res.StatusCode)
 	}
 }
 
@@ -306,6 +334,35 @@ func TestFilesThatWereMadeFirstGoFirst(t *testing.T) {
 	for address, want := range map[string]int{first: 404, second: 200} {
 		if res, _ := w.do("GET", address, ada, ""); res.StatusCode != want {
 			t.Errorf("%s: %d, want %d", address, res.StatusCode, want)
+		}
+	}
+}
+
+// However long the lists are, what is kept of them is bounded: what was made first goes first, and who came last has their file.
+func TestFilesTakeNoMoreThanTheirRoom(t *testing.T) {
+	w := start(t)
+	ada := w.as("usr_1001", 0)
+	ask := func(method, path, body string) string {
+		t.Helper()
+		r := httptest.NewRequest(method, path, strings.NewReader(body))
+		r.Header.Set("Authorization", ada)
+		rw := httptest.NewRecorder()
+		if w.api.ServeHTTP(rw, r); rw.Code >= 400 && rw.Code != 404 {
+			t.Fatalf("%s %s: %d %s", method, path, rw.Code, rw.Body)
+		}
+		return rw.Body.String()
+	}
+	for range 1000 { // the longest list there is: 370 KB
+		ask("POST", "/api/orders", `{"quantity":1,"item":"`+strings.Repeat("𐍈", 80)+`"}`)
+	}
+	var made []string
+	for range 24 { // of which 8 MiB hold 22
+		_, data, _ := strings.Cut(ask("GET", "/api/orders/export?ms=0", ""), "event: ready\ndata: ")
+		made = append(made, href(t, []string{"ready " + strings.TrimSpace(data)}))
+	}
+	for i, want := range map[int]bool{0: false, 1: false, 2: true, 23: true} {
+		if got := strings.Contains(ask("GET", made[i], ""), "ord_1000"); got != want {
+			t.Errorf("file %d of 24 is kept: %t", i, got)
 		}
 	}
 }

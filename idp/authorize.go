@@ -60,7 +60,12 @@ func (c *Client) parameters(r bff.AuthorizationRequest) ([]oauth2.AuthCodeOption
 	if age := c.maxAge(r.MaxAge); age != "" {
 		opts = append(opts, oauth2.SetAuthURLParam("max_age", age))
 	}
-	for name := range r.Extra {
+	for name, value := range c.set.Authorize {
+		if value != "" && !fixed(name) {
+			opts = append(opts, oauth2.SetAuthURLParam(name, value))
+		}
+	}
+	for name := range r.Extra { // behind those of the configuration: the last value of a name is the one that is sent
 		for _, sent := range c.is.paramNames(name) {
 			if !fixed(sent) {
 				opts = append(opts, oauth2.SetAuthURLParam(sent, r.Extra.Get(name)))

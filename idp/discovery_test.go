@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -371,6 +372,50 @@ func TestAuthorizationRequests(t *testing.T) {
 	for _, r := range []bff.AuthorizationRequest{{Nonce: "n", Verifier: "v"}, {State: "s", Verifier: "v"}, {State: "s", Nonce: "n"}} {
 		if _, err := c.AuthorizationURL(t.Context(), r); bff.CodeOf(err) != bff.CodeInternal {
 			t.Errorf("a request that binds nothing: %v", err)
+		}
+	}
+}
+
+// What the configuration sends with every sign-in gives way to what one asks for itself, under whatever name the provider knows
+// it by, and never takes the place of what ties an answer to its request.
+//
+// shows PARAM-1 (configured)
+func TestParametersOfEverySignIn(t *testing.T) {
+	p := newProvider(t)
+	c := p.issuer(func(s *idp.Settings) {
+		s.ParamNames = map[string][]string{"social_provider": {"provider"}}
+	}).Client(idp.ClientSettings{
+		ClientID: clientID, Secret: bff.NewSecret(secret), RedirectURI: redirect, Scopes: []string{"openid"},
+		Authorize: map[string]string{
+			"audience": "https://api.example.com?a=b&c", "access_type": "", "provider": "github", "acr_values": "low",
+			"state": "x", "nonce": "x", "redirect_uri": "https://evil.example", "code_challenge_method": "plain", "request": "x", "resource": "x",
+		},
+	})
+	for with, tc := range map[string]struct {
+		asks url.Values
+		want map[string]string
+	}{
+		"nothing of its own": {nil, map[string]string{"audience": "https://api.example.com?a=b&c", "provider": "github", "acr_values": "low"}},
+		"values of its own": {
+			url.Values{"social_provider": {"google"}, "acr_values": {"high"}},
+			map[string]string{"audience": "https://api.example.com?a=b&c", "provider": "google", "acr_values": "high"},
+		},
+	} {
+		u, err := start(t.Context(), c, tc.asks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]string{
+			"response_type": "code", "client_id": clientID, "redirect_uri": redirect, "scope": "openid", "state": "st", "nonce": nonce,
+			"code_challenge": oauth2.S256ChallengeFromVerifier("verifier-secret"), "code_challenge_method": "S256",
+		}
+		maps.Copy(want, tc.want)
+		got := make(map[string]string)
+		for name, values := range u.Query() {
+			got[name] = strings.Join(values, " and ")
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("a sign-in with %s (-want +got):\n%s", with, diff)
 		}
 	}
 }

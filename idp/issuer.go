@@ -192,12 +192,13 @@ func NewIssuer(set Settings, now func() time.Time, log *slog.Logger, alarm func(
 // ClientSettings are one app's registration at the provider.
 type ClientSettings struct {
 	ClientID     string
-	Secret       bff.Secret   // zero for a public client, or one with keys
-	Keys         []*ClientKey // for private_key_jwt: the first signs, all are published
-	RedirectURI  string       // the registered one, sent exactly so
-	Scopes       []string     // asked for at each login, openid among them
-	Resources    []string     // asked for at each login (RFC 8707 section 2.1): absolute URIs, as the provider knows them
-	StoredClaims []string     // what is kept of ID token and UserInfo
+	Secret       bff.Secret        // zero for a public client, or one with keys
+	Keys         []*ClientKey      // for private_key_jwt: the first signs, all are published
+	RedirectURI  string            // the registered one, sent exactly so
+	Scopes       []string          // asked for at each login, openid among them
+	Authorize    map[string]string // sent with each login that does not ask for another value itself; "" sends none
+	Resources    []string          // asked for at each login (RFC 8707 section 2.1): absolute URIs, as the provider knows them
+	StoredClaims []string          // what is kept of ID token and UserInfo
 }
 
 // Client is one app at the provider.

@@ -67,7 +67,7 @@ func (s *Surface) loginFailed(w http.ResponseWriter, r *http.Request, app *bff.A
 	case !known:
 		offer := &surface.Offer{Err: err, Text: "Go back to the app and sign in from there."}
 		if !anyFlow {
-			offer.Text = surface.NoFlowHint + " Go back to the app and try again."
+			offer.Text = surface.NoFlowHint(s.origin) + " Go back to the app and try again."
 		}
 		return offer
 	case bff.CodeOf(err) == bff.CodeLoginSignedOut && !isSilent(err):

@@ -40,7 +40,7 @@ func (s *Server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 		if st.app != nil { // else the handle will say
 			telemetry.AccessOf(r.Context()).App = st.app.ID
 		}
-		if err := checkTarget(r); err != nil {
+		if err := s.checkTarget(st, r); err != nil {
 			return err
 		}
 		if plain {
@@ -54,8 +54,8 @@ func (s *Server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // checkTarget writes the empty path as "/", and refuses a target that is not one clean path: also "x:host/path", which net/http takes for an opaque URL
-// and whose text, put behind an origin, would name another host.
-func checkTarget(r *http.Request) error {
+// and whose text, put behind an origin, would name another host. What names a module of a development server passes.
+func (s *Server) checkTarget(st *site, r *http.Request) error {
 	if r.URL.Opaque != "" {
 		return &bff.Error{Code: bff.CodeBadRequest, Message: "The address is malformed."}
 	}
@@ -63,6 +63,9 @@ func checkTarget(r *http.Request) error {
 		r.URL.Path = "/" // they are the same (RFC 9110 section 4.2.3), for files as for routes
 	}
 	_, err := proxy.CleanPath(r.URL.EscapedPath())
+	if err != nil && s.namesModule(st, r) {
+		return nil
+	}
 	return err
 }
 

@@ -37,7 +37,7 @@ func (s *Server) wireApps() error {
 		}
 		p.clients[id] = p.issuer.Client(idp.ClientSettings{
 			ClientID: a.ClientID, Secret: secret(a.ClientSecret), Keys: keys, RedirectURI: app.RedirectURI,
-			Scopes: a.Scopes, StoredClaims: app.StoredClaims, Resources: resources(id, s.cfg.Routes),
+			Scopes: a.Scopes, Authorize: a.Authorize, StoredClaims: app.StoredClaims, Resources: resources(id, s.cfg.Routes),
 		})
 		policies[id] = loginPolicy(a, s.cfg.Providers[a.Provider])
 		s.allowRequired(id, policies)
@@ -61,6 +61,9 @@ func (s *Server) addBrowser(app *bff.App, files config.Static, policy surface.Lo
 	if err != nil {
 		return err
 	}
+	if err := checkReturns(app); err != nil {
+		return err
+	}
 	front := spa.New(spa.Options{App: app, Engine: s.engine, Trace: s.trace, Login: policy, Limit: s.limit, Initiate: s.cfg.Apps[app.ID].Login.Initiate, Apps: s.apps})
 	st.app, st.face = app, browser{front, app, s.formTime()}
 	if len(app.AllowedOrigins) > 0 {
@@ -71,13 +74,13 @@ func (s *Server) addBrowser(app *bff.App, files config.Static, policy surface.Lo
 		return nil
 	}
 	served, err := static.New(static.Options{
-		Dir: files.Dir, URL: files.URL, Policy: files.CSP, Protected: files.Protected, Public: files.Public,
+		Dir: files.Dir, URL: files.URL, Policy: files.CSP, HashInline: files.HashInline(), Protected: files.Protected, Public: files.Public,
 		APIs: s.hasAPIs(app.ID), Origin: app.Origin, ReservedCookie: s.reservedCookie, Log: s.log,
 	})
 	if err != nil {
 		return fmt.Errorf("static: %w", err)
 	}
-	st.static = served.Serve
+	st.static, st.devs = served.Serve, files.URL != ""
 	if files.Protected {
 		st.static = behindSignIn(served, front)
 	}
@@ -121,6 +124,21 @@ func (s *Server) addNative(apps map[string]*bff.App, policies map[string]surface
 		}),
 		ids:      slices.Sorted(maps.Keys(apps)),
 		formTime: s.formTime(),
+	}
+	return nil
+}
+
+// checkReturns judges where sign-ins and sign-outs of a browser app come to by the rule for what a request asks for, and
+// keeps them as it writes them.
+func checkReturns(app *bff.App) (err error) {
+	if app.DefaultReturn, err = spa.ReturnTarget(app, app.DefaultReturn); err != nil {
+		return fmt.Errorf("login.default_return: %w", err)
+	}
+	if app.PostLogoutReturn == "" {
+		return nil
+	}
+	if app.PostLogoutReturn, err = spa.ReturnTarget(app, app.PostLogoutReturn); err != nil {
+		return fmt.Errorf("post_logout: %w", err)
 	}
 	return nil
 }

@@ -182,7 +182,7 @@ func (c *checkCommand) Run(w *world) error {
 		}
 	}
 	tellAllAPIs(w.stdout, cfg)
-	for _, n := range slices.Concat(apart(cfg), adminNotes(cfg), externalNotes(cfg), linkNotes(cfg), siteNotes(cfg)) {
+	for _, n := range slices.Concat(apart(cfg), adminNotes(cfg), externalNotes(cfg), linkNotes(cfg), siteNotes(cfg), pageNotes(cfg)) {
 		fmt.Fprintln(w.stdout, "note:", n)
 	}
 	if !c.Online {

@@ -53,15 +53,17 @@ func TestCommand(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
-		Setup:               addresses,
+		Setup:               surroundings,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"status": status, "keys": keys, "absent": absent,
 		},
 	})
 }
 
-// addresses gives a script its two addresses.
-func addresses(env *testscript.Env) error {
+// surroundings gives a script its two addresses, and spares each command the second that a process built with the race detector
+// waits at its end.
+func surroundings(env *testscript.Env) error {
+	env.Setenv("GORACE", "atexit_sleep_ms=0")
 	busy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/healthz" {
 			w.WriteHeader(http.StatusServiceUnavailable)

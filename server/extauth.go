@@ -155,6 +155,9 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, m *proxy.Match, ca
 	fields, err := s.routes.Authorize(r, m, call)
 	if err == nil {
 		v.granted = fields
+		if v.speaks == dialectEnvoy {
+			v.spoken = proxy.UserFields(r.Header)
+		}
 		w.WriteHeader(http.StatusOK)
 	}
 	return err

@@ -28,7 +28,7 @@ func manned(t *testing.T, upstream, dev string, o server.Options) (*server.Serve
 	dir := keyed(t)
 	for name, text := range map[string]string{
 		"open/index.html": "index", "open/api.html": "file", "open/a/b.txt": "b", "open/bff/login": "SECRET", "open/.env": "SECRET",
-		"open/.well-known/x": "SECRET", "open/mobile/token": "SECRET", "open/healthz": "SECRET", "outside.txt": "SECRET",
+		"open/.well-known/security.txt": "Contact: x", "open/.well-known/.x": "SECRET", "open/.well-known/jwks.json": "SECRET", "shut/.well-known/x": "SECRET", "open/mobile/token": "SECRET", "open/healthz": "SECRET", "outside.txt": "SECRET",
 		"open/long.txt":   strings.Repeat("long", 100_000),
 		"shut/index.html": "SECRET", "shut/index.html.br": "SECRET", "shut/app.js": "SECRET", "shut/app.js.gz": "SECRET", "shut/404.html": "SECRET",
 		"shut/folder/index.html": "SECRET",
@@ -91,7 +91,7 @@ func TestTargetsThatAttackAFolder(t *testing.T) {
 	for _, target := range []string{
 		"/../outside.txt", "/a/../../outside.txt", "/%2e%2e/outside.txt", "/..%2foutside.txt", "/%2e%2e%2foutside.txt", "/..%5coutside.txt",
 		`/..\outside.txt`, "/a/..;/../outside.txt", "/a/%2e%2e;/outside.txt", "//outside.txt", "/a//b.txt", "/a/b.txt%00", "/%00", "/a/b.txt%00.html",
-		"/.env", "/%2eenv", "/.well-known/x", "/%2ewell-known/x", "/bff/login%00", "/BFF/login", "/bff;x/login", "/%62ff/../bff/login",
+		"/.env", "/%2eenv", "/.well-known/.x", "/%2ewell-known/jwks.json", "/.well-known/jwks.json;x", "/.well-known;x/JWKS.json", "/.well-known/jwks.json/", "/bff/login%00", "/BFF/login", "/bff;x/login", "/%62ff/../bff/login",
 		"/mobile/token", "/MOBILE/token", "/healthz/", "/HEALTHZ", "/%68ealthz;x", "https://open.example.com/../outside.txt",
 		"https://open.example.com/.env", "/" + strings.Repeat("a", 5000), "/" + strings.Repeat("a/", 3000), "/a/b.txt::$DATA", "/a/b.txt.", "/%ff",
 		"/%252e%252e/outside.txt", "/a%2fb.txt",
@@ -394,6 +394,29 @@ func TestADevelopmentServerThatIsNotThere(t *testing.T) {
 	res, body := f.ask("GET / HTTP/1.1\nHost: dev.example.com\nSec-Fetch-Mode: navigate")
 	if res.StatusCode != 502 || !strings.Contains(body, nowhereURL) {
 		t.Errorf("%d %s", res.StatusCode, body)
+	}
+}
+
+// A development server may name a module by a path of a file, and only there is a slash let through under an escape.
+//
+// shows PRX-PATH (development server)
+func TestEscapedSlashesAreForADevelopmentServerAlone(t *testing.T) {
+	nuxt := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.RequestURI) }))
+	t.Cleanup(nuxt.Close)
+	f := newMannedFront(t, nuxt.URL, server.Options{})
+	for target, want := range map[string]int{
+		"/_nuxt/@id/virtual:nuxt:%2Fhome%2Fada%2F.nuxt%2Fcss.mjs?v=%2F": 200,
+		"/api%2Fx": 400, "/api/x%2fy": 400, "/%61pi%2fx": 400, "/files%2Fx": 400, // which could be a route's, if another app's
+		"/bff%2Flogin": 400, "/bff%2Fsession": 400, "/%2Fbff%2Flogin": 400, "/healthz%2Fx": 400, "https:dev.example.com%2Fx": 400,
+		"/@id/..%2F..%2Fsecret": 400, "/@id/%2e%2e%2Fsecret": 400, "/@id/a%2F%2Fb": 400, "/@id/a%5Cb": 400, "/@id/a%252Fb": 400, "/@id/%2F%00": 400,
+	} {
+		res, body := f.ask("GET " + target + " HTTP/1.1\nHost: dev.example.com")
+		if res.StatusCode != want || want == 200 && body != target {
+			t.Errorf("%s: %d %s", target, res.StatusCode, body)
+		}
+		if res, body := f.ask("GET " + target + " HTTP/1.1\nHost: open.example.com"); res.StatusCode != 400 {
+			t.Errorf("%s at a folder: %d %s", target, res.StatusCode, body)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"path"
 	"regexp"
 	"slices"
@@ -113,6 +114,9 @@ func (s *Server) forward(st *site) echo.HandlerFunc {
 			return st.refuse(r)
 		}
 		clean, err := proxy.CleanPath(r.URL.EscapedPath())
+		if err != nil && s.namesModule(st, r) {
+			return files(c, st)
+		}
 		if err != nil {
 			return err
 		}
@@ -123,15 +127,36 @@ func (s *Server) forward(st *site) echo.HandlerFunc {
 		case err == nil:
 			return s.api(c, st, m)
 		case st.static != nil && bff.CodeOf(err) == bff.CodeNotFound:
-			telemetry.AccessOf(r.Context()).Route = "static"
-			if r.Method == http.MethodGet || r.Method == http.MethodHead {
-				c.Response().Before(func() { letGoOfBody(c) }) // such a body means nothing (RFC 9110 section 9.3.1)
-			}
-			return seen(st.static)(c.Response(), r)
+			return files(c, st)
 		default:
 			return err
 		}
 	}
+}
+
+// files answers with what the site has beside its routes.
+func files(c echo.Context, st *site) error {
+	r := c.Request()
+	telemetry.AccessOf(r.Context()).Route = "static"
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		c.Response().Before(func() { letGoOfBody(c) }) // such a body means nothing (RFC 9110 section 9.3.1)
+	}
+	return seen(st.static)(c.Response(), r)
+}
+
+// namesModule reports whether a path that is malformed is one for the site's development server: there are but slashes under its
+// escapes. Nuxt names modules so, "/@id/virtual:%2Fhome%2F…". No rule of such a server goes by path, and nothing of the gateway's
+// goes there. What without the escapes is the gateway's own, a route's, or malformed still, stays refused.
+func (s *Server) namesModule(st *site, r *http.Request) bool {
+	if !st.devs || st.isOwn(r.URL.Path) {
+		return false
+	}
+	clean, err := proxy.CleanPath((&url.URL{Path: r.URL.Path}).EscapedPath())
+	if err != nil {
+		return false
+	}
+	_, err = st.match(s.routes, r.Method, clean)
+	return bff.CodeOf(err) == bff.CodeNotFound
 }
 
 // refuse answers at one of the gateway's own paths what no endpoint took: there is none, or it does not take the method.
@@ -157,13 +182,31 @@ func (st *site) isOwn(plain string) bool {
 	first, _, _ := strings.Cut(strings.TrimPrefix(plain, "/"), "/")
 	first, _, _ = strings.Cut(first, ";")
 	switch strings.ToLower(first) {
-	case "bff", "mobile", "healthz", ".well-known":
+	case "bff", "mobile", "healthz":
 		return true
+	case ".well-known":
+		return st.isWellKnown(plain)
 	case strings.TrimPrefix(pathDescription, "/"): // an app may have an API of its own that is described there
 		return st.app == nil
 	default:
 		return false
 	}
+}
+
+// isWellKnown reports whether a path below /.well-known (RFC 8615 section 3) is one that is answered here, however it is
+// spelled. All others are the app's: its security.txt, its change-password.
+func (st *site) isWellKnown(plain string) bool {
+	segments := strings.Split(strings.ToLower(strings.TrimSuffix(plain, "/")), "/")
+	for i, s := range segments {
+		segments[i], _, _ = strings.Cut(s, ";")
+	}
+	spelled := strings.Join(segments, "/")
+	for at := range st.methods {
+		if strings.EqualFold(at, spelled) {
+			return true
+		}
+	}
+	return false
 }
 
 func notFound() error {

@@ -120,7 +120,8 @@ func (s *Server) probeApp(ctx context.Context, id string, c *idp.Client) (all []
 	if s.cfg.Providers[a.Provider].Preset == "scalekit" && strings.HasPrefix(to.RedirectURI, "http:") {
 		add(idp.Finding{Grade: idp.Note, Text: to.RedirectURI + " is for a development environment: Scalekit's production environments take https alone, and no localhost"})
 	}
-	if !slices.Contains(a.Scopes, "offline_access") && s.cfg.Providers[a.Provider].Preset != "keycloak" { // which gives one without
+	if !slices.Contains(a.Scopes, "offline_access") && s.cfg.Providers[a.Provider].Preset != "keycloak" && // which gives one without
+		a.Authorize["access_type"] != "offline" { // as Google is asked for one
 		add(idp.Finding{Grade: idp.Note, Text: "scopes (" + strings.Join(a.Scopes, " ") + ") lack offline_access: where the provider " +
 			"gives no refresh token without it, a session is as long as its access token"})
 	}

@@ -205,20 +205,20 @@ func TestARouteForEverything(t *testing.T) {
 	f := newFront(t, "/", echoing(t))
 	for _, path := range []string{
 		"/bff", "/bff/", "/bff/events/", "/bff/session/", "/bff/logout/ticket/x", "/%62ff/session", "/%62ff/logout/a-ticket", "/BFF/session",
-		"/bff;x/session", "/mobile/token", "/.well-known/oauth-authorization-server/mobile", "/healthz/", "/healthz;x",
+		"/bff;x/session", "/mobile/token", "/.well-known/jwks.json/", "/.well-known/JWKS.json", "/%2ewell-known/jwks.json", "/.well-known;x/jwks.json;y", "/healthz/", "/healthz;x",
 	} {
 		res, body := f.ask("GET " + path + " HTTP/1.1\nHost: app.example.com")
 		if res.StatusCode != 404 || strings.Contains(body, "upstream") {
 			t.Errorf("%s: %d %s", path, res.StatusCode, body)
 		}
 	}
-	for _, path := range []string{"/", "/bffx", "/b%66", "/orders/1;v=2", "/healthzz"} {
+	for _, path := range []string{"/", "/bffx", "/b%66", "/orders/1;v=2", "/healthzz", "/.well-known/security.txt", "/.well-known", "/.well-known/jwks.jsonx"} {
 		if res, body := f.ask("GET " + path + " HTTP/1.1\nHost: app.example.com"); res.StatusCode != 200 || body != "upstream "+path {
 			t.Errorf("%s: %d %s", path, res.StatusCode, body)
 		}
 	}
 	for _, method := range []string{"PURGE", "TRACE", "PROPFIND", "CONNECT"} {
-		for path, allow := range map[string]string{"/orders": "GET, OPTIONS, POST", "/bff/logout": "GET, POST", "/bff/session": "GET"} {
+		for path, allow := range map[string]string{"/orders": "GET, HEAD, OPTIONS, POST", "/bff/logout": "GET, POST", "/bff/session": "GET"} {
 			if res, body := f.ask(method + " " + path + " HTTP/1.1\nHost: app.example.com"); res.StatusCode != 405 || res.Header.Get("Allow") != allow {
 				t.Errorf("%s %s: %d, allowed %q: %s", method, path, res.StatusCode, res.Header.Get("Allow"), body)
 			}

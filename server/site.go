@@ -20,6 +20,7 @@ type site struct {
 	host    string
 	more    []surface.Endpoint  // of no surface: the public keys of whoever lives here, for providers; the description
 	static  surface.Handler     // what is served where no route matches; nil: nothing
+	devs    bool                // static is a development server
 	methods map[string][]string // of the own paths, as path.Match takes them, for a 405
 	scripts map[string][]string // the same, of what scripts of the app's other origins may call
 	// share is spa.Surface's Share; nil: no app lives here, or one whose pages stand at no other origin.

@@ -37,6 +37,7 @@ type verdict struct {
 	fault  error  // what is wrong with the original request's address
 
 	granted  http.Header // what the other proxy is to send on; nil: it is refused
+	spoken   []string    // what of the frontend's it is not to send on, for a proxy that is told so
 	problem  []byte      // why it was refused, as a problem
 	location string      // where a navigation goes in place of that
 }
@@ -99,6 +100,13 @@ func (v *verdict) pass(w http.ResponseWriter, paper *sheet) {
 		h[name] = v.granted[name]
 	}
 	if v.speaks == dialectEnvoy {
+		// What a frontend says of its user under other names too. The dialect knows names and no beginnings: of a name that is
+		// not known, and was not sent along with the question, it is told nothing.
+		for _, name := range v.spoken {
+			if _, told := v.granted[name]; !told {
+				gone = append(gone, name)
+			}
+		}
 		h.Set(fieldRemove, strings.ToLower(strings.Join(gone, ",")))
 	}
 	copyFields(h, paper.header, "Set-Cookie", headerRequestID)

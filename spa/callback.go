@@ -91,7 +91,7 @@ func (s *Surface) loginFailed(w http.ResponseWriter, r *http.Request, err error,
 	switch bff.CodeOf(err) {
 	case bff.CodeLoginUnknown:
 		if !anyFlow {
-			offer.Text = surface.NoFlowHint
+			offer.Text = surface.NoFlowHint(s.app.Origin)
 		}
 		if s.isSignedIn(r) {
 			offer.Actions = append(offer.Actions, surface.Action{Label: "Continue", URL: target})

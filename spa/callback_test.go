@@ -130,6 +130,12 @@ func TestAnAnswerInAnotherBrowser(t *testing.T) {
 	if w.provider.asked() != 0 || w.store.count() != 0 {
 		t.Errorf("%d token requests, %d sessions", w.provider.asked(), w.store.count())
 	}
+	for home, told := range map[string]bool{origin: false, "http://localhost:8080": true} { // where Safari keeps no Secure cookie
+		w := newWorld(t, func(app *bff.App, _ *surface.LoginPolicy) { app.Origin = home })
+		if a := w.browser().come("code=c&state=" + state); strings.Contains(a.body, "Safari") != told {
+			t.Errorf("an app at %s tells of Safari: %v", home, !told)
+		}
+	}
 }
 
 // shows STATE-1: a transaction under the cookie name of another's state.

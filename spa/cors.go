@@ -91,10 +91,10 @@ func isUnaskable(name string) bool {
 	return slices.Contains(unaskable[:], name) || strings.HasPrefix(name, "sec-") || strings.HasPrefix(name, "proxy-")
 }
 
-// isToken reports whether a text is a token (RFC 9110 section 5.6.2): nothing in it can end or begin anything.
+// isToken reports whether a text without capitals is a token (RFC 9110 section 5.6.2): nothing in it can end or begin anything.
 func isToken(text string) bool {
 	return text != "" && !strings.ContainsFunc(text, func(c rune) bool {
-		letter := 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+		letter := 'a' <= c && c <= 'z' || '0' <= c && c <= '9'
 		return !letter && !strings.ContainsRune("!#$%&'*+-.^_`|~", c)
 	})
 }

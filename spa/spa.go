@@ -156,13 +156,28 @@ func loginURL(returnTo string) string {
 	return pathLogin + "?return_to=" + url.QueryEscape(returnTo)
 }
 
-// returnTarget checks a return target by the rules of the domain, and that it is a page of the app, here or at one of its
-// other origins: one of our own paths would sign in or out in circles.
-func returnTarget(raw string, origins ...string) (string, error) {
-	target, err := bff.ReturnTarget(raw, origins...)
+// ReturnTarget checks a return target by the rules of the domain, and that it is a page of the app, here or at one of its
+// other origins: one of our own paths would sign in or out in circles. It is the rule for what a request asks for, and for
+// what the configuration says. An error is bff.ErrReturnTo.
+func ReturnTarget(app *bff.App, raw string) (string, error) {
+	target, err := app.ReturnTarget(raw)
 	if err != nil {
 		return "", err
 	}
+	return pageOf(target)
+}
+
+// returnTarget checks a path of the very origin that was asked.
+func returnTarget(raw string) (string, error) {
+	target, err := bff.ReturnTarget(raw)
+	if err != nil {
+		return "", err
+	}
+	return pageOf(target)
+}
+
+// pageOf refuses a checked target that is none of the app's pages.
+func pageOf(target string) (string, error) {
 	at, _, _ := strings.Cut(target, "#")
 	at, _, _ = strings.Cut(at, "?")
 	if _, rest, elsewhere := strings.Cut(at, "://"); elsewhere && at[0] != '/' {
@@ -180,7 +195,7 @@ func returnTarget(raw string, origins ...string) (string, error) {
 
 // returnTarget checks a return target of this app.
 func (s *Surface) returnTarget(raw string) (string, error) {
-	return returnTarget(raw, s.app.AllowedOrigins...)
+	return ReturnTarget(s.app, raw)
 }
 
 // safeReturn checks a target again right before a redirect (RFC 9700 section 4.11.1), as a Location that carries a

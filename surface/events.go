@@ -133,7 +133,7 @@ func (e EventStream) sayEnd(ctx context.Context, w http.ResponseWriter) {
 // left is what is left of the session now.
 func (e EventStream) left(ends bff.Ends) leftData {
 	now := e.Engine.Now()
-	return leftData{ExpiresIn: secondsLeft(now, ends.Last), IdleExpiresIn: secondsLeft(now, ends.Idle)}
+	return leftData{ExpiresIn: secondsLeft(now, ends.Last), IdleExpiresIn: idleLeft(now, ends)}
 }
 
 // send writes one event.

@@ -67,8 +67,16 @@ func (flows Flows) Of(state string) (Flow, bool) {
 	return found[0], true
 }
 
-// NoFlowHint is what a page adds where a browser comes back from a provider without any transaction cookie.
-const NoFlowHint = "If you did start it here, your browser may be blocking cookies, or the link was opened in another browser."
+// NoFlowHint is what a page of an origin adds where a browser comes back from a provider without any transaction cookie. Over
+// plain http, which is a developer's own machine, Safari keeps none: RFC 6265bis section 5.7 leaves it to a browser what is a
+// secure connection for a Secure cookie, and to WebKit localhost is none.
+func NoFlowHint(origin string) string {
+	hint := "If you did start it here, your browser may be blocking cookies, or the link was opened in another browser."
+	if strings.HasPrefix(origin, "http:") {
+		hint += " Over plain http Safari keeps no sign-in: open the app in Chrome, Edge or Firefox, or over https."
+	}
+	return hint
+}
 
 // Clear deletes the transaction cookie.
 func (f Flow) Clear(w http.ResponseWriter) { ClearCookie(w, f.Name, http.SameSiteLaxMode) }

@@ -34,7 +34,7 @@ func SessionAnswer(app *bff.App, s *bff.Session, now time.Time, logoutURL string
 	}
 	info := &AnsweredSession{
 		ID: s.ID(), CreatedAt: s.CreatedAt.UTC().Truncate(time.Second), ACR: s.ACR,
-		ExpiresIn: secondsLeft(now, s.LastEnd()), IdleExpiresIn: secondsLeft(now, s.IdleEnd()),
+		ExpiresIn: secondsLeft(now, s.LastEnd()), IdleExpiresIn: idleLeft(now, bff.Ends{Idle: s.IdleEnd(), Last: s.LastEnd()}),
 	}
 	if !s.AuthTime.IsZero() {
 		info.AuthTime = s.AuthTime.Unix()
@@ -59,3 +59,8 @@ func shownClaims(app *bff.App, s *bff.Session) map[string]json.RawMessage {
 
 // secondsLeft rounds down and never below zero: a frontend must not count on a second that may not be there.
 func secondsLeft(now, end time.Time) int { return max(0, int(end.Sub(now)/time.Second)) }
+
+// idleLeft is what is left unless the session is used before: never more than is left in any case.
+func idleLeft(now time.Time, ends bff.Ends) int {
+	return min(secondsLeft(now, ends.Idle), secondsLeft(now, ends.Last))
+}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sees to what the tests need beside Go: a C compiler, redis-server, nginx, Chromium, and a Node that Vite runs on. Root on a
 # Debian system has it installed; everybody else is told what is missing, all of it at once. Nothing is skipped later for
-# want of it.
+# want of it. More may be asked for by the name of a program, or PROGRAM:PACKAGE where its package has another.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -19,6 +19,9 @@ command -v chromium >/dev/null || packages+=(chromium)
 command -v node >/dev/null || packages+=(nodejs)
 command -v npm >/dev/null || packages+=(npm)
 command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || packages+=(nginx-light) # out of the way of a user's PATH
+for more in "$@"; do
+	command -v "${more%%:*}" >/dev/null || packages+=("${more##*:}")
+done
 
 if [ ${#packages[@]} -gt 0 ]; then
 	if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then

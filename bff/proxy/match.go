@@ -56,25 +56,15 @@ func (t *Table) Match(method, cleanPath string, apps ...string) (*Match, error) 
 		return nil, notFound("no route")
 	}
 	m := &Match{path: cleanPath}
-	open := false
-	for _, c := range found {
-		if len(c.Apps) > 0 && !intersect(c.Apps, apps) {
-			continue
-		}
-		open = true
-		if m.route == nil && slices.Contains(c.Methods, method) {
-			m.route = c
-		}
-		m.allow = append(m.allow, c.Methods...)
-	}
-	if !open && !slices.ContainsFunc(found, func(c *compiled) bool { return c.Kind != KindSite }) {
+	open := slices.DeleteFunc(slices.Clone(found), func(c *compiled) bool { return len(c.Apps) > 0 && !intersect(c.Apps, apps) })
+	m.route, m.allow = take(open, method)
+	if len(open) == 0 && !slices.ContainsFunc(found, func(c *compiled) bool { return c.Kind != KindSite }) {
 		return nil, notFound("a site of another app's origin") // which has files of its own, perhaps, at the same path
 	}
-	if !open {
+	if len(open) == 0 {
 		return nil, &bff.Error{Code: bff.CodeAppNotAllowed, Message: "This app may not use this address."}
 	}
-	slices.Sort(m.allow)
-	if m.allow = slices.Compact(m.allow); m.route == nil {
+	if m.route == nil {
 		return nil, &MethodError{Allow: m.allow, Err: &bff.Error{
 			Code: bff.CodeMethodNotAllowed, Message: "This address does not take this method.",
 		}}
@@ -86,6 +76,25 @@ func (t *Table) Match(method, cleanPath string, apps ...string) (*Match, error) 
 		return nil, err
 	}
 	return m, nil
+}
+
+// take finds the route of a method among those that one path has, and all methods that they take, sorted. HEAD goes where GET
+// goes, as RFC 9110 section 9.3.2 has it, unless one lists it itself.
+func take(routes []*compiled, method string) (taken *compiled, allow []string) {
+	for _, c := range routes {
+		if taken == nil && slices.Contains(c.Methods, method) {
+			taken = c
+		}
+		allow = append(allow, c.Methods...)
+	}
+	if slices.Contains(allow, http.MethodGet) {
+		allow = append(allow, http.MethodHead)
+	}
+	slices.Sort(allow)
+	if taken == nil && method == http.MethodHead {
+		taken, _ = take(routes, http.MethodGet)
+	}
+	return taken, slices.Compact(allow)
 }
 
 // decode undoes the escapes of a clean path, once.

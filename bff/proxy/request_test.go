@@ -78,16 +78,36 @@ func TestRequestFields(t *testing.T) {
 				"X-Tenant-Id": {"identity header of another route"}, "X-Amzn-Oidc-Data": {"x"},
 			},
 		},
+		{
+			with: "another user, in the words of other gateways",
+			header: http.Header{
+				"X-User-Sub": {"root"}, "X-User-Role": {"root"}, "X-User-Tenant": {"x"}, "X-User-Scopes": {"x"}, "X-User-Claims": {"x"}, "X-User-Uuid": {"x"},
+				"X-Userinfo": {"x"}, "X-Remote-Email": {"x"}, "X-Remote-Extra-Scopes": {"x"}, "X-Authentik-Username": {"root"}, "X-Auth-Subject": {"root"},
+				"X-Vouch-User": {"root"}, "X-Consumer-Id": {"x"}, "X-Credential-Identifier": {"x"}, "X-Jwt-Assertion": {"x"}, "X-Webauth-Role": {"x"},
+				"X-Apigateway-Api-Userinfo": {"x"}, "Impersonate-User": {"root"}, "Impersonate-Extra-Scopes": {"x"}, "Tailscale-User-Login": {"root"},
+				"Oidc_claim_sub": {"root"}, "OIDC_CLAIM_EMAIL": {"x"}, "OIDC-access.token": {"x"}, "SM_USER": {"root"}, "sm-universalid": {"x"}, "iv-user": {"root"},
+				"X_Vouch_User": {"root"}, "x-authentik_groups": {"x"}, "X-Envoy-Original-Path": {"/admin"}, "L5d-Client-Id": {"x"},
+			},
+		},
+		{
+			with: "another client's certificate",
+			header: http.Header{
+				"X-Tls-Client-Cert": {"x"}, "X-Client-Cert-Dn": {"x"}, "X-Client-Verify": {"SUCCESS"}, "X-Arr-Clientcert": {"x"}, "X-Ssl-Cert": {"x"},
+				"Client-Cert-Chain": {"x"}, "Ssl_client_s_dn": {"x"}, "X_SSL_CLIENT_VERIFY": {"SUCCESS"},
+			},
+		},
 		{with: "Max-Forwards on a method that has none", header: http.Header{"Max-Forwards": {"0"}}},
 		{
 			with: "what an API may well want",
 			header: http.Header{
 				"Accept": {"application/json"}, "Origin": {"https://app.example.com"}, "Sec-Fetch-Site": {"same-origin"},
 				"Traceparent": {"00-1-2-01"}, "If-None-Match": {`"1"`}, "Content-Language": {"de"}, "X-User-Agent": {"grpc-web"},
+				"X-Client-Id": {"7"}, "Upgrade-Insecure-Requests": {"1"}, "X-Csrf-Token": {"x"}, "X-Api-Key": {"x"}, "Xuser": {"x"}, "Tlsx": {"x"},
 			},
 			adds: http.Header{
 				"Accept": {"application/json"}, "Origin": {"https://app.example.com"}, "Sec-Fetch-Site": {"same-origin"},
 				"Traceparent": {"00-1-2-01"}, "If-None-Match": {`"1"`}, "Content-Language": {"de"}, "X-User-Agent": {"grpc-web"},
+				"X-Client-Id": {"7"}, "Upgrade-Insecure-Requests": {"1"}, "X-Csrf-Token": {"x"}, "X-Api-Key": {"x"}, "Xuser": {"x"}, "Tlsx": {"x"},
 			},
 		},
 		{with: "hops before this one", header: http.Header{"Via": {"1.0 fred, 1.1 p.example.net (x)"}}, adds: http.Header{"Via": {"1.0 fred, 1.1 p.example.net (x), 1.1 cloakroom"}}},

@@ -11,9 +11,10 @@ import (
 	"cloakroom/bff"
 )
 
-// outboundFields of an API's answer act on the gateway's origin, on caches and servers in front of it, or tell about
-// what is behind: none of that is the API's to say.
-var outboundFields = map[string]bool{
+// droppedFromAnswers act on the gateway's origin, on caches and servers in front of it, or tell about what is behind: none
+// of that is an API's to say. What acts on one document alone is not among them (Permissions-Policy, Document-Policy,
+// Referrer-Policy, X-Frame-Options, X-XSS-Protection): what an API answers is a document without rights, see protect.
+var droppedFromAnswers = map[string]bool{
 	// The origin's security and storage.
 	"Clear-Site-Data": true, "Strict-Transport-Security": true, "Public-Key-Pins": true, "Expect-Ct": true,
 	"Content-Security-Policy": true, "Content-Security-Policy-Report-Only": true, "X-Content-Type-Options": true,
@@ -21,7 +22,13 @@ var outboundFields = map[string]bool{
 	"Origin-Agent-Cluster": true, "Service-Worker-Allowed": true, "Set-Login": true, "Activate-Storage-Access": true,
 	"Sec-Session-Registration": true, "Secure-Session-Registration": true, "Sec-Session-Challenge": true,
 	"Secure-Session-Challenge": true, "Accept-Ch": true, "Critical-Ch": true, "Speculation-Rules": true,
-	"Use-As-Dictionary": true, "Alt-Svc": true,
+	"Use-As-Dictionary": true, "Alt-Svc": true, "Idp-Signin-Status": true, "Public-Key-Pins-Report-Only": true, "Origin-Trial": true,
+	"Cross-Origin-Opener-Policy-Report-Only": true, "Cross-Origin-Embedder-Policy-Report-Only": true,
+	// What other origins learn, or may do, of what is here.
+	"Timing-Allow-Origin": true, "X-Permitted-Cross-Domain-Policies": true, "Supports-Loading-Mode": true,
+	"Allow-Cross-Origin-Event-Reporting": true,
+	// What the browser keeps of its user for advertisers, in this origin's name; and the families below.
+	"Observe-Browsing-Topics": true, "X-Allow-Fledge": true,
 	// Where the browser goes or reports to.
 	"Refresh": true, "Report-To": true, "Nel": true, "Reporting-Endpoints": true, "Sourcemap": true, "X-Sourcemap": true,
 	// RFC 9110 section 11.6: challenges are between the API and the gateway; Basic would open the browser's own dialog.
@@ -38,12 +45,14 @@ var outboundFields = map[string]bool{
 	"Upgrade": true, "Trailer": true, "Set-Cookie2": true,
 }
 
-// isOutbound reports whether a field of an answer is dropped.
-func isOutbound(name string) bool {
+// isDroppedFromAnswers reports whether a field of an answer is dropped.
+func isDroppedFromAnswers(name string) bool {
 	switch {
-	case outboundFields[name]:
+	case droppedFromAnswers[name]:
 		return true
 	case strings.HasPrefix(name, "Access-Control-"): // CORS is answered by the gateway
+		return true
+	case strings.HasPrefix(name, "Attribution-Reporting-"), strings.HasPrefix(name, "Ad-Auction-"), strings.HasPrefix(name, "Shared-Storage-"):
 		return true
 	case strings.HasPrefix(name, "X-Accel-"): // nginx in front would serve its own files by it; buffering is harmless
 		return name != "X-Accel-Buffering"
@@ -88,6 +97,7 @@ func cleanResponse(res *http.Response) error {
 		x.protectSite(res)
 	} else {
 		x.filterCookies(h)
+		filterLinks(h)
 		x.protect(res)
 	}
 	x.answered = true
@@ -143,6 +153,7 @@ func (x *exchange) protect(res *http.Response) {
 		delete(h, "Expires")
 		delete(h, "Pragma")
 		delete(h, "Age")
+		delete(h, "No-Vary-Search") // which addresses one stored answer is good for: none
 	}
 	h["X-Content-Type-Options"] = noSniff
 	h["Content-Security-Policy"] = inert

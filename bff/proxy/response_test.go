@@ -50,8 +50,31 @@ func TestResponseFields(t *testing.T) {
 				"Refresh": {"0;url=https://evil"}, "Report-To": {"{}"}, "Nel": {"{}"}, "Reporting-Endpoints": {`a="https://evil"`},
 				"Content-Security-Policy": {"default-src *"}, "Content-Security-Policy-Report-Only": {"report-uri https://evil"},
 				"Cross-Origin-Resource-Policy": {"cross-origin"}, "X-Content-Type-Options": {"sniff"}, "Set-Login": {"logged-out"},
-				"Secure-Session-Registration": {`(ES256);path="/evil"`},
+				"Secure-Session-Registration": {`(ES256);path="/evil"`}, "Supports-Loading-Mode": {"fenced-frame"}, "Timing-Allow-Origin": {"*"},
+				"X-Permitted-Cross-Domain-Policies": {"all"}, "Origin-Trial": {"x"}, "No-Vary-Search": {"params"},
+				"Cross-Origin-Opener-Policy-Report-Only": {"same-origin"},
 			},
+		},
+		{
+			with: "what advertisers keep in the browser",
+			fields: http.Header{
+				"Observe-Browsing-Topics": {"?1"}, "Attribution-Reporting-Register-Source": {"{}"}, "Attribution-Reporting-Register-Trigger": {"{}"},
+				"Attribution-Reporting-Register-Os-Source": {`"https://evil"`}, "Ad-Auction-Allowed": {"?1"}, "Shared-Storage-Write": {"clear"},
+			},
+		},
+		{
+			with:   "what acts on no more than its own document",
+			fields: http.Header{"Permissions-Policy": {"camera=()"}, "Document-Policy": {"js-profiling"}, "Referrer-Policy": {"no-referrer"}, "X-Frame-Options": {"DENY"}, "X-Xss-Protection": {"0"}},
+			want:   http.Header{"Permissions-Policy": {"camera=()"}, "Document-Policy": {"js-profiling"}, "Referrer-Policy": {"no-referrer"}, "X-Frame-Options": {"DENY"}, "X-Xss-Protection": {"0"}},
+		},
+		{
+			with: "links that a browser follows by itself",
+			fields: http.Header{"Link": {
+				`</api/a,b;rel=preload?page=2>; rel="next"; title="a, \"b\"; rel=preload", <https://evil.example/x.js>; rel=preload; as=script`,
+				`<https://evil.example>; REL = "preconnect"`, `<x>; rel="next  ModulePreload"`, `<x>; rel=next; rel=prefetch`, `<d>;rel=compression-dictionary`,
+				`<x`, `x; rel=next`, `<x>; rel="next`, `<x> rel=next`, `<x>; rel*=utf-8''preload`, `<x>; rel="pre\load"`, `<x>; rel='preload'`, `</api/x>;rel=last,,`, ``,
+			}},
+			want: http.Header{"Link": {`</api/a,b;rel=preload?page=2>; rel="next"; title="a, \"b\"; rel=preload"`, `</api/x>;rel=last`}},
 		},
 		{with: "what it runs on", fields: http.Header{"Server": {"nginx/1.0"}, "X-Powered-By": {"PHP"}, "Via": {"1.1 inner"}}},
 		{with: "what acts on servers in front", fields: http.Header{"X-Accel-Redirect": {"/internal/x"}, "X-Accel-Expires": {"600"}, "X-Sendfile": {"/etc/passwd"}}},

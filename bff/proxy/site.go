@@ -12,17 +12,18 @@ import (
 // itself passes; what it would say of the whole origin, of the gateway's cookies or of caches that others share does not.
 // Both sides have the same paths: links and cookies of a page name the upstream's, and nobody rewrites pages here.
 
-// siteFields are those of outboundFields that are about one answer alone, or one document: a site may say them.
+// siteFields are those of droppedFromAnswers that are about one answer alone, or one document: a site may say them.
 var siteFields = map[string]bool{
 	"Content-Security-Policy": true, "Content-Security-Policy-Report-Only": true, "Cross-Origin-Opener-Policy": true,
 	"Cross-Origin-Embedder-Policy": true, "Cross-Origin-Resource-Policy": true, "Reporting-Endpoints": true,
-	"Sourcemap": true, "X-Sourcemap": true,
+	"Sourcemap": true, "X-Sourcemap": true, "Supports-Loading-Mode": true, "Origin-Trial": true, "X-Permitted-Cross-Domain-Policies": true,
+	"Cross-Origin-Opener-Policy-Report-Only": true, "Cross-Origin-Embedder-Policy-Report-Only": true,
 }
 
 // drops reports whether a field of an answer goes no further on this route. Clear-Site-Data is dropped whole: "cookies"
 // would take the session's without a sign-out, and tell no other tab (ASVS 7.4.1).
 func (x *exchange) drops(name string) bool {
-	return isOutbound(name) && !(x.route.Kind == KindSite && siteFields[name])
+	return isDroppedFromAnswers(name) && !(x.route.Kind == KindSite && siteFields[name])
 }
 
 // reservedPrefix begins every cookie of the gateway's, of whatever app. RFC 6265bis section 5.7 compares without case.

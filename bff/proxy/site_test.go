@@ -56,6 +56,11 @@ func TestWhatASiteMaySay(t *testing.T) {
 			want:   http.Header{"Content-Security-Policy": {"default-src 'self'; Frame-Ancestors https://portal.example"}, "Cross-Origin-Opener-Policy": {"same-origin"}, "Referrer-Policy": {"no-referrer"}, "Permissions-Policy": {"camera=()"}, "Reporting-Endpoints": {`a="/reports"`}},
 		},
 		{
+			with:   "what its own pages load, and how",
+			fields: http.Header{"Link": {`</x.js>; rel=preload; as=script`}, "Supports-Loading-Mode": {"credentialed-prerender"}, "No-Vary-Search": {"params=(\"utm\")"}},
+			want:   http.Header{"Link": {`</x.js>; rel=preload; as=script`}, "Supports-Loading-Mode": {"credentialed-prerender"}, "No-Vary-Search": {"params=(\"utm\")"}},
+		},
+		{
 			with:   "a policy that says nothing of frames",
 			fields: http.Header{"Content-Security-Policy": {"default-src 'self'"}},
 			want:   http.Header{"Content-Security-Policy": {"default-src 'self'", "frame-ancestors 'self'"}},
@@ -72,7 +77,8 @@ func TestWhatASiteMaySay(t *testing.T) {
 				"Service-Worker-Allowed": {"/"}, "Www-Authenticate": {`Basic realm="x"`}, "Refresh": {"0;url=https://evil"}, "Nel": {"{}"}, "Report-To": {"{}"},
 				"Access-Control-Allow-Origin": {"*"}, "Access-Control-Allow-Credentials": {"true"}, "X-Accel-Redirect": {"/x"}, "X-Powered-By": {"PHP"},
 				"Server": {"x"}, "X-Content-Type-Options": {"off"}, "Cross-Origin-Resource-Policy": {"cross-origin"}, "Surrogate-Control": {"max-age=9"},
-				"Cdn-Cache-Control": {"max-age=9"}, "Set-Login": {"logged-out"},
+				"Cdn-Cache-Control": {"max-age=9"}, "Set-Login": {"logged-out"}, "Timing-Allow-Origin": {"*"}, "Observe-Browsing-Topics": {"?1"},
+				"Attribution-Reporting-Register-Trigger": {"{}"}, "Ad-Auction-Allowed": {"?1"}, "Shared-Storage-Write": {"clear"},
 			},
 		},
 		{with: "a page to be shared", fields: http.Header{"Cache-Control": {"public, max-age=600, S-Maxage=900"}, "Vary": {"Accept"}}, want: http.Header{"Cache-Control": {"private, max-age=600"}, "Vary": {"Accept", "Cookie"}}},

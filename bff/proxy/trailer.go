@@ -121,6 +121,6 @@ func (t *trailing) refuses(name string) bool {
 	name = http.CanonicalHeaderKey(name)
 	same := func(other string) bool { return strings.EqualFold(other, name) }
 	begins := func(prefix string) bool { return strings.HasPrefix(name, prefix) }
-	return trailerFields[name] || isOutbound(name) || slices.ContainsFunc(trailerPrefixes, begins) ||
+	return trailerFields[name] || isDroppedFromAnswers(name) || slices.ContainsFunc(trailerPrefixes, begins) ||
 		slices.ContainsFunc(t.named, same) || slices.ContainsFunc(t.own, same)
 }

@@ -25,6 +25,10 @@ type App struct {
 	// Scopes are asked for at sign-in; openid must be among them. Default: the
 	// provider's.
 	Scopes []string `yaml:"scopes"`
+	// Authorize are parameters that go with each of the app's authorization
+	// requests, beside the provider's and in place of those of the same name; an
+	// empty text sends none. Default: the provider's.
+	Authorize map[string]string `yaml:"authorize"`
 	// ClientScopes are asked for with the app's own token, which routes with token:
 	// client take. Default none: the provider gives what is registered.
 	ClientScopes []string `yaml:"client_scopes"`
@@ -174,6 +178,12 @@ type Static struct {
 	// (a worker goes by its script's), in place of the default, which lets them
 	// load from the app's own origin alone. dir only.
 	CSP string `yaml:"csp"`
+	// Inline says what becomes of the scripts and styles that a build writes into
+	// its pages: refused, the default, leaves them to CSP; hashed adds the hashes
+	// of those in the very page to its policy, so that they run, and nothing that
+	// gets into it later. Not for pages that are built from what strangers wrote:
+	// a script that they got in would be allowed too. dir only.
+	Inline string `yaml:"inline"`
 	// Protected shows them to nobody but whoever is signed in; others are sent
 	// to sign in and come back to the very page. Default false.
 	Protected bool `yaml:"protected"`
@@ -181,3 +191,7 @@ type Static struct {
 	// exactly, or all below it if it ends in a slash. Default none.
 	Public []string `yaml:"public"`
 }
+
+// HashInline reports whether the scripts and styles of a page are allowed by
+// their hashes.
+func (s Static) HashInline() bool { return s.Inline == "hashed" }

@@ -150,9 +150,25 @@ func TestBadApps(t *testing.T) {
 			"cloakroom.yaml:14: apps.web.allowed_origins[8]: another site than the app's origin, so that the session's cookie does not come along; let both stand under one domain, as www.example.com and app.example.com",
 			"cloakroom.yaml:14: apps.web.allowed_origins[9]: no absolute http or https URL; write it in full, as https://host/path",
 		}},
+		{"allowed origins that are not written as browsers send them", "kind: spa", "kind: spa\n    allowed_origins: [\"https://www.example.com?x\", \"https://www.example.com?\", \"https://www.example.com:80\", \"https://www.example.com:80\"]", []string{
+			"cloakroom.yaml:14: apps.web.allowed_origins[0]: more than an origin; write scheme, host and port alone, without a slash after them",
+			"cloakroom.yaml:14: apps.web.allowed_origins[1]: more than an origin; write scheme, host and port alone, without a slash after them",
+			"cloakroom.yaml:14: apps.web.allowed_origins[3]: listed twice; delete one of them",
+		}},
+		{"the default port of plain http", "origin: https://app.example.com", "origin: http://localhost:80\n    allowed_origins: [\"http://localhost:443\"]", []string{
+			"cloakroom.yaml:14: apps.web.origin: the default port; browsers leave it out of an origin, so leave it out",
+		}},
 		{"returns to origins that are not listed", "kind: spa", "kind: spa\n    allowed_origins: [https://www.example.com]\n    post_logout: https://www.example.com.evil/\n    login: {default_return: \"https://www.example.com//evil\"}", []string{
 			"cloakroom.yaml:15: apps.web.post_logout: no page of the app; write a path, as /welcome, or an address of an origin that allowed_origins lists",
 			"cloakroom.yaml:16: apps.web.login.default_return: no path within the app; write one that starts with a single slash, as /welcome",
+		}},
+		{"paths of the gateway's own", "kind: spa", "kind: spa\n    post_logout: /bff/login\n    login: {default_return: /%62ff/logout}", []string{
+			"cloakroom.yaml:14: apps.web.post_logout: a path of the gateway's own, where sign-ins and sign-outs go in circles; write one of the app, as /welcome",
+			"cloakroom.yaml:15: apps.web.login.default_return: a path of the gateway's own, where sign-ins and sign-outs go in circles; write one of the app, as /welcome",
+		}},
+		{"paths that browsers read as others", "kind: spa", "kind: spa\n    post_logout: /..//evil.example\n    login: {default_return: /a/%2e%2E/b}", []string{
+			"cloakroom.yaml:14: apps.web.post_logout: no path within the app; write one that starts with a single slash, as /welcome",
+			"cloakroom.yaml:15: apps.web.login.default_return: no path within the app; write one that starts with a single slash, as /welcome",
 		}},
 		{"paths that lead to other sites", "kind: spa", "kind: spa\n    post_logout: //evil.example\n    login: {default_return: \"/%5Cevil.example\"}", []string{
 			"cloakroom.yaml:14: apps.web.post_logout: no path within the app; write one that starts with a single slash, as /welcome",
@@ -172,6 +188,12 @@ func TestBadApps(t *testing.T) {
 		}},
 		{"two policies in one", "kind: spa", "kind: spa\n    static: {dir: ., csp: \"img-src *, img-src a\"}", []string{
 			"cloakroom.yaml:14: apps.web.static.csp: holds a comma, a line break or a character that a header field cannot have; write one policy on one line",
+		}},
+		{"hashes for a development server", "kind: spa", "kind: spa\n    static: {url: \"http://127.0.0.1:5173\", inline: hashed}", []string{
+			"cloakroom.yaml:14: apps.web.static.inline: for the pages of a folder; name one with dir, or delete it",
+		}},
+		{"an unknown way with inline scripts", "kind: spa", "kind: spa\n    static: {dir: ., inline: allowed}", []string{
+			"cloakroom.yaml:14: apps.web.static.inline: not one of the values known here; write one of refused, hashed",
 		}},
 		{"nothing to protect", "kind: spa", "kind: spa\n    static: {protected: true}", []string{
 			"cloakroom.yaml:14: apps.web.static.protected: nothing to protect; name a folder with dir",

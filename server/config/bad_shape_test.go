@@ -8,7 +8,7 @@ func TestBadShape(t *testing.T) {
 			"cloakroom.yaml:2: pubic: unknown key; did you mean public?",
 		}},
 		{"a file with a key of another tool", "kind: spa", "kind: spa\n    zzzzzzzz: 1", []string{
-			"cloakroom.yaml:14: apps.web.zzzzzzzz: unknown key; known here are kind, origin, name, provider, client_id, client_secret, client_secret_file, client_keys, scopes, client_scopes, claims, session, login, post_logout, allowed_origins, redirect_uris, app_links, handle, static",
+			"cloakroom.yaml:14: apps.web.zzzzzzzz: unknown key; known here are kind, origin, name, provider, client_id, client_secret, client_secret_file, client_keys, scopes, authorize, client_scopes, claims, session, login, post_logout, allowed_origins, redirect_uris, app_links, handle, static",
 		}},
 		{"a file with a key written twice", "    client_id: webc_1\n", "    client_id: webc_1\n    client_id: webc_9\n", []string{
 			"cloakroom.yaml:17: apps.web.client_id: written twice, first in line 16; delete one of them",

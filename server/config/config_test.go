@@ -231,7 +231,9 @@ func TestEveryPresetFillsWhatTheFileLeavesOut(t *testing.T) {
 		{"oidc-provider", func(p *config.Provider) []string { return []string{p.SSOBy, p.Prompt} }, []string{"sub+auth_time", "consent"}},
 		{"keycloak", func(p *config.Provider) []string { return p.Scopes }, []string{"openid", "profile", "email"}},
 		{"entra", func(p *config.Provider) []string { return append(p.Spent, p.PKCE, p.Revocation) }, []string{"interaction_required", "known", "none"}},
-		{"google", func(p *config.Provider) []string { return p.Scopes }, []string{"openid", "profile", "email"}},
+		{"google", func(p *config.Provider) []string {
+			return append([]string{p.Authorize["access_type"], p.Prompt, p.Revocation}, p.Scopes...)
+		}, []string{"offline", "consent", "none", "openid", "profile", "email"}},
 	}
 	dir := folder(t, nil)
 	for _, tt := range tests {

@@ -187,6 +187,8 @@ func fillApp(tree, app *value, here source) {
 	app.fill(layerOf(appDefaults), here)
 	provider := tree.get("providers").get(app.word("provider"))
 	inherit(app, "scopes", provider.get("scopes"))
+	inherit(app, "authorize", provider.get("authorize"))
+	inheritEach(app.get("authorize"), provider.get("authorize"))
 	inherit(app.get("login").get("params"), "prompt", provider.get("prompts"))
 }
 
@@ -196,6 +198,16 @@ func inherit(v *value, key string, from *value) {
 		here := from.at
 		here.inherited = true
 		v.set(key, from.copyAs(here))
+	}
+}
+
+// inheritEach takes each value of a group that this one does not name.
+func inheritEach(v, from *value) {
+	if from == nil {
+		return
+	}
+	for _, key := range from.keys {
+		inherit(v, key, from.fields[key])
 	}
 }
 

@@ -251,7 +251,7 @@ func TestAllProblemsComeAtOnceAndInOrder(t *testing.T) {
 	want := []string{
 		"cloakroom.yaml:2: redis.db: no whole number",
 		"cloakroom.yaml:13: apps.web.kind: not one of the values known here; write one of spa, web, mobile, desktop",
-		"cloakroom.yaml:14: apps.web.colour: unknown key; known here are kind, origin, name, provider, client_id, client_secret, client_secret_file, client_keys, scopes, client_scopes, claims, session, login, post_logout, allowed_origins, redirect_uris, app_links, handle, static",
+		"cloakroom.yaml:14: apps.web.colour: unknown key; known here are kind, origin, name, provider, client_id, client_secret, client_secret_file, client_keys, scopes, authorize, client_scopes, claims, session, login, post_logout, allowed_origins, redirect_uris, app_links, handle, static",
 		"cloakroom.yaml:28: routes[0].methods[0]: is never forwarded; delete it",
 		"env CLOAKROOM_A: no such setting; write the key's path in capitals with two underscores between its parts",
 		"env CLOAKROOM_LOG__LEVEL: log.level: not one of the values known here; write one of debug, info, warn, error",

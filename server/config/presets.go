@@ -52,6 +52,13 @@ prompt: consent
 		// offline_access there means a session that outlives the sign-out, so it is
 		// not asked for; ordinary refresh tokens come without it.
 		return "scopes: [openid, profile, email]\n"
+	}
+	return hostedText(name)
+}
+
+// hostedText is presetText of the products that their makers run.
+func hostedText(name string) string {
+	switch name {
 	case "entra":
 		// It knows S256 and does not list it, and it has no revocation endpoint. A
 		// refresh that a policy wants the user back for is answered as one of the
@@ -62,9 +69,16 @@ revocation: none
 spent: [interaction_required]
 `
 	case "google":
-		// It refuses offline_access as a scope it does not know, and so gives no
-		// refresh token: a session is as long as its access token, an hour.
-		return "scopes: [openid, profile, email]\n"
+		// It refuses offline_access as a scope it does not know. A refresh token is
+		// what access_type asks for, and after the first one only with a new consent.
+		// Revoking one takes back the user's whole consent to the app, and with it the
+		// sessions on their other devices: nothing is revoked.
+		return `
+scopes: [openid, profile, email]
+authorize: {access_type: offline}
+prompt: consent
+revocation: none
+`
 	}
 	return ""
 }

@@ -66,6 +66,11 @@ type Provider struct {
 	Prompt string `yaml:"prompt"`
 	// Prompts are the prompt values the provider knows.
 	Prompts []string `yaml:"prompts"`
+	// Authorize are parameters that go with every authorization request: audience
+	// for Auth0's APIs, kc_idp_hint for Keycloak. A sign-in that asks for one of
+	// them itself, as far as the app lets it, is sent what it asks. An app that
+	// names its own has them beside these. Default none.
+	Authorize map[string]string `yaml:"authorize"`
 	// LoginParams are the parameters of GET /bff/login that the provider knows.
 	LoginParams []string `yaml:"login_params"`
 	// Spent names further answers that mean a used refresh token, beside

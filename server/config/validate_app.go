@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"maps"
 	"regexp"
 	"slices"
@@ -71,6 +70,7 @@ func (r *report) validateClient(path string, a *App, c *Config) {
 	r.need(join(path, "client_id"), a.ClientID, "write the id that the provider gave this app")
 	if c.Providers[a.Provider] != nil {
 		r.scopes(join(path, "scopes"), a.Scopes)
+		r.authorize(join(path, "authorize"), a.Authorize)
 	}
 }
 
@@ -124,6 +124,7 @@ func (r *report) validateBrowser(path string, a *App) {
 	if a.Static.CSP != "" && a.Static.Dir == "" {
 		r.add(join(path, "static.csp"), "for the documents of a folder; name one with dir, or delete it")
 	}
+	r.inline(join(path, "static.inline"), a.Static)
 	if strings.ContainsFunc(a.Static.CSP, func(c rune) bool { return c < ' ' || c > '~' || c == ',' }) {
 		// CSP Level 3 section 2.2.1: a comma begins another policy.
 		r.add(join(path, "static.csp"), "holds a comma, a line break or a character that a header field cannot have; write one policy on one line")
@@ -171,21 +172,6 @@ func (r *report) siblings(path string, list []string, own string) {
 	}
 }
 
-// returnTarget takes a path of the app, or a page of one of its other origins.
-func (r *report) returnTarget(path, text string, a *App) {
-	for _, origin := range a.AllowedOrigins {
-		if rest, is := strings.CutPrefix(text, origin); is && (rest == "" || rest[0] == '/') {
-			r.localPath(path, cmp.Or(rest, "/"))
-			return
-		}
-	}
-	if strings.Contains(text, "://") {
-		r.add(path, "no page of the app; write a path, as /welcome, or an address of an origin that allowed_origins lists")
-		return
-	}
-	r.localPath(path, text)
-}
-
 // staticURL is for development servers: on loopback, and the whole of them.
 func (r *report) staticURL(path, text string) {
 	u, wrong := webURL(text, true)
@@ -196,20 +182,6 @@ func (r *report) staticURL(path, text string) {
 		r.add(path, "not on loopback; serve a folder with dir, or make it a route")
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "":
 		r.add(path, "more than scheme, host and port; remove what follows")
-	}
-}
-
-// localPath refuses what a browser could take for another site's address: only
-// one slash at the start, no backslash, no control characters, no encodings of
-// them.
-func (r *report) localPath(path, text string) {
-	low := strings.ToLower(text)
-	bad := !strings.HasPrefix(text, "/") || strings.HasPrefix(text, "//") || strings.ContainsAny(text, "\\#") ||
-		strings.Contains(low, "%5c") || strings.Contains(low, "%2f") ||
-		strings.Contains(low, "%0") || strings.Contains(low, "%1") ||
-		strings.IndexFunc(text, func(c rune) bool { return c <= ' ' || c == 0x7f }) >= 0
-	if bad {
-		r.add(path, "no path within the app; write one that starts with a single slash, as /welcome")
 	}
 }
 

@@ -44,6 +44,7 @@ func (r *report) validateProvider(path string, p *Provider) {
 	r.validateProviderTimes(path, p)
 	r.validateEndpoints(path, p)
 	r.scopes(join(path, "scopes"), p.Scopes)
+	r.authorize(join(path, "authorize"), p.Authorize)
 }
 
 // issuer checks the URL and leaves it as it is: it is compared byte for byte

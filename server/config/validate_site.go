@@ -51,16 +51,32 @@ func (r *report) public(path string, s Static) {
 		return
 	}
 	for i, text := range s.Public {
-		here := at(path, i)
+		here, below := at(path, i), text
+		if rest, known := strings.CutPrefix(text, "/.well-known/"); known { // RFC 8615: the one folder with a dot that is served
+			below = "/" + rest
+		}
 		hidden := func(segment string) bool { return strings.HasPrefix(segment, ".") }
 		switch {
 		case text == "/":
 			r.add(here, "is all there is; delete protected to show it to everybody, or name what is public")
-		case strings.ContainsAny(text, "%;:") || slices.ContainsFunc(strings.Split(text, "/"), hidden):
+		case strings.ContainsAny(text, "%;:") || slices.ContainsFunc(strings.Split(below, "/"), hidden):
 			r.add(here, "no name of a file or folder that is served; write it as it is called, without escapes and leading dots")
+		case below != text:
+			r.routePath(here, "/x"+below)
 		default:
 			r.routePath(here, text)
 		}
 	}
 	r.unique(path, s.Public)
+}
+
+// inline takes what the setting of a folder's pages can be.
+func (r *report) inline(path string, s Static) {
+	switch {
+	case s.Inline == "":
+	case s.Dir == "":
+		r.add(path, "for the pages of a folder; name one with dir, or delete it")
+	default:
+		r.oneOf(path, s.Inline, "refused", "hashed")
+	}
 }

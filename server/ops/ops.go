@@ -12,7 +12,10 @@ package ops
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -33,13 +36,42 @@ type Options struct {
 // checkTime bounds all checks of one answer: a probe waits no longer.
 const checkTime = 2 * time.Second
 
-// Handler serves /healthz, /readyz and /metrics.
+// Handler serves /healthz, /readyz and /metrics. No page reads the latter two: they are for probes, for what collects metrics,
+// and for an operator's own look by the address bar.
 func Handler(o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", Healthz)
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { readyz(w, r, o) })
-	mux.Handle("GET /metrics", o.Metrics)
+	mux.HandleFunc("GET /readyz", notForPages(func(w http.ResponseWriter, r *http.Request) { readyz(w, r, o) }))
+	mux.HandleFunc("GET /metrics", notForPages(o.Metrics.ServeHTTP))
 	return mux
+}
+
+// notForPages refuses what a web page has a browser ask: there is no credential here that it would lack.
+func notForPages(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if foreign(r) || len(r.Header.Values("Referer")) > 0 || rebound(r) {
+			answer(w, http.StatusForbidden, map[string]string{"status": "pages get no answer here"})
+			return
+		}
+		h(w, r)
+	}
+}
+
+// rebound reports a browser's request under a name. Whoever owns a name can have it lead to any address in the middle of a
+// page's life, to this machine's own too (DNS rebinding), and then the request is of one origin with the page: over plain http a
+// browser says nothing of its making, and a page can keep the Referer back. What it cannot keep back is Accept-Language (Fetch
+// Standard section 4.6), which no probe sends. An address, and localhost (RFC 6761 section 6.3), lead nowhere else.
+func rebound(r *http.Request) bool {
+	if r.Header["Accept-Language"] == nil {
+		return false
+	}
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	_, err := netip.ParseAddr(host)
+	return err != nil && host != "localhost" && !strings.HasSuffix(host, ".localhost")
 }
 
 // Healthz says that the process runs.

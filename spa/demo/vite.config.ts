@@ -35,5 +35,6 @@ export default defineConfig({
   },
   test: {
     include: ["test/**/*.test.{ts,tsx}"],
+    testTimeout: 20_000, // it finds what hangs, not what is slow beside others on a busy machine
   },
 });

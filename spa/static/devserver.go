@@ -2,6 +2,7 @@ package static
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,7 +24,9 @@ import (
 // servers put inline scripts into them; what passes is only kept from touching the gateway's credentials.
 type devServer struct {
 	target    *url.URL
-	origin    string
+	app       *url.URL // the app's origin
+	origin    string   // the same, as it was given
+	asApp     bool     // asked by the app's name in place of its own
 	protected bool
 	reserved  func(name string) bool
 	log       *slog.Logger
@@ -41,12 +44,29 @@ func newDevServer(o Options) (*devServer, error) {
 	case o.Origin == "" || o.ReservedCookie == nil:
 		return nil, errors.New("development server: want the app's origin and the names of the gateway's cookies")
 	}
+	app, err := url.Parse(o.Origin)
+	if err != nil {
+		return nil, fmt.Errorf("development server: the app's origin: %w", err)
+	}
 	return &devServer{
-		target: &url.URL{Scheme: target.Scheme, Host: target.Host}, origin: o.Origin, protected: o.Protected,
+		target: &url.URL{Scheme: target.Scheme, Host: target.Host}, app: app, origin: o.Origin, asApp: mayStandForApp(target, app), protected: o.Protected,
 		reserved: o.ReservedCookie, log: o.Log,
 		// No proxy of the environment, and no compression of ours: bodies pass as they are.
-		transport: &http.Transport{DialContext: dialLoopback, DisableCompression: true, MaxIdleConnsPerHost: 64}, // a page loads hundreds of modules
+		transport: &http.Transport{
+			DialContext: dialLoopback, DisableCompression: true, MaxIdleConnsPerHost: 64, // a page loads hundreds of modules
+			// Whatever certificate it made for itself: the address is on loopback, where plain http is taken as well, and no
+			// credential of the gateway's goes there either way.
+			TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+		},
 	}, nil
+}
+
+// mayStandForApp reports whether a server may be asked by the app's name. Then the addresses that it makes of the name are the
+// app's, and a form's Origin is its own. It is so where the app's name is one of this machine: development servers take
+// those, and refuse all others, for any site may have its name resolve to here. A server that is looked for by a name of
+// its own may be one of several at its port, told apart by that name.
+func mayStandForApp(target, app *url.URL) bool {
+	return app.Scheme == target.Scheme && isLoopback(app.Hostname()) && !strings.HasSuffix(target.Hostname(), ".localhost")
 }
 
 // serve passes one request on, and its answer back as it comes.
@@ -57,7 +77,7 @@ func (d *devServer) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	var failure error
 	forward := httputil.ReverseProxy{
-		Rewrite: d.rewrite, Transport: d.transport, ModifyResponse: d.clean, ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+		Rewrite: d.rewrite, Transport: finalOnly{d.transport}, ModifyResponse: d.clean, ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 		FlushInterval: -1, // at once: event streams, and builds that answer in pieces
 		ErrorHandler:  func(_ http.ResponseWriter, _ *http.Request, err error) { failure = err },
 	}
@@ -81,9 +101,9 @@ func (d *devServer) silent(err error) error {
 // rewrite makes the request that the server gets. ReverseProxy has dropped the hop-by-hop fields and the forwarding
 // fields that came.
 func (d *devServer) rewrite(p *httputil.ProxyRequest) {
-	p.SetURL(d.target)                     // and with it the Host that the server expects: others it refuses
+	p.SetURL(d.target)
 	p.Out.URL.RawQuery = p.In.URL.RawQuery // unchanged: "?import&t=1" means something there
-	p.SetXForwarded()
+	d.introduce(p)
 	h := p.Out.Header
 	h.Del("Authorization") // it is the gateway's, if anybody's
 	h.Del("Proxy-Authorization")
@@ -91,6 +111,26 @@ func (d *devServer) rewrite(p *httputil.ProxyRequest) {
 	if !isWebSocket(p.In) { // RFC 9110 section 7.8: every other upgrade is an offer that may be passed over
 		h.Del("Connection")
 		h.Del("Upgrade")
+	}
+}
+
+// introduce says by what name the server is asked, and who asks. Name, forwarding fields and Origin always fit together: what
+// protects forms in the frameworks compares one of the first two with the last.
+func (d *devServer) introduce(p *httputil.ProxyRequest) {
+	p.SetXForwarded()
+	h := p.Out.Header
+	if d.asApp {
+		p.Out.Host = d.app.Host
+		h.Set("X-Forwarded-Host", d.app.Host)
+		h.Set("X-Forwarded-Proto", d.app.Scheme) // TLS may end before the gateway
+		return
+	}
+	// By its own name, as a browser on this machine asks it. Its pages are the app's, so the app's origin is its own here:
+	// any other stays what it is, and is refused by whoever refuses such.
+	h.Del("X-Forwarded-Host")
+	h.Del("X-Forwarded-Proto")
+	if surface.Field(p.In, "Origin") == d.origin {
+		h.Set("Origin", d.target.String())
 	}
 }
 
@@ -128,6 +168,9 @@ func (d *devServer) clean(res *http.Response) error {
 	} {
 		h.Del(name)
 	}
+	if location := h.Get("Location"); location != "" {
+		h.Set("Location", d.home(location))
+	}
 	if d.protected {
 		// Whatever the server says of the files of its dependencies.
 		h.Set("Cache-Control", rules{protected: true}.caching("", h.Get("Content-Type")))
@@ -135,6 +178,32 @@ func (d *devServer) clean(res *http.Response) error {
 	}
 	return nil
 }
+
+// home returns where a redirect leads: an address of the server's own is the app's. Whoever followed it as it came would
+// leave the gateway behind, and the session with it.
+func (d *devServer) home(location string) string {
+	u, err := url.Parse(location)
+	if err != nil || !isLoopback(u.Hostname()) || u.Port() != d.target.Port() {
+		return location // relative, or somebody else's
+	}
+	u.Scheme, u.Host = d.app.Scheme, d.app.Host
+	return u.String()
+}
+
+// finalOnly gives the final answer alone. Interim ones, 103 Early Hints above all, stay here as they do on routes: written
+// to a writer that counts its answer as begun, they would be the only status there is.
+type finalOnly struct{ transport *http.Transport }
+
+// RoundTrip sends a request whose context has no hooks: net/http then passes over interim answers by itself.
+func (f finalOnly) RoundTrip(r *http.Request) (*http.Response, error) {
+	return f.transport.RoundTrip(r.WithContext(hookless{r.Context()}))
+}
+
+// hookless is a context that ends as its parent does, and holds nothing.
+type hookless struct{ context.Context }
+
+// Value returns nil.
+func (hookless) Value(any) any { return nil }
 
 // isWebSocket reports whether a request is a WebSocket handshake (RFC 6455 section 4.1).
 func isWebSocket(r *http.Request) bool {

@@ -7,6 +7,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,8 +26,8 @@ const (
 
 func reserved(name string) bool { return name == session || strings.HasPrefix(name, session+".") }
 
-// vite is a development server as browsers meet it: it refuses foreign hosts, puts a script into its page, answers
-// modules, and holds a socket over which it tells of changes.
+// vite is a development server as browsers meet it: it takes hosts and origins of this machine alone, puts a script into its
+// page, answers modules, and holds a socket over which it tells of changes.
 type vite struct {
 	*httptest.Server
 	seen   chan *http.Request // every request, as it came
@@ -40,9 +44,12 @@ func newVite(t *testing.T) *vite {
 
 func (v *vite) serve(w http.ResponseWriter, r *http.Request) {
 	v.seen <- r
-	if "http://"+r.Host != v.URL {
-		http.Error(w, "Blocked request. This host is not allowed.", http.StatusForbidden)
-		return
+	for _, at := range []string{"http://" + r.Host, r.Header.Get("Origin")} {
+		u, err := url.Parse(at)
+		if name := u.Hostname(); err != nil || name != "" && name != "localhost" && !strings.HasSuffix(name, ".localhost") && net.ParseIP(name) == nil {
+			http.Error(w, "Blocked request. "+at+" is not allowed.", http.StatusForbidden)
+			return
+		}
 	}
 	w.Header().Set("Clear-Site-Data", `"cookies"`)
 	w.Header().Set("Strict-Transport-Security", "max-age=1")
@@ -57,6 +64,13 @@ func (v *vite) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Header.Get("Upgrade") == "websocket":
 		v.socket(w, r)
+	case r.URL.Path == "/early":
+		w.Header().Set("Link", "</main.js>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(http.StatusNotFound)
+	case strings.HasPrefix(r.URL.Path, "/moved/"):
+		w.Header().Set("Location", r.URL.Query().Get("to"))
+		w.WriteHeader(http.StatusFound)
 	case r.URL.Path == "/slow":
 		w.Header().Set("Content-Length", "12") // a body whose length is known is what a proxy may hold back
 		fmt.Fprint(w, "first")
@@ -124,7 +138,7 @@ func TestWhatPassesToADevelopmentServer(t *testing.T) {
 		t.Errorf("Cookie %q", got)
 	}
 	for name, want := range map[string]string{
-		"Authorization": "", "Proxy-Authorization": "", "Upgrade": "", "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": "app.example",
+		"Authorization": "", "Proxy-Authorization": "", "Upgrade": "", "X-Forwarded-For": "127.0.0.1", "X-Forwarded-Host": "localhost:8080",
 		"X-Forwarded-Proto": "http", "Accept-Encoding": "br",
 	} {
 		if got := strings.Join(r.Header.Values(name), ", "); got != want {
@@ -154,6 +168,90 @@ func TestWhatPassesToADevelopmentServer(t *testing.T) {
 		if a := protected.ask("GET", path); a.header.Get("Cache-Control") != want || a.header.Get("Vary") != "Cookie" {
 			t.Errorf("protected %s: %v", path, a.header)
 		}
+	}
+}
+
+// What frameworks compare with each other, Host, forwarding fields and Origin, fits together under every name of an app.
+func TestByWhatNameADevelopmentServerIsAsked(t *testing.T) {
+	v := newVite(t)
+	_, port, _ := net.SplitHostPort(v.Listener.Addr().String())
+	for _, c := range []struct {
+		app, at, from       string // the app's origin, where the server is, Origin as it comes
+		host, proto, origin string // as the server gets them; proto "": it hears nothing of the app's name
+	}{
+		{"http://localhost:8080", "localhost", "http://localhost:8080", "localhost:8080", "http", "http://localhost:8080"},
+		{"http://web.localhost:8080", "127.0.0.1", "http://web.localhost:8080", "web.localhost:8080", "http", "http://web.localhost:8080"},
+		{"http://127.0.0.1:8080", "localhost", "", "127.0.0.1:8080", "http", ""},
+		{"http://localhost:8080", "localhost", "http://127.0.0.1:1", "localhost:8080", "http", "http://127.0.0.1:1"},
+		{"https://app.example.com", "localhost", "https://app.example.com", "localhost:" + port, "", "http://localhost:" + port},
+		{"https://app.example.com", "localhost", "http://127.0.0.1:1", "localhost:" + port, "", "http://127.0.0.1:1"},
+		{"https://app.example.com", "localhost", "", "localhost:" + port, "", ""},
+		{"http://app.example.com", "localhost", "http://app.example.com", "localhost:" + port, "", "http://localhost:" + port},
+		{"https://localhost", "localhost", "https://localhost", "localhost:" + port, "", "http://localhost:" + port},
+		{"http://localhost:8080", "web.localhost", "http://localhost:8080", "web.localhost:" + port, "", "http://web.localhost:" + port},
+	} {
+		h := serve(t, static.Options{URL: "http://" + c.at + ":" + port, Origin: c.app, ReservedCookie: reserved})
+		var fields []string
+		if c.from != "" {
+			fields = []string{"Origin", c.from}
+		}
+		app, _ := url.Parse(c.app)
+		forwarded := ""
+		if c.proto != "" {
+			forwarded = app.Host
+		}
+		a, r := h.ask("POST", "/", append(fields, "Content-Length", "0", "X-Forwarded-Host", "evil.example", "X-Forwarded-Proto", "evil")...), v.request(t)
+		got := []string{r.Host, r.Header.Get("X-Forwarded-Proto"), r.Header.Get("X-Forwarded-Host"), r.Header.Get("Origin")}
+		if want := []string{c.host, c.proto, forwarded, c.origin}; a.status != 200 || !slices.Equal(got, want) {
+			t.Errorf("%+v: %d, the server gets %q, want %q", c, a.status, got, want)
+		}
+	}
+	h := serve(t, static.Options{URL: v.URL, Origin: "https://app.example.com", ReservedCookie: reserved})
+	if _, _, res := dial(t, h, "Origin", "https://app.example.com"); res.StatusCode != 101 { // it compares the Origin itself
+		t.Errorf("the socket of an app with a name: %d", res.StatusCode)
+	}
+}
+
+func TestRedirectsOfADevelopmentServer(t *testing.T) {
+	v := newVite(t)
+	_, port, _ := net.SplitHostPort(v.Listener.Addr().String())
+	h := develop(t, v.URL, false)
+	for to, want := range map[string]string{
+		"/rack/8":                               "/rack/8",
+		"rack/8?a=1#b":                          "rack/8?a=1#b",
+		v.URL + "/rack/8?a=1#b":                 origin + "/rack/8?a=1#b", // a browser that followed it would lose the session
+		"http://localhost:" + port:              origin,
+		"https://localhost:" + port + "/x":      origin + "/x",
+		"//[::1]:" + port + "/x":                origin + "/x",
+		origin + "/x":                           origin + "/x",
+		"http://localhost:1/x":                  "http://localhost:1/x",
+		"https://id.example.com:" + port + "/x": "https://id.example.com:" + port + "/x",
+		"http://localhost:" + port + "/%zz":     "http://localhost:" + port + "/%zz",
+	} {
+		if a := h.ask("GET", "/moved/?to="+url.QueryEscape(to)); a.status != 302 || a.header.Get("Location") != want {
+			t.Errorf("to %s: %d %s, want %s", to, a.status, a.header.Get("Location"), want)
+		}
+	}
+}
+
+func TestInterimAnswersOfADevelopmentServerStayBehind(t *testing.T) {
+	h := develop(t, newVite(t).URL, false)
+	var interim []int
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(code int, _ textproto.MIMEHeader) error {
+		interim = append(interim, code)
+		return nil
+	}})
+	r, err := http.NewRequestWithContext(ctx, "GET", h.url+"/early", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != 404 || len(interim) != 0 {
+		t.Errorf("%d, after %v", res.StatusCode, interim)
 	}
 }
 
@@ -271,6 +369,23 @@ func TestADevelopmentServerOnTheOtherLoopback(t *testing.T) {
 		if a := develop(t, "http://"+named+":"+port, false).ask("GET", "/"); a.body != "here" {
 			t.Errorf("at %s, asked at %s: %d %s", listen, named, a.status, a.body)
 		}
+	}
+}
+
+// Frameworks make a certificate for their development server that nobody has signed.
+func TestADevelopmentServerWithACertificateOfItsOwn(t *testing.T) {
+	v := &vite{seen: make(chan *http.Request, 8)}
+	v.Server = httptest.NewTLSServer(http.HandlerFunc(v.serve))
+	t.Cleanup(v.Close)
+	h := develop(t, v.URL, false)
+	if a := h.ask("GET", "/rack/7", "Origin", origin); a.status != 200 || !strings.HasSuffix(a.body, "GET /rack/7") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if r := v.request(t); "https://"+r.Host != v.URL || r.Header.Get("Origin") != v.URL {
+		t.Errorf("an app on http asks %s from %s", r.Host, r.Header.Get("Origin"))
+	}
+	if _, _, res := dial(t, h, "Origin", origin); res.StatusCode != 101 {
+		t.Errorf("its socket: %d", res.StatusCode)
 	}
 }
 

@@ -21,18 +21,19 @@ var codings = [...]struct{ coding, extension string }{{"br", ".br"}, {"zstd", ".
 
 // smallest chooses the form of a file that this browser gets, and has the answer vary where there was a choice.
 func (f *folder) smallest(root *os.Root, file found, request, answer http.Header) form {
-	chosen, best := form{name: file.name, info: file.info}, 0.0
+	chosen, best, varies := form{name: file.name, info: file.info}, 0.0, false
 	for _, c := range codings {
 		info, ok := f.stat(root, file.name+c.extension)
 		if !ok {
 			continue
 		}
-		if len(answer["Vary"]) == 0 {
-			answer.Add("Vary", "Accept-Encoding")
-		}
-		if q := quality(request["Accept-Encoding"], c.coding); q > best {
+		varies = true
+		if q := quality(request["Accept-Encoding"], c.coding); q > best && !wantsPieceOfFile(request) {
 			chosen, best = form{file.name + c.extension, info, c.coding}, q
 		}
+	}
+	if varies {
+		answer.Add("Vary", "Accept-Encoding") // also where the file itself was chosen (RFC 9110 section 12.5.5)
 	}
 	return chosen
 }
@@ -62,8 +63,8 @@ func quality(accepted []string, coding string) (q float64) {
 // weightOf reads "q=0.5"; what cannot be read is not wanted.
 func weightOf(text string) float64 {
 	name, value, _ := strings.Cut(strings.TrimSpace(text), "=")
-	q, err := strconv.ParseFloat(value, 64)
-	if err != nil || !strings.EqualFold(name, "q") || !(q >= 0 && q <= 1) {
+	q, _ := strconv.ParseFloat(value, 64) // 0 for what is no number; less than 0 is not wanted either
+	if !strings.EqualFold(name, "q") || !(q <= 1) {
 		return 0
 	}
 	return q

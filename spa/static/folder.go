@@ -19,14 +19,12 @@ import (
 const (
 	indexFile    = "index.html"
 	notFoundFile = "404.html"
+	// appFile is the empty app of a build whose index.html has the content of one page: Nuxt writes it, SvelteKit where told so.
+	appFile = "200.html"
 	// pageExtension is what addresses of pages leave out.
 	pageExtension = ".html"
 
 	nothingHere = "There is nothing at this address."
-
-	// maxRanges is how many pieces of a file one answer may have: players and readers of PDF ask for one or a few, while a
-	// thousand small ones are a long answer to a short request (RFC 9110 section 17.15).
-	maxRanges = 16
 )
 
 // folder serves the files below one folder.
@@ -35,8 +33,10 @@ type folder struct {
 	rules  rules
 	public public
 	apis   bool // has no pages below /api/
+	hashed bool // what stands in a page is allowed by its hash
 	log    *slog.Logger
 	tags   tags
+	pages  pages
 }
 
 // found is what answers a path.
@@ -112,17 +112,18 @@ func (f *folder) page(root *os.Root, r *http.Request, name string) (found, bool)
 // missing finds what stands for a page that is not there. Whoever is not about to show a page is told the truth: a
 // script or an image that is gone must not come as HTML, with status 200, into a cache.
 func (f *folder) missing(root *os.Root, r *http.Request, name string) (found, bool) {
-	if !surface.WantsPage(r) || f.public.has(r.URL) && !f.public.hasName(notFoundFile) {
+	if strings.HasPrefix(name, wellKnown) || !surface.WantsPage(r) || f.public.has(r.URL) && !f.public.hasName(notFoundFile) {
 		return found{}, false // what stands for it may be nobody's to see without a session
+	}
+	isPage := !namesFile(name) && !f.public.has(r.URL) && !(f.apis && strings.HasPrefix(name, "api/"))
+	if info, ok := f.stat(root, appFile); ok && isPage {
+		return found{name: appFile, info: info, status: http.StatusOK, negotiated: true}, true
 	}
 	if info, ok := f.stat(root, notFoundFile); ok {
 		return found{name: notFoundFile, info: info, status: http.StatusNotFound, negotiated: true}, true
 	}
-	if namesFile(name) || f.public.has(r.URL) || f.apis && strings.HasPrefix(name, "api/") {
-		return found{}, false
-	}
 	info, ok := f.stat(root, indexFile)
-	return found{name: indexFile, info: info, status: http.StatusOK, negotiated: true}, ok
+	return found{name: indexFile, info: info, status: http.StatusOK, negotiated: true}, ok && isPage
 }
 
 // stat finds a regular file. A pipe or a device is none: to open one could wait for ever.
@@ -157,6 +158,7 @@ func (f *folder) move(w http.ResponseWriter, r *http.Request) {
 
 // send answers with a file.
 func (f *folder) send(w http.ResponseWriter, r *http.Request, root *os.Root, file found) error {
+	r = heard(r)
 	h, body := w.Header(), form{name: file.name, info: file.info}
 	if file.status == http.StatusOK {
 		body = f.smallest(root, file, r.Header, h)
@@ -171,20 +173,19 @@ func (f *folder) send(w http.ResponseWriter, r *http.Request, root *os.Root, fil
 	if err != nil {
 		return fmt.Errorf("reading a static file: %w", err)
 	}
-	f.rulesAt(r).describe(h, file)
+	rules := f.rulesAt(r)
+	rules.policy = f.policyFor(root, file, body, content)
+	rules.describe(h, file)
 	if body.coding != "" {
 		h.Set("Content-Encoding", body.coding)
 	}
 	if file.status != http.StatusOK {
 		return sendWhole(w, r, file, content)
 	}
-	h.Set("Etag", tag)
-	if body.coding != "" && r.Header.Get("Range") == "" {
-		h["Content-Length"] = length(body.info) // which net/http leaves out where there is a coding
-	}
-	if strings.Count(r.Header.Get("Range"), ",") >= maxRanges {
-		r = r.Clone(r.Context()) // ignored, as RFC 9110 section 14.2 allows
-		r.Header.Del("Range")
+	h.Set("Etag", entityTag(tag, h.Get("Content-Security-Policy")))
+	if body.coding != "" && r.Header.Get("Range") == "" && r.Header.Get("If-Match") == "" {
+		// Which net/http leaves out where there is a coding. Its 412 has no body, and would keep the length of one.
+		h["Content-Length"] = length(body.info)
 	}
 	// Without a time: builds that can be repeated give all their files the same one, and an old page would pass for the new.
 	http.ServeContent(w, r, body.name, time.Time{}, content)

@@ -118,8 +118,11 @@ var (
 )
 
 // lasting are the folders of frameworks that hold nothing but what is named by its content, in names of many forms: of
-// Next.js (the build's own id counts as one), SvelteKit and Astro.
-var lasting = [...]string{"/_next/static/", "/_app/immutable/", "/_astro/"}
+// Next.js (the build's own id counts as one), SvelteKit, Astro and Nuxt.
+var lasting = [...]string{"/_next/static/", "/_app/immutable/", "/_astro/", "/_nuxt/"}
+
+// latestBuild is what Nuxt asks for to see whether there is a new build: alone below its folder it has a name that stays.
+const latestBuild = "/_nuxt/builds/latest.json"
 
 // isHashed reports whether a name changes with the content, so that a copy of it never grows old. A hash of Vite's
 // alphabet could be a word, so it counts only where Vite puts its files, in a folder called assets, and only if it does
@@ -130,7 +133,7 @@ func isHashed(name string) bool {
 	folder, base := path.Split(name)
 	for _, begin := range lasting {
 		if strings.Contains("/"+folder, begin) {
-			return true
+			return !strings.HasSuffix("/"+name, latestBuild)
 		}
 	}
 	for _, digest := range []*regexp.Regexp{digestHex, digestAlone, digestBase32} {

@@ -12,15 +12,18 @@ import (
 //   - dot segments and empty segments, which somebody in front may have read as another path (RFC 3986 section 5.2.4);
 //   - slashes under an escape and backslashes, which split a segment for some and not for others;
 //   - segments that begin with a dot: .git, .env and their kin lie in many a folder, and nobody means to serve them
-//     (ASVS 13.4.1); /.well-known is the gateway's own;
+//     (ASVS 13.4.1). But /.well-known is where others look for what a site says of itself (RFC 8615 section 3);
 //   - control characters and bad UTF-8.
 func pathOf(u *url.URL) (decoded string, ok bool) {
 	decoded, ok = strings.CutPrefix(u.Path, "/")
 	if !ok || !utf8.ValidString(decoded) || strings.Contains(strings.ToLower(u.EscapedPath()), "%2f") {
 		return "", false
 	}
-	return decoded, eachSegment(decoded, isPlain)
+	return decoded, eachSegment(strings.TrimPrefix(decoded, wellKnown), isPlain)
 }
+
+// wellKnown begins the paths that have a meaning for others than the app: no page of the app stands for one that is not there.
+const wellKnown = ".well-known/"
 
 // nameOf turns a path into the name of a file below the folder, with a slash at its end if a folder is meant ("" is the
 // folder itself). It reports false for a path that no file may go by. That the name stays inside is also os.Root's to hold,

@@ -1,6 +1,8 @@
 package static_test
 
 import (
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -46,5 +48,41 @@ func TestPublicPathsOfAProtectedFolder(t *testing.T) {
 	h = serve(t, static.Options{Dir: app(t), Protected: true, Public: []string{"/guide/", "/404.html"}})
 	if a := h.ask("GET", "/guide/nothing", navigation...); a.status != 404 || strings.Contains(a.body, "<p>index") {
 		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// Who is let in without a session is asked of Public alone: no spelling of a public path, nor the page that stands for
+// missing ones, opens what is not.
+func TestWhatPublicIsAskedFor(t *testing.T) {
+	dir := app(t)
+	write(t, dir, map[string]string{"404.html": "<p>SECRET"})
+	site, err := static.New(static.Options{Dir: dir, Protected: true, Public: []string{"/", "/guide/", "/robots.txt"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{
+		"/guide": true, "/guide/": true, "/guide/step.html": true, "/guide/a/b": true, "/robots.txt": true, "/robots%2etxt": true,
+		"/": false, "/index.html": false, "/guides": false, "/Guide/": false, "/robots.txt/": false, "/robots.txt.br": false, "/robots.txt.": false,
+		"/guide/.hidden": false, "/guide/../index.html": false, "/guide/%2e%2e/index.html": false, "/guide%2fstep.html": false, "/guide//x": false,
+		"//guide/": false, "/guide/a:b": false, "/guide/x.": false, "/guide/%00": false, "/guide\\x": false, "": false,
+	} {
+		u, err := url.Parse(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := site.Public(&http.Request{URL: u}); got != want {
+			t.Errorf("%q is public: %t", path, got)
+		}
+	}
+	h := serve(t, static.Options{Dir: dir, Protected: true, Public: []string{"/", "/guide/"}})
+	if a := h.ask("GET", "/guide/nothing", navigation...); a.status != 404 || strings.Contains(a.body, "SECRET") {
+		t.Errorf("a page that is not public, at a public address: %d %s", a.status, a.body)
+	}
+	if a := h.ask("GET", "/", navigation...); a.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("the app's page: %v", a.header)
+	}
+	h = serve(t, static.Options{Dir: dir, Protected: true, Public: []string{"/guide/", "/404.html"}})
+	if a := h.ask("GET", "/guide/nothing", navigation...); a.status != 404 || a.body != "<p>SECRET" {
+		t.Errorf("one that is: %d %s", a.status, a.body)
 	}
 }

@@ -6,12 +6,14 @@
 // The journey through it, for a folder: the path is turned into a name that cannot leave the folder (name.go), a file is
 // looked for, or what stands for one that is not there (folder.go), a smaller form of it is taken where the browser can
 // read that (encoding.go), and the answer is described: type (mediatype.go), caching and the policy of a document
-// (headers.go), entity tag (tag.go). For a development server: devserver.go.
+// (headers.go), what of a page its policy allows by hash (pages.go, inline.go, policy.go), entity tag (tag.go). For a
+// development server: devserver.go.
 //
 // What is answered where nothing is there is decided by the folder itself. A page of an app that routes in the browser
 // gets /index.html, so that /orders/7 and /users/jane.doe can be opened and reloaded: but only a navigation, and only where
 // the last segment of the path has no extension of a file, for a script that is gone must never come back as a page. A folder
-// with a 404.html is a site of many pages: there every page that is missing is that one, with status 404.
+// with a 404.html is a site of many pages: there every page that is missing is that one, with status 404. Where a build writes
+// a 200.html, that is the app, and index.html the content of its first page: it is what such a path gets, before the 404.html.
 package static
 
 import (
@@ -40,6 +42,9 @@ type Options struct {
 	// "" = DefaultPolicy. A document's own, by <meta>, can only narrow it (CSP Level 3 section 3.3). A development server's
 	// documents get none of ours.
 	Policy string
+	// HashInline widens the policy of each page by the hashes of the scripts and styles that stand in it, so that these run and no
+	// others do. Whoever can write into a page at the time it is built can write scripts into it then.
+	HashInline bool
 
 	// APIs says that the app has APIs below /api/: there no page of a folder stands for what is missing. Whoever opens a
 	// download by a wrong address is told so.
@@ -103,5 +108,9 @@ func newFolder(o Options) (*folder, error) {
 	if info, err := root.Stat(indexFile); err != nil || !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("folder of static files %s has no %s: name the folder that a build writes", dir, indexFile)
 	}
-	return &folder{dir: dir, rules: newRules(o), public: newPublic(o), apis: o.APIs, log: o.Log}, nil
+	f := &folder{dir: dir, rules: newRules(o), public: newPublic(o), apis: o.APIs, hashed: o.HashInline, log: o.Log}
+	if f.hashed && parsePolicy(f.rules.policy).allowsInline("script", elements) {
+		return nil, errors.New("its policy allows every inline script, so that no hash says anything: write a script-src without 'unsafe-inline', or no hashes")
+	}
+	return f, nil
 }

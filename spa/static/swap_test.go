@@ -88,6 +88,12 @@ func TestManyRanges(t *testing.T) {
 	if a := h.ask("GET", "/film.bin", "Range", of(3)); a.status != 206 || strings.Count(a.body, "Content-Range") != 3 {
 		t.Errorf("three pieces: %d", a.status)
 	}
+	if a := h.ask("GET", "/film.bin", "Range", of(16)); a.status != 206 || strings.Count(a.body, "Content-Range") != 16 {
+		t.Errorf("sixteen pieces: %d", a.status)
+	}
+	if a := h.ask("GET", "/film.bin", "Range", of(17)); a.status != 200 || len(a.body) != 100_000 {
+		t.Errorf("seventeen pieces: %d, %d bytes", a.status, len(a.body))
+	}
 	if a := h.ask("GET", "/film.bin", "Range", of(1000)); a.status != 200 || len(a.body) != 100_000 {
 		t.Errorf("a thousand pieces: %d, %d bytes", a.status, len(a.body))
 	}

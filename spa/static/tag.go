@@ -5,40 +5,29 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"strings"
-	"sync"
 )
 
 const (
 	// maxHashed is the largest file that is read to make its tag: some 20 ms once. Larger ones go by size and time.
 	maxHashed = 16 << 20
-	// maxTags bounds what is remembered: far more files than any app has. Links to folders could make names without end.
-	maxTags = 4096
-	tagSize = 16 // bytes of the digest: nobody is to forge a tag, two contents must only not share one by chance
+	tagSize   = 16 // bytes of the digest: nobody is to forge a tag, two contents must only not share one by chance
+	// policyTagSize is of the policy's part: one page has had a handful of policies, not a world of contents.
+	policyTagSize = 6
 )
 
 // tags remembers the entity tags of files (RFC 9110 section 8.8.3), strong ones: of a content, not of a time. An image
 // of a container, a checkout and a repeatable build all give files times that do not change with their content.
-type tags struct {
-	mu    sync.Mutex
-	known map[string]known
-}
+type tags struct{ known memo[string] }
 
-// known is a tag and the file that it was made of.
-type known struct {
-	info fs.FileInfo
-	tag  string
-}
-
-// of returns the tag of an open file, and leaves it at its beginning.
+// of returns the tag of an open file, without its quotes, and leaves the file at its beginning.
 func (t *tags) of(f form, content *os.File) (string, error) {
 	info, err := content.Stat()
 	if err != nil {
 		return "", err
 	}
-	if tag, ok := t.look(f.name, info); ok {
+	if tag, ok := t.known.look(f.name, info); ok {
 		return tag, nil
 	}
 	digest := sha256.New()
@@ -50,25 +39,19 @@ func (t *tags) of(f form, content *os.File) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	tag := `"` + base64.RawURLEncoding.EncodeToString(digest.Sum(nil)[:tagSize]) + `"`
-	t.keep(f.name, known{info, tag})
+	tag := base64.RawURLEncoding.EncodeToString(digest.Sum(nil)[:tagSize])
+	t.known.keep(f.name, info, tag)
 	_, err = content.Seek(0, io.SeekStart)
 	return tag, err
 }
 
-// look finds the tag of a file that is still the same one, unchanged.
-func (t *tags) look(name string, info fs.FileInfo) (string, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	k, ok := t.known[name]
-	return k.tag, ok && os.SameFile(k.info, info) && k.info.Size() == info.Size() && k.info.ModTime().Equal(info.ModTime())
-}
-
-func (t *tags) keep(name string, k known) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.known == nil || len(t.known) >= maxTags {
-		t.known = make(map[string]known)
+// entityTag is the tag as it is sent: of the content and of the policy that it comes with, "" for what has none. RFC 9111
+// section 4.3.4 has a cache take the fields of a 304 over, but WebKit leaves out all that begin with "content-": a page that
+// has another policy since yesterday would run under the old one until its content changes, so it is another page.
+func entityTag(tag, policy string) string {
+	if policy != "" {
+		digest := sha256.Sum256([]byte(policy))
+		tag += "." + base64.RawURLEncoding.EncodeToString(digest[:policyTagSize])
 	}
-	t.known[strings.Clone(name)] = k // the name is a piece of a request, which need not be kept with it
+	return strings.Join([]string{`"`, tag, `"`}, "")
 }

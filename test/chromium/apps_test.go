@@ -106,7 +106,7 @@ func within() time.Duration {
 	if os.Getenv("SOAK") != "" {
 		return time.Second
 	}
-	return 5 * time.Second
+	return 10 * time.Second
 }
 
 // One sign-in opens every kind of app, and one sign-out closes them all: in tabs that nobody touches, and in a desktop app

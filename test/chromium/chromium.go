@@ -23,7 +23,7 @@ type Answer struct {
 	Method  string            `json:"method"`
 	Status  int               `json:"status"`
 	Headers map[string]string `json:"headers"` // lower-case names; several of a name joined by newlines
-	Body    string            `json:"body"`    // each byte as one character
+	Body    string            `json:"body"`    // each byte as one character; of a file that never changes only the first time
 	Unread  bool              `json:"unread"`  // the page moved on before the body was read
 }
 
@@ -52,7 +52,7 @@ type Journey struct {
 	Name     string
 	Given    map[string]any                               // what the journey gets
 	Asked    func(what string) (answer string, err error) // does outside what the journey asks for
-	Answered func(a Answer)                               // is handed every answer; may be nil
+	Answered func(a Answer)                               // is handed every answer; nil: nobody is, and none is read
 	Holds    func(t *testing.T, s Stored)                 // is handed what the browser holds whenever the journey looks; may be nil
 }
 
@@ -120,7 +120,7 @@ func start(t *testing.T, j Journey) (*exec.Cmd, io.Writer, io.Reader) {
 	if _, err := os.Stat(filepath.Join(folder(), "node_modules", "playwright-core")); err != nil {
 		t.Fatal("the Node packages are missing: run make tools")
 	}
-	given := map[string]any{"chromium": browser}
+	given := map[string]any{"chromium": browser, "hears": j.Answered != nil}
 	for name, value := range j.Given {
 		given[name] = value
 	}

@@ -126,6 +126,7 @@ func TestEveryState(t *testing.T) {
 	t.Parallel()
 	w, j := start(t, "states", world.Options{})
 	j.Given["issuer"], j.Given["folder"] = w.OP.Issuer, os.Getenv("SHOTS")
+	j.Answered = nil // most are made up
 	chromium.Run(t, j)
 }
 

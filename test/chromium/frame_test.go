@@ -17,8 +17,8 @@ func TestASessionThatEndsSoon(t *testing.T) {
 	for end, session := range map[string]string{
 		"idle":     "{idle: 63s, absolute: 12h}",
 		"absolute": "{idle: 63s, absolute: 63s}",
-		"passes":   "{idle: 6s, absolute: 12h}",
-		"too long": "{idle: 8s, absolute: 8s}",
+		"passes":   "{idle: 9s, absolute: 12h}",
+		"too long": "{idle: 9s, absolute: 9s}",
 	} {
 		t.Run(end, func(t *testing.T) {
 			t.Parallel()

@@ -19,12 +19,13 @@ const journey = await import(`./journeys/${process.argv[2]}.mjs`);
 const browser = await chromium.launch({executablePath: given.chromium, args: [...args, ...given.args ?? []], ignoreDefaultArgs: given.without ?? []});
 const contexts = [];
 
-// A profile: its own cookies and storage. Every answer that it gets is told, so that the test can look for secrets in it.
+// A profile: its own cookies and storage. Every answer that it gets is told to a test that hears them, so that it can look for
+// secrets in it. Its user asks for less motion, which costs two busy cores a seventh of their time, unless a journey wants all.
 async function profile(options = {}) {
-  const context = await browser.newContext({viewport: {width: 1280, height: 900}, ...options});
-  context.setDefaultTimeout(15_000); // a busy machine; a step that needs longer hangs
+  const context = await browser.newContext({viewport: {width: 1280, height: 900}, reducedMotion: 'reduce', ...options});
+  context.setDefaultTimeout(30_000); // a busy machine; a step that needs longer hangs
   context.told = [];
-  context.on('response', (response) => context.told.push(tellAnswer(response)));
+  if (given.hears) context.on('response', (response) => context.told.push(tellAnswer(response)));
   contexts.push(context);
   return context;
 }
@@ -32,10 +33,11 @@ async function profile(options = {}) {
 // A profile with settings of its own, kept in a folder.
 async function persistent(folder) {
   const context = await chromium.launchPersistentContext(folder, {executablePath: given.chromium, args: [...args, ...given.args ?? []]});
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(30_000);
   return context;
 }
 
+const kept = new Set(); // addresses whose bytes never change: they are read once, however many pages load them
 let enough; // to wait for answers: of a page that went into the browser's memory some never come to their end
 const read = new Promise((_, reject) => (enough = reject));
 read.catch(() => {});
@@ -46,7 +48,9 @@ async function tellAnswer(response) {
     // A stream has no end, a redirect no body; headers are there for both.
     const whole = type !== 'eventsource' && response.status() < 300 || response.status() >= 400;
     const headers = await Promise.race([response.allHeaders(), read]);
-    const body = whole && !(headers['content-type'] ?? '').startsWith('text/event-stream') ? (await Promise.race([response.body(), read])).toString('latin1') : '';
+    const again = kept.has(response.url());
+    if (response.status() === 200 && (headers['cache-control'] ?? '').includes('immutable')) kept.add(response.url());
+    const body = whole && !again && !(headers['content-type'] ?? '').startsWith('text/event-stream') ? (await Promise.race([response.body(), read])).toString('latin1') : '';
     tell({answer: {url: response.url(), status: response.status(), method: response.request().method(), headers, body}});
   } catch (gone) { // the page moved on before the body was read
     tell({answer: {url: response.url(), status: response.status(), method: response.request().method(), headers: response.headers(), body: '', unread: true}});

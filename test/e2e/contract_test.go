@@ -33,7 +33,7 @@ const (
 
 const laxApps = `
   lax: {kind: spa, origin: "` + laxOrigin + `", provider: main, client_id: webc_2, client_secret: a-second-secret-long-enough, session: {same_site: lax}}
-  pages: {kind: web, origin: "` + webOrigin + `", provider: main, client_id: webc_3, client_secret: a-third-secret-long-enough}
+  pages: {kind: web, origin: "` + webOrigin + `", provider: main, client_id: webc_3, client_secret: a-third-secret-long-enough, authorize: {audience: "https://api.example.com", display: ""}}
 `
 
 // contract is a world with all kinds of routes to one API that tells what reached it.
@@ -329,6 +329,11 @@ func laxSignIn(t *testing.T, p *probe, origin string) {
 		cookies := strings.Join(hop.Header.Values("Set-Cookie"), "\n")
 		if hop.Status != 303 || hop.Header.Get("Location") != "/x?y=1#" || !strings.Contains(cookies, "__Host-Http-"+host+"=") || strings.Contains(cookies, "Strict") {
 			t.Errorf("callback: %d to %q with %s", hop.Status, hop.Header.Get("Location"), cookies)
+		}
+		asked := p.Dev.RequestsTo(provider.Authorize)
+		form := asked[len(asked)-1].Form
+		if want := map[bool]string{true: "https://api.example.com"}[host == "pages"]; form.Get("audience") != want || form.Has("display") {
+			t.Errorf("the sign-in of %s asks the provider with %v", host, form)
 		}
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -143,13 +144,18 @@ func TestExternalAuthorizationGrants(t *testing.T) {
 				t.Errorf("%s, %s %s: %v", dialect, o.method, o.url, h)
 			}
 		}
-		guest := a.ask(dialect, original{"GET", world.Origin + "/beside/guest/x", []string{"Authorization: Basic eDp5", "X-Forwarded-User: usr_1002"}})
+		guest := a.ask(dialect, original{"GET", world.Origin + "/beside/guest/x", []string{"Authorization: Basic eDp5", "X-Forwarded-User: usr_1002", "X-Consumer-Custom-ID: 1", "Oidc_claim_sub: 1"}})
 		if h := guest.Header; guest.StatusCode != 200 || h.Get("Authorization") != "" || h.Get("X-Forwarded-User") != "" {
 			t.Errorf("%s, a guest: %s with %v", dialect, guest.Status, h)
 		}
 		gone := guest.Header.Get("X-Envoy-Auth-Headers-To-Remove")
-		if (dialect == "envoy") != (gone == "cloakroom-credential,x-csrf,dpop,authorization,cookie,x-forwarded-user") {
+		if (dialect == "envoy") != strings.HasPrefix(gone, "cloakroom-credential,x-csrf,dpop,authorization,cookie,x-forwarded-user,") {
 			t.Errorf("%s: to be removed: %q", dialect, gone)
+		}
+		for _, name := range []string{"x-user", "x-userid", "x-client-verify", "x-consumer-custom-id", "oidc_claim_sub"} { // by name, and by what it begins with if it came
+			if (dialect == "envoy") != slices.Contains(strings.Split(gone, ","), name) {
+				t.Errorf("%s: to be removed: %q, with %s", dialect, gone, name)
+			}
 		}
 	}
 	site := a.ask("traefik", a.script("GET", "/beside/pages/x", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document", "Cookie: theme=dark"))

@@ -46,6 +46,10 @@ var spoofs = []string{
 	"CF-Access-JWT-Assertion", "CF-Access-Authenticated-User-Email", "X-MS-Client-Principal", "X-MS-Client-Principal-Name",
 	"X-MS-Token-AAD-Access-Token", "X-Pomerium-JWT-Assertion", "X-SSL-Client-Cert", "X-SSL-Client-Verify", "SSL-Client-Cert",
 	"X-Client-Cert", "Client-Cert", "Client-Cert-Chain", "Proxy", "Proxy-User", "X-Request-ID", "X-Who",
+	"X-User-Sub", "X-User-Claims", "X-Userinfo", "X-Remote-Email", "X-Authentik-Groups", "X-Auth-Subject", "X-Vouch-IdP-Claims-Groups",
+	"X-Consumer-Id", "X-Credential-Identifier", "X-JWT-Assertion", "X-Apigateway-Api-Userinfo", "Impersonate-User", "Impersonate-Extra-Scopes",
+	"Tailscale-User-Login", "OIDC-CLAIM-sub", "SM-USER", "iv-user", "X-TLS-Client-Cert", "X-Client-Cert-DN", "X-Client-Verify", "X-ARR-ClientCert",
+	"X-Envoy-Original-Path",
 }
 
 // spellings are how the same name may be written. CGI and its like read all but the first three as one.

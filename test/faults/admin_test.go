@@ -72,6 +72,7 @@ func last(t *testing.T, resp *http.Response) (l line) {
 //
 // shows SESS-KILL, LOG-2
 func TestAnAdministratorEndsAUserEverywhere(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, world.Options{More: adminYAML})
 	two := w.Start(2)
 	b := w.Browser()
@@ -163,6 +164,7 @@ func sessionsOf(t *testing.T, w *world.World, app string, n int) (roots []bff.Ro
 //
 // shows SESS-KILL
 func TestAPurgeSurvivesTheInstanceThatBeganIt(t *testing.T) {
+	alongside(t)
 	n := 2000
 	if os.Getenv("SOAK") == "1" {
 		n = 100_000
@@ -219,6 +221,7 @@ func TestAPurgeSurvivesTheInstanceThatBeganIt(t *testing.T) {
 
 // A purge that is under way when its instance stops tells where it stood, and the stop does not wait for it.
 func TestAStopCutsAPurgeShort(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, world.Options{More: adminYAML})
 	p := wire.Start(t, w.Redis.Addr())
 	a := w.Start(1, veryPatient, "CLOAKROOM_REDIS__ADDRS="+p.Addr())[0]

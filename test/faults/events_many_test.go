@@ -127,6 +127,7 @@ func (a *audience) size() (resident, heap, stacks float64) {
 //
 // shows PRX-LIVE
 func TestVeryManyTabs(t *testing.T) {
+	alongside(t)
 	sessions, each := soaking(30, 1000), 10
 	a := newAudience(t, sessions, each)
 	r0, h0, s0 := a.size()
@@ -160,11 +161,12 @@ func (a *audience) quiet(span time.Duration) {
 	looks, cpu := a.here.Metric("bff_watch_looks_total"), a.here.CPU()
 	pipelines := a.here.Metric("bff_watch_look_duration_seconds_count")
 	a.w.Redis.ResetCalls()
+	began := time.Now()
 	<-time.After(span)
 	calls := a.w.Redis.Calls()
 	looks, cpu = a.here.Metric("bff_watch_looks_total")-looks, a.here.CPU()-cpu
 	pipelines = a.here.Metric("bff_watch_look_duration_seconds_count") - pipelines
-	seconds := span.Seconds()
+	seconds := time.Since(began).Seconds() // a busy machine is late
 	hmget := float64(calls["hmget"])
 	a.t.Logf("a second: %.0f HMGET in %.1f pipelines for %d sessions, and of everything else %s; the instance used %.1f %% of a CPU",
 		hmget/seconds, pipelines/seconds, len(a.cookies), rates(calls, seconds), 100*cpu.Seconds()/seconds)

@@ -7,11 +7,16 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"cloakroom/dev/provider"
 	"cloakroom/test/browser"
 	"cloakroom/test/world"
 )
+
+// steadyLife is so short that tokens are renewed at each step, and so long that none ends between a busy gateway, which attaches
+// it, and the API.
+const steadyLife = 4 * time.Second
 
 // Both lists of keys are changed in their steps over three instances, each restarted in its turn, while users go on: nobody
 // is told anything but 200, and what one instance begins another finishes, at each step. In the end the first keys are gone.
@@ -21,7 +26,7 @@ func TestKeysChangeUnderLoad(t *testing.T) {
 	alongside(t)
 	r := newRollout(t, 3)
 	l := newTraffic(t, r)
-	r.Dev.Set(func(b *provider.Behaviour) { b.AccessLife = accessLife }) // refreshes go on at every step
+	r.Dev.Set(func(b *provider.Behaviour) { b.AccessLife = steadyLife }) // refreshes go on at every step
 	old := r.crowdOf(t, l, sized(3, 20), "before")
 	cookie, _ := r.phoneAndCookie(t)
 	r.roll(t, l, keysAppended)

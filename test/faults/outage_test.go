@@ -109,6 +109,7 @@ func TestLoadThroughARedisThatHangs(t *testing.T) {
 // Each answer of Redis comes 300 ms late, three fifths of the read time-out: that is slow, and no outage. A request waits
 // one round trip for its session; who has to refresh waits for some more.
 func TestLoadOverASlowRedis(t *testing.T) {
+	alongside(t)
 	w, p := wired(t, loadOptions(tokenLife()))
 	// What docs/sessions.md says of a Redis this slow. The default of half a second leaves a busy machine little room.
 	// And tokens of seconds have everybody refresh all the time, a dozen round trips each: that takes many connections.

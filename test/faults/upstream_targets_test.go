@@ -15,7 +15,7 @@ var answersTo = []string{"200", "cut", "504 upstream_timeout", "502 upstream_una
 // Of four targets one hangs, one refuses and one dies in the middle of each answer: nobody who asks safely notices. Then the
 // good one is gone too, and the dying one cuts every other answer.
 func TestUpstreamTargets(t *testing.T) {
-	// shows PRX-LIMIT
+	alongside(t) // shows PRX-LIMIT
 	hung, dying, good := newUpTarget(t, hangsOn), newUpTarget(t, cutsAll), newUpTarget(t, serves)
 	u := newUpWorld(t, unusedPort(t), hung, dying, good)
 
@@ -51,7 +51,7 @@ func TestUpstreamTargets(t *testing.T) {
 
 // One of three good targets is killed under load and started again: safe requests never notice, and it gets its part again.
 func TestUpstreamTargetDies(t *testing.T) {
-	// shows PRX-LIMIT
+	alongside(t) // shows PRX-LIMIT
 	a, b, c := newUpTarget(t, serves), newUpTarget(t, serves), newUpTarget(t, serves)
 	u := newUpWorld(t, "", a, b, c)
 	part := sized(time.Second, 20*time.Second)
@@ -79,7 +79,7 @@ func TestUpstreamTargetDies(t *testing.T) {
 // When every target breaks off, that is found out by a few: the rest are refused at once, with a time to come back, and the
 // dead API hears little of it.
 func TestUpstreamAllGone(t *testing.T) {
-	// shows PRX-LIMIT
+	alongside(t) // shows PRX-LIMIT
 	targets := []*upTarget{newUpTarget(t, breaksFirst), newUpTarget(t, breaksFirst), newUpTarget(t, breaksFirst)}
 	u := newUpWorld(t, "", targets...)
 	all := u.load("all gone", sized(3*time.Second, time.Minute), nil)

@@ -6,6 +6,7 @@
 package world
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -60,6 +61,7 @@ type World struct {
 
 // Options change a world.
 type Options struct {
+	Origin    string                         // where the app lives, if a browser finds it elsewhere; the World's own ways go by the constant
 	Redis     redisproc.Options              // how the server keeps what it is given
 	RedisAddr func(*redisproc.Server) string // what the gateway is told; the server itself if nil
 	Provider  string                         // further settings of the provider, each with a comma before it
@@ -76,6 +78,7 @@ type Options struct {
 func New(t *testing.T, makeOP func(*testing.T, *World, Options), o Options) *World {
 	t.Helper()
 	w := &World{T: t, Redis: redisproc.Start(t, o.Redis), Scan: leak.New()}
+	o.Origin = cmp.Or(o.Origin, Origin)
 	makeOP(t, w, o)
 	api, err := dev.NewAPI(dev.APIConfig{Issuer: w.OP.Issuer, JWKSURL: w.OP.JWKS})
 	if err != nil {
@@ -114,7 +117,7 @@ routes:
   - {path: /open/, upstream: %q, strip_prefix: true, methods: [GET], token: none}
 %s
 %s
-`, addr, w.OP.YAML, o.Providers, Origin, ClientSecret, o.App, o.Apps, w.APIAt, w.APIAt+"/api", o.Routes, o.More))
+`, addr, w.OP.YAML, o.Providers, o.Origin, ClientSecret, o.App, o.Apps, w.APIAt, w.APIAt+"/api", o.Routes, o.More))
 	return w
 }
 
@@ -243,7 +246,7 @@ func DevProvider(t *testing.T, w *World, o Options) {
 	}
 	p, err := provider.New(provider.Config{Behaviour: behaviour, Clients: []provider.Client{{
 		ID: "webc_1", Secret: ClientSecret,
-		RedirectURIs: []string{Origin + "/bff/callback"}, PostLogoutRedirectURIs: []string{Origin + "/bff/logged-out"},
+		RedirectURIs: []string{o.Origin + "/bff/callback"}, PostLogoutRedirectURIs: []string{o.Origin + "/bff/logged-out"},
 	}}})
 	if err != nil {
 		t.Fatal(err)
@@ -283,7 +286,7 @@ func CertifiedProvider(t *testing.T, w *World, o Options) {
 		Accounts: []oidcprovider.Account{{ID: "ada", Claims: map[string]any{"name": "Ada", "email": "ada@example.com"}}},
 		Clients: []oidcprovider.Client{{
 			ID: "webc_1", Secret: ClientSecret,
-			RedirectURIs: []string{Origin + "/bff/callback"}, PostLogoutRedirectURIs: []string{Origin + "/bff/logged-out"},
+			RedirectURIs: []string{o.Origin + "/bff/callback"}, PostLogoutRedirectURIs: []string{o.Origin + "/bff/logged-out"},
 		}},
 	})
 	w.OP = &OP{

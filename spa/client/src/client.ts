@@ -1,6 +1,6 @@
 import { type Device, readDevices } from "./devices.ts";
 import { CloakroomError, localError, text } from "./error.ts";
-import { type Hearing, share } from "./live.ts";
+import { type Hearing, isLookedAt, share } from "./live.ts";
 import type { LoginOptions, Options } from "./options.ts";
 import { gatewayAt } from "./request.ts";
 import { endOf, endWithin, type Known, now, readState, type State, who } from "./state.ts";
@@ -44,8 +44,9 @@ export interface Client {
    * `fetch` for the app's API: adds the header that shows that the app itself asks, and sends to the gateway's origin alone, which
    * is this page's unless {@link Options.base} names another. Resolves with what the API answered, whatever its status. What the
    * gateway refuses or cannot do itself rejects with a {@link CloakroomError}, and so does an API's refusal of the very token
-   * (`upstream_unauthorized`). Where an error says that the session is over, the state says so by then; where it leaves that open,
-   * the client asks. A request that the page makes on its own takes the header `X-Background: 1`: it is no use of the session.
+   * (`upstream_unauthorized`). Where an error says that the session is over, the gateway's own endpoint has been asked by then, for
+   * an API may say so too: the state is what that tells. Where an error leaves it open, the client asks. A request that the page
+   * makes on its own takes the header `X-Background: 1`: it is no use of the session.
    */
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
   /** The user's sessions, at all apps and devices. */
@@ -85,10 +86,10 @@ const longestReturn = 1024;
 const longestTimer = 2 ** 31 - 1;
 
 /** The gateway's codes that say that nobody is signed in. `upstream_unauthorized` is not one: an API's refusal ends no session. */
-const over = new Set(["session_required", "session_expired", "session_ended"]);
+const over = ["session_required", "session_expired", "session_ended"];
 
 /** The gateway's codes, beside no answer at all, that leave it open who is signed in. With `idp_unavailable` that is known. */
-const unknown = new Set(["store_unavailable", "key_unknown", "draining", "network", "bad_answer"]);
+const unknown = ["store_unavailable", "key_unknown", "draining", "network", "bad_answer"];
 
 /** What is known before the first answer, and on a server for good. */
 const loading: State = { status: "loading" };
@@ -99,8 +100,8 @@ const loading: State = { status: "loading" };
  */
 export function createClient(options: Options = {}): Client {
   const base = (options.base ?? "/bff").replace(/\/+$/, "");
-  const gateway = gatewayAt(base, options.fetch ?? ((input, init) => globalThis.fetch(input, init)));
-  const navigate = options.navigate ?? ((url) => globalThis.location.assign(url));
+  const gateway = gatewayAt(base, options.fetch ?? ((input, init) => fetch(input, init)));
+  const navigate = options.navigate ?? ((url) => location.assign(url));
   const events = options.events ?? (globalThis.EventSource && ((url, init) => new EventSource(url, init)));
   const warn = (options.warn ?? 60) * 1000;
   const listeners = new Set<() => void>();
@@ -111,13 +112,14 @@ export function createClient(options: Options = {}): Client {
   let changes = 0; // of who is signed in: what was learnt of a session that is no more does not count, however late it arrives
   let checking: Promise<State> | null = null;
   let checkedAt = 0; // by the clock on the wall: the other one may stand still while the computer sleeps
+  let claim: string | undefined; // why the session is said to be over, by an error that may be an API's
   let arrivesBy = -Infinity; // until then a new sign-in's cookie may be on its way
   let failures = 0;
   let away = false; // the page was left; Back may bring it out of the browser's memory as it was
   let timer: ReturnType<typeof setTimeout> | undefined;
 
   const tabs = share(`cloakroom ${base}`, () => events(`${base}/events`, { withCredentials: gateway.split() }), {
-    check: (because) => void check(because),
+    check,
     ended(id, reason) {
       changes++; // an answer that is on its way may be older than this
       if (id === last) {
@@ -139,6 +141,10 @@ export function createClient(options: Options = {}): Client {
       changes++;
       stepUp = undefined;
     }
+    if (!next.error) {
+      failures = 0;
+      claim = undefined;
+    }
     last = session?.id ?? last;
     state = session ? { ...next, stepUp, ending: endWithin(warn, session) } : next;
     schedule();
@@ -148,7 +154,7 @@ export function createClient(options: Options = {}): Client {
   }
 
   function fit(): void {
-    tabs.fit(options.live !== false && Boolean(events) && listeners.size > 0 && !away, state.session?.id, state.reason);
+    tabs.fit(options.live !== false && Boolean(events) && listeners.size > 0 && !away, state.session?.id, last, state.reason);
   }
 
   /** Wakes the client to ask: when an end is near, when it has passed, and when an outage may be over. */
@@ -184,11 +190,14 @@ export function createClient(options: Options = {}): Client {
     return ask(path, async (answer) => readState(await answer.json(), sentAt), method);
   }
 
-  async function check(because?: "replaced"): Promise<State> {
+  async function check(because?: string): Promise<State> {
     if (!globalThis.location) {
       return loading;
     }
-    if (because && now() >= arrivesBy) {
+    if (state.status !== "signed-out") {
+      claim ||= because; // who has no session has lost none
+    }
+    if (because === "replaced" && now() >= arrivesBy) {
       arrivesBy = now() + arrivesWithin;
     }
     checking ??= recheck().finally(() => {
@@ -215,13 +224,11 @@ export function createClient(options: Options = {}): Client {
 
   /** Takes the word of the gateway. */
   function answered(next: State): State {
-    failures = 0;
-    return next.status === "signed-out" ? signedOut() : set(next);
+    return next.status === "signed-out" ? signedOut(claim) : set(next);
   }
 
   /** Nobody is signed in. Not everybody who tells that knows why: the first reason that is told is kept. */
   function signedOut(reason: string | undefined = endWithin(0, state.session)): State {
-    failures = 0;
     return state.status === "signed-out" && (state.reason || !reason) ? (state as State) : set({ status: "signed-out", reason });
   }
 
@@ -232,15 +239,18 @@ export function createClient(options: Options = {}): Client {
   }
 
   /** Draws from an error what it says of the session. before: how many changes there had been when the request was sent. */
-  function learn({ code, reason }: CloakroomError, before: number): void {
-    const replaced = reason === "replaced" ? reason : undefined;
-    if (over.has(code)) {
-      if (state.status !== "signed-out" && (before !== changes || replaced)) {
-        void check(replaced); // not about the session there is now
-      } else {
+  async function learn({ code, reason }: CloakroomError, before: number): Promise<void> {
+    if (over.includes(code)) {
+      if (state.status === "signed-out") {
         signedOut(reason);
+      } else if (before === changes || checking || !askedLately()) {
+        // Else the answer that there is came of a later request. Who is signed in is asked, for an API may say the same.
+        if (before === changes) {
+          changes++; // an answer that is on its way may be older than the refusal
+        }
+        await check(reason);
       }
-    } else if (unknown.has(code) && state.status !== "unavailable" && state !== loading) {
+    } else if (unknown.includes(code) && !state.error && state !== loading) {
       void check(); // it, and not an API's call, says whether that is an outage: an upload may break for its own reasons
     }
   }
@@ -251,7 +261,7 @@ export function createClient(options: Options = {}): Client {
       return await doing();
     } catch (error) {
       if (error instanceof CloakroomError) {
-        learn(error, before);
+        await learn(error, before);
         if (error.code === "insufficient_user_authentication" && before === changes && state.session) {
           stepUp = error;
           set(state);
@@ -278,24 +288,25 @@ export function createClient(options: Options = {}): Client {
     });
   }
 
+  function askedLately(): boolean {
+    return Math.abs(Date.now() - checkedAt) < recheckAfter;
+  }
+
   function lookedAt(event: Event): void {
-    const moves: Record<string, boolean> = { pagehide: true, freeze: true, pageshow: false, resume: false };
-    away = moves[event.type] ?? away;
+    away = /hide|freeze/.test(event.type) || (away && !/show|resume/.test(event.type));
     fit();
+    tabs.look();
     // A page that Back brings out of the browser's memory may be of a session that is over.
-    const restored = (event as PageTransitionEvent).persisted;
-    const visible = globalThis.document?.visibilityState === "visible";
-    if (!away && (restored || (visible && Math.abs(Date.now() - checkedAt) >= recheckAfter))) {
+    if (!away && ((event as PageTransitionEvent).persisted || (isLookedAt() && !askedLately()))) {
       void check();
     }
   }
 
   function listen(change: "addEventListener" | "removeEventListener"): void {
-    for (const event of ["visibilitychange", "freeze", "resume"]) {
-      globalThis.document?.[change](event, lookedAt);
-    }
-    for (const event of ["focus", "pageshow", "pagehide", "online"]) {
-      globalThis.window?.[change](event, lookedAt);
+    for (const target of [globalThis.document, globalThis.window]) {
+      for (const event of ["visibilitychange", "freeze", "resume", "focus", "pageshow", "pagehide", "online"]) {
+        target?.[change](event, lookedAt); // one that comes to both is one
+      }
     }
     schedule();
     fit();
@@ -321,10 +332,11 @@ export function createClient(options: Options = {}): Client {
     },
     check,
     async login({ returnTo, prompt, stepUp: wanted, params } = {}) {
-      const { href, origin, pathname } = globalThis.location;
+      const { href, origin, pathname } = location;
       const error = wanted && ("code" in wanted ? wanted : (wanted as Known).stepUp);
-      const start = gateway.resolve(error?.loginUrl ?? `${base}/login`);
-      if (start.pathname !== `${gateway.home().pathname}/login`) {
+      const plain = gateway.resolve(`${base}/login`);
+      const start = gateway.resolve(error?.loginUrl ?? plain);
+      if (start.pathname !== plain.pathname) {
         throw localError("foreign_url", `No sign-in begins at ${start.pathname}`);
       }
       const back = returnTo ?? (href.length > longestReturn ? pathname : href.slice(origin.length));

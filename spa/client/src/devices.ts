@@ -20,9 +20,10 @@ export interface Device {
   current: boolean;
 }
 
-/** Reads the list of the user's sessions; null for what is none. */
+/** Reads the list of the user's sessions. What is none is null, or throws. */
 export function readDevices(body: unknown): Device[] | null {
-  return isRecord(body) && Array.isArray(body.sessions) && body.sessions.every(isRecord) ? body.sessions.map(readDevice) : null;
+  const { sessions } = body as { sessions: unknown[] };
+  return sessions.every(isRecord) ? sessions.map(readDevice) : null;
 }
 
 function readDevice(one: Record<string, unknown>): Device {

@@ -99,5 +99,5 @@ function texts(value: unknown): string[] | undefined {
 
 /** A value read from JSON if it is a number of things: finite and not below zero. */
 export function count(value: unknown): number | undefined {
-  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : undefined;
+  return typeof value === "number" && value >= 0 && value < Infinity ? value : undefined;
 }

@@ -88,7 +88,7 @@ export function useRemaining(): Remaining | null {
 const nothing = (): null => null;
 
 /** What is known of who is signed in, in one word: what the components show goes by it. */
-type Known = "loading" | "somebody" | "signed-out" | "unavailable";
+type Known = State["status"] | "somebody";
 
 function useKnown(): Known {
   const { client } = useShared();
@@ -96,10 +96,7 @@ function useKnown(): Known {
 }
 
 function known(state: State): Known {
-  if (userOf(state) !== undefined) {
-    return "somebody";
-  }
-  return state.status === "signed-in" ? "loading" : state.status;
+  return userOf(state) === undefined ? state.status : "somebody";
 }
 
 /** Shows its children to whoever is signed in, also during an outage that came after the sign-in. */
@@ -133,7 +130,7 @@ export interface RequireSessionProps {
  * asked instead: to be thrown out of a form is worse, and nobody is sent round in circles.
  */
 export function RequireSession(props: RequireSessionProps): ReactElement {
-  const { children, loading = null, signedOut = askToSignIn, unavailable = sayUnavailable } = props;
+  const { children, loading, signedOut = askToSignIn, unavailable = sayUnavailable } = props;
   const { client, asks, onAsks, leave } = useShared();
   const state = useSession();
   const asked = useSyncExternalStore(onAsks, asks, () => false);
@@ -207,7 +204,7 @@ function share(client: Client): Shared {
 
   /** A page that Back brings out of the browser's memory went to the sign-in and nowhere else. */
   function restored(event: Event): void {
-    if (left && "persisted" in event && event.persisted === true) {
+    if (left && (event as PageTransitionEvent).persisted) {
       void client.check().then(ask); // first, so that whoever signed in meanwhile is not asked to
     }
   }
@@ -256,8 +253,7 @@ function share(client: Client): Shared {
  */
 function cameBack(): boolean {
   const loaded = globalThis.performance?.getEntriesByType?.("navigation")[0] as PerformanceNavigationTiming | undefined;
-  const failed = /[?&]login_error=/;
-  return loaded?.type === "back_forward" || failed.test(loaded?.name ?? "") || failed.test(globalThis.location?.search ?? "");
+  return loaded?.type === "back_forward" || /[?&]login_error=/.test(`${loaded?.name} ${globalThis.location?.search}`);
 }
 
 /** One clock for all who show how long the session lasts, so that all show the same second. */
@@ -269,19 +265,13 @@ function createTicker(client: Client): Pick<Shared, "remaining" | "tick"> {
 
   const visible = (): boolean => globalThis.document?.visibilityState !== "hidden";
 
-  function read(): void {
-    const next = client.remaining();
-    shown = next?.session === shown?.session && next?.idle === shown?.idle ? shown : next;
-  }
-
   function update(): void {
     clearTimeout(timer);
-    read();
     const state = client.getState();
     const session = "session" in state ? state.session : undefined;
     if (session !== undefined && visible()) {
       // When the next second is over, and not a second from now: a timer that is late each time would skip one.
-      const left = Math.min(session.idleEndsAt, session.endsAt) - performance.now();
+      const left = session.endsAt - performance.now(); // the idle end is whole seconds away from it
       timer = left > 0 ? setTimeout(update, (left % 1000) + 1) : undefined;
     }
     for (const listener of [...listeners]) {
@@ -291,9 +281,8 @@ function createTicker(client: Client): Pick<Shared, "remaining" | "tick"> {
 
   return {
     remaining() {
-      if (listeners.size === 0) {
-        read(); // nobody keeps it yet
-      }
+      const next = client.remaining();
+      shown = next?.session === shown?.session && next?.idle === shown?.idle ? shown : next;
       return shown;
     },
     tick(listener) {

@@ -2,8 +2,6 @@ import { localError, problemOf } from "./error.ts";
 
 /** Sends to one gateway, and to nobody else. */
 export interface Gateway {
-  /** Where its endpoints are, without a slash at the end. */
-  home(): URL;
   /** Whether it stands at another origin than the page. */
   split(): boolean;
   /** Reads an address; one that is not of the gateway's origin is thrown as `foreign_url`. */
@@ -47,11 +45,11 @@ export function gatewayAt(base: string, send: typeof globalThis.fetch): Gateway 
       throw (init?.signal ?? whole?.signal)?.aborted ? cause : localError("network", "No answer", cause);
     });
     const problem = await problemOf(answer);
-    if (problem !== null) {
+    if (problem) {
       throw problem;
     }
     return answer;
   }
 
-  return { home, split, resolve, request };
+  return { split, resolve, request };
 }

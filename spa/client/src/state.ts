@@ -73,20 +73,18 @@ export interface Known extends Told {
 
 /**
  * Reads the answer of the session endpoint. Ends come as durations and count from when the request was sent: the browser's
- * clock may be wrong by hours, and an end that is a moment early is better than one that is late. Anything else is null.
+ * clock may be wrong by hours, and an end that is a moment early is better than one that is late. Anything else is null, or throws.
  */
 export function readState(body: unknown, sentAt: number): State | null {
-  if (!isRecord(body) || typeof body.authenticated !== "boolean") {
-    return null;
-  }
-  if (!body.authenticated) {
+  const { authenticated, user, session } = body as Record<string, unknown>;
+  if (authenticated === false) {
     return { status: "signed-out" };
   }
-  const session = isRecord(body.session) ? readSession(body.session, sentAt) : null;
-  if (session === null || !isRecord(body.user)) {
+  if (authenticated !== true || !isRecord(user)) {
     return null;
   }
-  return { status: "signed-in", user: { ...body.user, sub: text(body.user.sub) ?? "" }, session };
+  const read = readSession(session as Record<string, unknown>, sentAt);
+  return read && { status: "signed-in", user: { ...user, sub: text(user.sub) ?? "" }, session: read };
 }
 
 function readSession(body: Record<string, unknown>, sentAt: number): Session | null {

@@ -82,8 +82,8 @@ export interface FakeGateway {
   /** The next sign-in comes back with this `login_error` in place of a session, as `access_denied`. */
   refuseSignIn(code: string): void;
   /**
-   * Answers requests of the app's API: `"POST /api/orders/{id}/refund"`; a path that ends in a slash stands for all below it. What
-   * a handler returns is told as JSON, but for a Response; of two that match, the later one counts.
+   * Answers requests of the app's API: `"POST /api/orders/{id}/refund"`; a path that ends in a slash stands for itself and all
+   * below it. What a handler returns is told as JSON, but for a Response; of two that match, the later one counts.
    */
   route(pattern: string, handler: RouteHandler, options?: RouteOptions): void;
   /**

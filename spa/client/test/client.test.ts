@@ -103,9 +103,11 @@ describe("check", () => {
     const slow = later();
     gateway.will(slow.answer, problem(401, "session_ended", { reason: "signed_out" }), signedOut());
     const checked = client.check();
-    await failing(client.fetch("/api/orders"));
+    const call = failing(client.fetch("/api/orders"));
+    await vi.advanceTimersByTimeAsync(0);
     slow.give(signedIn());
     expect(await checked).toEqual({ status: "signed-out", reason: "signed_out" });
+    await call;
   });
 });
 
@@ -170,7 +172,7 @@ describe("ends", () => {
 test("extend does not bring back a session that has ended meanwhile", async () => {
   await enter();
   const slow = later();
-  gateway.will(slow.answer, problem(401, "session_ended", { reason: "signed_out" }), signedOut());
+  gateway.will(slow.answer, problem(401, "session_ended", { reason: "signed_out" }), signedOut(), signedOut());
   const extended = client.extend();
   await failing(client.fetch("/api/orders"));
   slow.give(signedIn());
@@ -241,9 +243,59 @@ describe("fetch", () => {
 
   test.each(["session_required", "session_expired", "session_ended"])("with 401 %s signs the page out, and says why", async (code) => {
     await enter();
-    gateway.will(problem(401, code, { reason: "idle" }));
+    gateway.will(problem(401, code, { reason: "idle" }), signedOut());
     expect(await failing(client.fetch("/api/orders"))).toMatchObject({ code, status: 401, reason: "idle", requestId: "r1" });
     expect(client.getState()).toEqual({ status: "signed-out", reason: "idle" });
+  });
+
+  test("with 401 that an API says in the gateway's words leaves the session alone, and tells the app", async () => {
+    await enter();
+    const seen: string[] = [];
+    client.subscribe(() => seen.push(client.getState().status));
+    gateway.will(problem(401, "session_ended", { reason: "admin" }), signedIn());
+    expect(await failing(client.fetch("/api/orders"))).toMatchObject({ code: "session_ended", reason: "admin" });
+    gateway.will(signedOut()); // later, for another cause: why is not what the API had said
+    await client.check();
+    expect(client.getState()).toEqual({ status: "signed-out", reason: undefined });
+    expect(seen).toEqual(["signed-in", "signed-out"]);
+  });
+
+  test.each<[string, () => Response, string]>([
+    ["an API says", signedIn, "signed-in"],
+    ["is so", signedOut, "signed-out"],
+  ])("with 401 to thirty at once asks once whether it %s", async (_, answer, status) => {
+    await enter();
+    const slow = later();
+    gateway.will(...Array.from({ length: 30 }, () => problem(401, "session_ended", { reason: "idle" })), slow.answer);
+    const calls = Array.from({ length: 30 }, () => failing(client.fetch("/api/orders")));
+    await vi.advanceTimersByTimeAsync(0);
+    slow.give(answer());
+    await Promise.all(calls);
+    expect([gateway.asked.length, client.getState().status]).toEqual([32, status]);
+  });
+
+  test("with 401 that comes when the session was asked for after it was sent, does not ask again at once, but one sent later does", async () => {
+    await enter();
+    const slow = later();
+    gateway.will(slow.answer, problem(401, "session_ended"), signedIn());
+    const late = failing(client.fetch("/api/slow"));
+    await failing(client.fetch("/api/orders"));
+    slow.give(problem(401, "session_ended"));
+    await late;
+    expect([gateway.asked.length, client.getState().status]).toEqual([4, "signed-in"]);
+    gateway.will(problem(401, "session_ended", { reason: "idle" }), signedOut());
+    await failing(client.fetch("/api/orders"));
+    expect(client.getState()).toEqual({ status: "signed-out", reason: "idle" });
+  });
+
+  test("with 401 when the gateway cannot tell says why as soon as it can", async () => {
+    await enter();
+    gateway.will(problem(401, "session_ended", { reason: "admin" }), problem(503, "store_unavailable"), signedOut());
+    client.subscribe(() => {});
+    await failing(client.fetch("/api/orders"));
+    expect(client.getState()).toMatchObject({ status: "unavailable", user: { name: "Ada" } });
+    await vi.advanceTimersByTimeAsync(1_100);
+    expect(client.getState()).toEqual({ status: "signed-out", reason: "admin" });
   });
 
   test("with the API's own refusal of the token leaves the session alone", async () => {
@@ -411,7 +463,7 @@ describe("login and logout", () => {
     expect(client.getState().status).toBe("signed-in");
     void client.check("replaced"); // told once more, as by each tab that hears of it
     await vi.advanceTimersByTimeAsync(2_000);
-    expect(await state).toEqual({ status: "signed-out", reason: undefined });
+    expect(await state).toEqual({ status: "signed-out", reason: "replaced" });
     const { length } = gateway.asked;
     expect(length).toBeLessThan(25);
     gateway.will(signedOut());
@@ -423,8 +475,9 @@ describe("login and logout", () => {
   test("a call that a new sign-in overtook waits for its cookie as well", async () => {
     await enter();
     gateway.will(problem(401, "session_ended", { reason: "replaced" }), signedOut(), signedIn({ id: "s2" }));
-    await failing(client.fetch("/api/orders"));
+    const call = failing(client.fetch("/api/orders"));
     await vi.advanceTimersByTimeAsync(600);
+    await call;
     expect(client.getState()).toMatchObject({ status: "signed-in", session: { id: "s2" } });
   });
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Client, createClient } from "../src/index.ts";
-import { failing, Gateway, json, origin, problem, signedIn } from "./gateway.ts";
+import { failing, Gateway, json, origin, problem, signedIn, signedOut } from "./gateway.ts";
 
 const gone: string[] = [];
 let gateway: Gateway;
@@ -28,9 +28,18 @@ describe("the list of devices", () => {
     expect(gateway.asked[1]).toMatchObject({ path: "/bff/sessions", method: "GET" });
   });
 
+  test("is read with what is not told as no words, and no time", async () => {
+    gateway.will(json({ sessions: [{ id: "s1", device: 7, current: "yes" }] }));
+    const words = { id: "s1", app: "", kind: "", device: "", platform: "", current: false };
+    expect(await client.devices.list()).toEqual([{ ...words, createdAt: new Date(NaN), lastActiveAt: new Date(NaN) }]);
+  });
+
   test.each<[string, () => Response]>([
     ["no list", () => json({})],
+    ["a text", () => json({ sessions: "s1" })],
+    ["nothing", () => json(null)],
     ["a list of something else", () => json({ sessions: ["s1"] })],
+    ["a list of something else beside a device", () => json({ sessions: [{ id: "s1" }, "s2"] })],
     ["no JSON", () => new Response("<html>")],
     ["an error of something else", () => json({}, 500)],
   ])("that is %s is not the gateway's", async (_, answer) => {
@@ -71,7 +80,7 @@ describe("a device", () => {
   });
 
   test("of a session that is over signs the page out", async () => {
-    gateway.will(problem(401, "session_ended", { reason: "admin" }));
+    gateway.will(problem(401, "session_ended", { reason: "admin" }), signedOut());
     await failing(client.devices.endOthers());
     expect(client.getState()).toEqual({ status: "signed-out", reason: "admin" });
   });

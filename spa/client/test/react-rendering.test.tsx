@@ -1,6 +1,6 @@
 // @vitest-environment happy-dom
 // When the hooks render, and what they hold on to.
-import { act, Component, memo, type ReactElement, type ReactNode, useState, useTransition } from "react";
+import { act, Component, memo, type ReactElement, type ReactNode, useLayoutEffect, useState, useTransition } from "react";
 import { createRoot, hydrateRoot } from "react-dom/client";
 import { renderToString } from "react-dom/server";
 import { afterEach, describe, expect, test, vi } from "vitest";
@@ -204,7 +204,63 @@ describe("useRemaining", () => {
     expect(shown()).toMatch(/^236 of 3536;/);
     await act(async () => page.root?.unmount());
     page.root = null;
+    await look(false);
+    await look(true);
     expect(vi.getTimerCount()).toBe(0); // it is let go of in the middle of a second
+  });
+
+  test("is there in the first thing that is shown, and goes on for who stays when another goes", async () => {
+    page.gateway = createFakeGateway({ idle: 300, absolute: 3_600 });
+    page.gateway.signIn();
+    page.client = createClient({ ...page.gateway.options, live: false });
+    await page.client.check();
+    const committed: (number | undefined)[] = [];
+    let leave = (): void => {};
+    const Mark = (): null => {
+      const idle = useRemaining()?.idle;
+      useLayoutEffect(() => void committed.push(idle), [idle]);
+      return null;
+    };
+    function Two(): ReactElement {
+      const [both, setBoth] = useState(true);
+      leave = () => setBoth(false);
+      return <>{both && <Left />}<Left /></>;
+    }
+    await render(<CloakroomProvider client={page.client}><Mark /><Two /></CloakroomProvider>);
+    expect(committed[0]).toBe(300); // and never nothing
+    await act(async () => leave());
+    await act(async () => vi.advanceTimersByTimeAsync(2_000));
+    expect(shown()).toBe("297 of 3597;");
+  });
+
+  test("tells what is left of the whole when only that is another", async () => {
+    page.gateway = createFakeGateway({ idle: 300, absolute: 3_600 });
+    page.gateway.signIn();
+    page.client = createClient({ ...page.gateway.options, live: false });
+    await render(<App>{<Left />}</App>);
+    const idle = parseInt(shown());
+    await look(false);
+    await act(async () => vi.advanceTimersByTimeAsync(60_000));
+    await act(async () => void (await page.client.extend()));
+    await act(async () => vi.advanceTimersByTimeAsync(1_000 * (300 - idle)));
+    await look(true);
+    expect(shown()).toMatch(/^(\d+) of 35[34]\d;$/);
+  });
+
+  test("goes on through an outage, for the whole where the idle end has passed, and rests when that has", async () => {
+    page.gateway = createFakeGateway({ idle: 100, absolute: 200 });
+    page.gateway.signIn();
+    page.client = createClient({ ...page.gateway.options, live: false });
+    const read = vi.spyOn(page.client, "remaining");
+    await render(<App>{<Left />}</App>);
+    page.gateway.outage("network");
+    await act(async () => vi.advanceTimersByTimeAsync(150_500));
+    expect(shown()).toBe("0 of 49;");
+    await act(async () => vi.advanceTimersByTimeAsync(60_000));
+    expect(shown()).toBe("0 of 0;");
+    read.mockClear();
+    await act(async () => vi.advanceTimersByTimeAsync(60_000));
+    expect(read.mock.calls.length).toBeLessThan(30); // for what the outage tells, and not for each second
   });
 
   test("follows an extension at once, is none without a session, and stands still at the end", async () => {

@@ -101,6 +101,36 @@ describe("what is shown", () => {
     expect(page.gateway.navigations).toEqual([]);
   });
 
+  test.each<[string, () => unknown]>([
+    ["in another tab", () => page.gateway.signOut()],
+    ["here, and is on the way out", () => page.client.logout()],
+  ])("to who signed out %s is no talk of an end", async (_, leave) => {
+    page.gateway.signIn();
+    page.client = createClient({ ...page.gateway.options, navigate: () => {} });
+    await render(<App />);
+    await act(async () => leave());
+    await settle();
+    expect(shown()).toBe("You are not signed in.Sign in");
+  });
+
+  test.each<[string, boolean, string]>([
+    ["before the first render, and why is known", true, "over: admin"],
+    ["after it, and why is not known", false, "over: undefined"],
+  ])("where a session that was known before the first render ended %s, is asked for, too", async (_, before, want) => {
+    page.gateway.route("GET /api/orders", () => []);
+    page.gateway.signIn();
+    page.client = createClient({ ...page.gateway.options, live: false });
+    await page.client.check();
+    if (before) {
+      page.gateway.signOut("admin");
+      await page.client.fetch("/api/orders").catch(() => {});
+    }
+    await render(<App>{<RequireSession signedOut={(reason) => `over: ${reason}`}>in</RequireSession>}</App>);
+    page.gateway.signOut("admin");
+    await act(async () => void (await page.client.check()));
+    expect([shown(), page.gateway.navigations]).toEqual([want, []]);
+  });
+
   test("on a page that is entered after the session ended elsewhere in the app is asked for, too", async () => {
     page.gateway.signIn();
     let enter = (): void => {};
@@ -148,10 +178,38 @@ describe("what is shown", () => {
     const gone: string[] = [];
     await render(<App />);
     expect([shown(), gone]).toEqual(["…", ["/bff/login?return_to=%2Forders%2F7"]]);
+    await act(async () => window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: false })));
+    await settle();
+    expect(shown()).toBe("…"); // that page was loaded: it is on its way
     await act(async () => window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true })));
     await settle();
     expect(page.frames).toEqual(["…", "You are not signed in.Sign in"]);
     expect(gone).toHaveLength(1);
+  });
+
+  test("to who comes back when the provider is gone is nothing of ours, and nobody asks", async () => {
+    page.client = createClient({ ...page.gateway.options, navigate: () => {} });
+    await render(<App />);
+    await render(<p>another page</p>);
+    await act(async () => window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true })));
+    await settle();
+    expect(asked("/bff/session")).toBe(1);
+  });
+
+  test("to who comes back by Back to a page that sent them nowhere is the way to the sign-in, once a page is entered that wants it", async () => {
+    let enter = (): void => {};
+    const gone: string[] = [];
+    page.client = createClient({ ...page.gateway.options, navigate: (to) => gone.push(to) });
+    function Pages(): ReactElement {
+      const [inside, setInside] = useState(false);
+      enter = () => setInside(true);
+      return inside ? <RequireSession loading="…" /> : <SignedOut>front</SignedOut>;
+    }
+    await render(<App>{<Pages />}</App>);
+    await act(async () => window.dispatchEvent(Object.assign(new Event("pageshow"), { persisted: true })));
+    await settle();
+    await act(async () => enter());
+    expect([page.frames, gone]).toEqual([["front", "…"], ["/bff/login?return_to=%2Forders%2F7"]]);
   });
 
   test("to who cannot be sent to the sign-in is the way there", async () => {

@@ -2,20 +2,33 @@ import { vi } from "vitest";
 import { type Client, createClient, type EventSourceLike, type Options, type State } from "../src/index.ts";
 import { json, origin } from "./gateway.ts";
 
-/** Web Locks as far as they are used: exclusive, in the order of asking. */
+/** Web Locks as far as they are used: exclusive, in the order of asking; or taken by force, which the one who held it is told of. */
 export class Locks {
-  private readonly queues = new Map<string, (() => void)[]>();
+  /** How often a lock was taken by force. */
+  taken = 0;
+  private readonly queues = new Map<string, { granted: () => void; lost?: (why: unknown) => void }[]>();
 
-  async request<T>(name: string, { signal }: { signal: AbortSignal }, act: () => Promise<T>): Promise<T> {
+  async request<T>(name: string, { signal, steal }: { signal?: AbortSignal; steal?: boolean }, act: () => Promise<T>): Promise<T> {
+    if (steal && signal) {
+      throw new DOMException("no signal with steal", "NotSupportedError");
+    }
     const queue = this.queues.get(name) ?? [];
     this.queues.set(name, queue);
+    const mine: { granted: () => void; lost?: (why: unknown) => void } = { granted: () => {} };
     await new Promise<void>((granted, refused) => {
-      queue.push(granted);
-      if (queue.length === 1) {
+      mine.granted = granted;
+      if (steal) {
+        this.taken++;
+        queue.shift()?.lost?.(new DOMException("taken by force", "AbortError"));
+        queue.unshift(mine);
+      } else {
+        queue.push(mine);
+      }
+      if (queue[0] === mine) {
         granted();
       }
-      signal.addEventListener("abort", () => {
-        const at = queue.indexOf(granted);
+      signal?.addEventListener("abort", () => {
+        const at = queue.indexOf(mine);
         if (at > 0) {
           queue.splice(at, 1);
           refused(signal.reason);
@@ -23,16 +36,20 @@ export class Locks {
       });
     });
     try {
-      return await act();
+      return await Promise.race([act(), new Promise<never>((_, lost) => (mine.lost = lost))]);
     } finally {
-      queue.shift();
-      queue[0]?.();
+      if (queue[0] === mine) {
+        queue.shift();
+        queue[0]?.granted();
+      }
     }
   }
 }
 
 /** BroadcastChannel as a browser has it: to all others of the name, later, and as copies. */
 export class Channel {
+  /** Those of a page that is frozen: nothing arrives. */
+  static frozen = new Set<Channel>();
   static open = new Set<Channel>();
   static said: unknown[] = [];
   onmessage: ((event: { data: unknown }) => void) | null = null;
@@ -46,7 +63,7 @@ export class Channel {
     Channel.said.push(data);
     for (const other of Channel.open) {
       if (other !== this && other.name === this.name) {
-        queueMicrotask(() => Channel.open.has(other) && other.onmessage?.({ data }));
+        queueMicrotask(() => Channel.open.has(other) && !Channel.frozen.has(other) && other.onmessage?.({ data }));
       }
     }
   }
@@ -98,12 +115,14 @@ export class Browser {
   /** What the gateway answers instead, if anything. */
   instead: (() => Response | Promise<Response>) | null = null;
   readonly streams: Stream[] = [];
+  readonly locks = new Locks();
 
   constructor() {
     Channel.open.clear();
+    Channel.frozen.clear();
     Channel.said = [];
     vi.stubGlobal("location", { origin, href: `${origin}/` });
-    vi.stubGlobal("navigator", { locks: new Locks() });
+    vi.stubGlobal("navigator", { locks: this.locks });
     vi.stubGlobal("BroadcastChannel", Channel);
   }
 
@@ -183,4 +202,9 @@ export class Tab {
 /** Lets everything happen that needs no time. */
 export async function settle(): Promise<void> {
   await vi.advanceTimersByTimeAsync(0);
+}
+
+/** Lets the next tab in the queue open its stream: it first gives the others time to say that the session is over. */
+export async function passes(): Promise<void> {
+  await vi.advanceTimersByTimeAsync(600);
 }

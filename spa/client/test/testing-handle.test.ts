@@ -1,21 +1,7 @@
 // The fake gateway in plain Node, by requests alone: as a mocking library or a development server of somebody's own asks it.
 import { expect, test, vi } from "vitest";
-import { createFakeGateway, type FakeGateway, problem, type RouteOptions } from "../src/testing.ts";
-
-const origin = "http://localhost:5173";
-
-/** Asks as a page of the app does, unless headers say otherwise. */
-function ask(gateway: FakeGateway, line: string, headers: Record<string, string> = { "X-CSRF": "1" }, body?: BodyInit): Promise<Response> {
-  const [method = "", path = ""] = line.split(" ");
-  return gateway.handle(new Request(origin + path, { method, headers, body, redirect: "manual" }));
-}
-
-/** Status and code of an answer. */
-async function told(answer: Promise<Response> | Response): Promise<[number, string?]> {
-  const got = await answer;
-  const isProblem = got.headers.get("Content-Type") === "application/problem+json";
-  return isProblem ? [got.status, ((await got.json()) as { code: string }).code] : [got.status];
-}
+import { createFakeGateway, problem, type RouteOptions } from "../src/testing.ts";
+import { ask, origin, told } from "./asking.ts";
 
 test.each<[string, Record<string, string>, [number, string?]]>([
   ["the header", { "X-CSRF": "1" }, [200]],

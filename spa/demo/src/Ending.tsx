@@ -14,10 +14,9 @@ interface Props {
 
 /** Warns before the session ends. Closed without an answer it goes on as a notice: what is typed can still be sent. */
 export function Ending({ ending, onLeave }: Props) {
-  const remaining = useRemaining();
+  const left = useRemaining()?.idle ?? 0; // never more than the whole, so that it is the nearer end
   const [closed, setClosed] = useState(false);
   const { failed, busy, extend } = useExtend();
-  const left = (ending === "idle" ? remaining?.idle : remaining?.session) ?? 0;
   const on =
     ending === "idle" ? (
       <button className="primary" onClick={extend} aria-disabled={busy}>

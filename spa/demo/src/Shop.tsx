@@ -1,4 +1,4 @@
-import { createContext, type ReactNode, useContext, useEffect, useState, useSyncExternalStore } from "react";
+import { createContext, type ReactNode, useContext, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { QueryClientProvider, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import type { State } from "@cloakroom/client";
 import { useSession } from "@cloakroom/client/react";
@@ -31,6 +31,12 @@ function knownIn(state: State): { subject: string; session: string } {
   return { subject: known?.user?.sub ?? "", session: known?.session?.id ?? "" };
 }
 
+/** What shows that somebody is at the page. */
+const signs = ["pointerdown", "keydown", "focus"] as const;
+
+/** Milliseconds for which somebody who gave such a sign is taken to be there: a feed that broke is made again by itself for so long. */
+const attendedFor = 5 * 60_000;
+
 /**
  * Keeps what the API says, for one user at a time: with the user goes all that was read, the feed, and an export that is under
  * way. The feed is there for as long as somebody is signed in, on whatever page.
@@ -39,8 +45,10 @@ export function Shop({ children }: { children: ReactNode }) {
   const state = useSession();
   const { subject, session } = knownIn(state);
   const [cache] = useState(createCache);
+  const seen = useRef(Date.now());
   const [feed] = useState(() =>
     createFeed({
+      attended: () => Date.now() - seen.current < attendedFor,
       open: () => new WebSocket("/api/orders/feed"),
       hear: (happening) => void take(cache, knownIn(client.getState()).subject, happening),
       doubt: () => void client.check(),
@@ -71,7 +79,13 @@ export function Shop({ children }: { children: ReactNode }) {
     window.addEventListener("pagehide", feed.rest);
     window.addEventListener("pageshow", wake);
     window.addEventListener("online", feed.connect);
+    const attend = (): void => {
+      seen.current = Date.now();
+      feed.attend();
+    };
+    signs.forEach((sign) => window.addEventListener(sign, attend));
     return () => {
+      signs.forEach((sign) => window.removeEventListener(sign, attend));
       window.removeEventListener("pagehide", feed.rest);
       window.removeEventListener("pageshow", wake);
       window.removeEventListener("online", feed.connect);

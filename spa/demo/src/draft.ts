@@ -30,10 +30,10 @@ export function dropDraft(): void {
 export function readDraft(): string | null {
   try {
     const kept = JSON.parse(sessionStorage.getItem(key) ?? "null") as { refund?: unknown; sub?: unknown; at?: unknown } | null;
-    if (typeof kept?.refund !== "string" || typeof kept.sub !== "string" || typeof kept.at !== "number") {
+    if (typeof kept?.refund !== "string" || typeof kept.sub !== "string") {
       return null;
     }
-    return kept.sub === subject() && Date.now() - kept.at < keptFor ? kept.refund : null;
+    return kept.sub === subject() && Date.now() - Number(kept.at) < keptFor ? kept.refund : null;
   } catch {
     return null;
   }

@@ -90,7 +90,6 @@ export function createExport(options: ExportOptions) {
 
   /** The gateway's answer was no stream: nobody is signed in any more, or it cannot serve one now. */
   function refused(): void {
-    stop();
     options.doubt();
     if (refusals++ === triesMore) {
       set({ status: "failed" });

@@ -1,10 +1,7 @@
 import type { Order, Status } from "./orders.ts";
 
 /** What the feed says: that it listens (`hello`), or what an order has become. */
-export interface Happening {
-  event: "hello" | Status;
-  order?: Order;
-}
+export type Happening = { event: "hello" } | { event: Status; order: Order };
 
 /** Something that happened while this page was open. */
 export interface Entry {
@@ -48,6 +45,11 @@ export interface FeedOptions {
   hear: (happening: Happening) => void;
   /** Is called when a connection ends that may have ended with the session: a browser is not told why a handshake was refused. */
   doubt: () => void;
+  /**
+   * Whether somebody was at the page lately; default: always. To a gateway each new connection is a use of the session, and no
+   * browser lets a WebSocket say otherwise: one that breaks again and again must not keep a session alive that nobody uses.
+   */
+  attended?: () => boolean;
 }
 
 /** What happens to a user's orders, as it happens, over a connection that is made again and again. */
@@ -56,6 +58,7 @@ export function createFeed(options: FeedOptions) {
   let state: FeedState = { status: "connecting", entries: [] };
   let socket: Socket | null = null;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let waiting = false; // for somebody to be there
   let failures = 0;
   let count = 0;
 
@@ -76,14 +79,13 @@ export function createFeed(options: FeedOptions) {
     });
     mine.addEventListener("close", ({ code }) => {
       if (socket === mine) {
-        socket = null;
         lost(code);
       }
     });
   }
 
   function told(happening: Happening): void {
-    if (happening.order === undefined || happening.event === "hello") {
+    if (happening.event === "hello") {
       failures = 0;
       set({ status: "live" });
     } else {
@@ -100,13 +102,22 @@ export function createFeed(options: FeedOptions) {
       options.doubt();
     }
     // After an end of the session, too, if late: should another session be there by then, a page without a reload is live again.
-    timer = setTimeout(connect, code === sessionEnded ? 30_000 : pauseBefore(failures));
+    timer = setTimeout(again, code === sessionEnded ? 30_000 : pauseBefore(failures));
     failures++;
+  }
+
+  function again(): void {
+    if (options.attended?.() ?? true) {
+      connect();
+    } else {
+      waiting = true;
+    }
   }
 
   /** Lets go of the connection. */
   function stop(): void {
     clearTimeout(timer);
+    waiting = false;
     const old = socket;
     socket = null;
     old?.close();
@@ -123,6 +134,12 @@ export function createFeed(options: FeedOptions) {
       failures = 0;
       set({ status: state.status === "reconnecting" ? "reconnecting" : "connecting" });
       connect();
+    },
+    /** Somebody is there: makes the connection that waits for that. */
+    attend(): void {
+      if (waiting) {
+        connect();
+      }
     },
     /** Ends the connection, and forgets what was said. */
     close(): void {
@@ -142,12 +159,11 @@ const statuses = ["placed", "packed", "shipped", "refunded"];
 /** Reads a message; null for anything but what is known. */
 function read(data: unknown): Happening | null {
   try {
-    const { event, order } = JSON.parse(String(data)) as Partial<Happening>;
+    const { event, order } = JSON.parse(String(data)) as { event: Status | "hello"; order?: Order };
     if (event === "hello") {
       return { event };
     }
-    const good = event !== undefined && statuses.includes(event) && typeof order?.id === "string" && typeof order.item === "string";
-    return good ? { event, order } : null;
+    return statuses.includes(event) && typeof order?.id === "string" && typeof order.item === "string" ? { event, order } : null;
   } catch {
     return null;
   }

@@ -153,9 +153,8 @@ export function refunding(cache: QueryClient, subject: string) {
 
 /** Takes over what the feed says. Its hello says that it hears everything from now on, so that what was before is read anew. */
 export async function take(cache: QueryClient, subject: string, happening: Happening): Promise<void> {
-  const { order } = happening;
-  if (order !== undefined) {
-    change(cache, subject, (list) => withOrder(list, order));
+  if (happening.event !== "hello") {
+    change(cache, subject, (list) => withOrder(list, happening.order));
     return;
   }
   if (cache.getQueryData(ordersKey(subject)) !== undefined) {

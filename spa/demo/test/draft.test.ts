@@ -36,6 +36,12 @@ test("a refund that was begun is there for who began it, until it is dropped", (
   expect(readDraft()).toBeNull();
 });
 
+test("a refund that was begun is there in an outage, too", () => {
+  keepDraft("ord_7");
+  vi.mocked(client.getState).mockReturnValue({ ...client.getState(), status: "unavailable" } as State);
+  expect(readDraft()).toBe("ord_7");
+});
+
 test("nobody's refund is nobody's, and an old one is given up", () => {
   keepDraft("ord_7");
   vi.mocked(client.getState).mockReturnValue({ status: "signed-out" });
@@ -44,11 +50,13 @@ test("nobody's refund is nobody's, and an old one is given up", () => {
   expect(readDraft()).toBeNull();
   as("usr_1");
   keepDraft("ord_7");
-  vi.advanceTimersByTime(15 * 60_000);
+  vi.advanceTimersByTime(15 * 60_000 - 1);
+  expect(readDraft()).toBe("ord_7");
+  vi.advanceTimersByTime(1);
   expect(readDraft()).toBeNull();
 });
 
-test.each(["", "null", "{", "[]", '{"refund":7,"sub":"usr_1","at":0}'])("a store that holds %s holds nothing", (text) => {
+test.each(["", "null", "{", "[]", '{"refund":7,"sub":"usr_1","at":9e15}', '{"refund":"ord_7","sub":"usr_1"}'])("a store that holds %s holds nothing", (text) => {
   sessionStorage.setItem("cloakroom-demo:refund", text);
   expect(readDraft()).toBeNull();
 });

@@ -48,6 +48,7 @@ const click = (name: string): Promise<void> => act(async () => button(name)!.cli
 
 const heading = (): string => document.querySelector("main h1")?.textContent ?? "";
 const text = (): string => document.body.textContent ?? "";
+const said = (): string => document.querySelector("[aria-live=polite]")?.textContent ?? "";
 const button = (name: string): HTMLButtonElement | undefined => [...document.querySelectorAll<HTMLButtonElement>("main button")].find((one) => one.textContent === name);
 
 beforeEach(() => {
@@ -115,6 +116,116 @@ describe("a user", () => {
     await act(async () => void (await client.check()));
     expect(document.querySelector(".float")?.textContent).toBe("");
   });
+
+  test("hears aloud of an outage, once, and that it is over", async () => {
+    expect(said()).toBe("");
+    gateway.outage("store_unavailable");
+    await act(async () => void (await client.check()));
+    expect(said()).toBe("We cannot reach the session store. You are still signed in. What you see may be out of date; it goes on by itself.");
+    const told = document.querySelector("[aria-live=polite]")!.firstChild;
+    await act(async () => void (await client.check()));
+    expect(document.querySelector("[aria-live=polite]")!.firstChild).toBe(told); // another would be read out again
+    gateway.outage(null);
+    await act(async () => void (await client.check()));
+    expect(said()).toBe("It works again.");
+  });
+
+  test("without a network is told so before anything was asked, and that there is nothing to try", async () => {
+    const online = vi.spyOn(navigator, "onLine", "get").mockReturnValue(false);
+    await act(async () => window.dispatchEvent(new Event("offline")));
+    expect([document.querySelector(".float")?.textContent?.includes("You are offline."), button("Try now")]).toEqual([true, undefined]);
+    gateway.outage("network");
+    await act(async () => void (await client.check()));
+    expect([document.querySelector(".float")?.textContent?.includes("You are offline."), button("Try now") === undefined]).toEqual([true, false]);
+    online.mockRestore();
+    await act(async () => window.dispatchEvent(new Event("online")));
+    gateway.outage(null);
+    await click("Try now");
+    await until(() => expect(document.querySelector(".float")?.textContent).toBe(""));
+  });
+});
+
+describe("a session that ends soon", () => {
+  let later: number; // seconds, on the gateway's clock
+  const dialog = (): string => document.querySelector("dialog")?.textContent ?? "";
+  const begin = async (limits: { idle?: number; absolute?: number }): Promise<void> => {
+    later = 0;
+    gateway = createFakeGateway({ ...limits, now: () => Date.now() + later * 1000 });
+    gateway.route("GET /api/orders", () => ({ orders: [] }));
+    client = createClient(gateway.options);
+    gateway.signIn({ sub: "usr_1", name: "Ada Lovelace" });
+    await open("/orders");
+    expect(dialog()).toBe("");
+    later = 3_555;
+    await act(async () => void (await client.check()));
+  };
+
+  beforeEach(() => {
+    // As in a browser, "close" is told a moment later, and not in the middle of it.
+    vi.spyOn(HTMLDialogElement.prototype, "close").mockImplementation(function (this: HTMLDialogElement) {
+      this.removeAttribute("open");
+      queueMicrotask(() => this.dispatchEvent(new Event("close")));
+    });
+  });
+
+  afterEach(() => void vi.restoreAllMocks());
+
+  test("because nobody uses it is kept by a click, or by none where that does not work", async () => {
+    await begin({ idle: 3_600 });
+    expect(dialog()).toMatch(/^Your session ends in 0:4[2-5]Nobody has used it for a while/);
+    expect(dialog()).toContain("Stay signed inSign out");
+    expect(document.querySelector("dialog [role=alert]")).toBeNull();
+    const { CloakroomError } = await import("@cloakroom/client"); // the one that this page has loaded
+    const problem = new CloakroomError({ code: "unheard_of", title: "Not now", status: 503, detail: "In the gateway's words." });
+    const extend = vi.spyOn(client, "extend").mockRejectedValueOnce(problem);
+    await click("Stay signed in");
+    expect(document.querySelector("dialog [role=alert]")?.textContent).toBe("In the gateway's words.");
+    extend.mockRejectedValueOnce(new Error("of another kind"));
+    await click("Stay signed in");
+    expect(document.querySelector("dialog [role=alert]")?.textContent).toBe("That did not work.");
+    await click("Stay signed in");
+    await until(() => expect([dialog(), said()]).toEqual(["", "You stay signed in."]));
+    expect(gateway.navigations).toEqual([]);
+  });
+
+  test("says nothing more while it is asked to stay, and takes back what it said", async () => {
+    await begin({ idle: 3_600 });
+    let refuse = (_: Error): void => {};
+    vi.spyOn(client, "extend").mockImplementation(() => new Promise((_, reject) => (refuse = reject)));
+    await click("Stay signed in");
+    expect(button("Stay signed in")?.getAttribute("aria-disabled")).toBe("true");
+    await act(async () => refuse(new Error("no")));
+    expect([button("Stay signed in")?.getAttribute("aria-disabled"), dialog().includes("That did not work.")]).toEqual(["false", true]);
+    await click("Stay signed in");
+    expect(dialog()).not.toContain("That did not work.");
+  });
+
+  test("is a notice where its user closed the warning, and can still be kept", async () => {
+    await begin({ idle: 3_600 });
+    await act(async () => document.querySelector("dialog")!.close());
+    expect([dialog(), document.querySelector(".float")?.textContent?.startsWith("Your session ends in 0:4")]).toEqual(["", true]);
+    vi.spyOn(client, "extend").mockRejectedValueOnce(new Error("of another kind"));
+    await click("Stay signed in");
+    expect(document.querySelector(".float")?.textContent).toContain("That did not work.");
+    await click("Stay signed in");
+    await until(() => expect(document.querySelector(".float")?.textContent).toBe(""));
+  });
+
+  test("because nobody uses it can be ended at once", async () => {
+    await begin({ idle: 3_600 });
+    await click("Sign out");
+    await until(() => expect(gateway.navigations[0]).toMatch(/\/bff\/logout\//));
+  });
+
+  test("whatever is done can be left to end, or begun anew from where it was", async () => {
+    await begin({ absolute: 3_600, idle: 86_400 });
+    expect(dialog()).toMatch(/^Your session ends in 0:4[2-5]It has lasted as long as it may/);
+    expect([button("Stay signed in"), button("Sign out")]).toEqual([undefined, undefined]);
+    await click("Not now");
+    expect([dialog(), document.querySelector(".float")?.textContent?.startsWith("Your session ends in 0:4")]).toEqual(["", true]);
+    await click("Sign in again");
+    expect(gateway.navigations[0]).toBe("/bff/login?return_to=%2Forders");
+  });
 });
 
 test("a first visit in an outage says so, offers no sign-in, and goes on when it is over", async () => {
@@ -122,8 +233,15 @@ test("a first visit in an outage says so, offers no sign-in, and goes on when it
   gateway.outage("store_unavailable");
   await open("/orders");
   expect(heading()).toBe("We cannot reach the session store");
+  expect(text()).toMatch(/Trying again in [12] sRequest \w{8}/); // for whoever runs the gateway
   expect(button("Sign in")).toBeUndefined();
   gateway.outage(null);
   await click("Try now");
   await until(() => expect(heading()).toBe("Orders"));
+});
+
+test("a first visit without any answer names no request", async () => {
+  gateway.outage("network");
+  await open("/orders");
+  expect([heading(), text().includes("Request")]).toEqual(["We cannot reach the gateway", false]);
 });

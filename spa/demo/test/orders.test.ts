@@ -1,4 +1,4 @@
-import { type MutationObserverOptions, MutationObserver, type QueryClient } from "@tanstack/react-query";
+import { type MutationObserverOptions, MutationObserver, type QueryClient, QueryObserver } from "@tanstack/react-query";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { CloakroomError } from "@cloakroom/client";
 import { client } from "../src/gateway.ts";
@@ -84,6 +84,21 @@ describe("an order that is placed", () => {
     expect(list()).toEqual([order("ord_2", { item: "Hat", status: "packed" }), order("ord_1")]);
   });
 
+  test("while the list is still read breaks that off, and has it read anew", async () => {
+    const calls = slowAPI();
+    const leave = new QueryObserver(cache, { queryKey: ordersKey(ada), queryFn: ({ signal }) => readOrders({ signal }) }).subscribe(() => {});
+    await vi.waitFor(() => expect(calls).toHaveLength(1));
+    const placed = place()({ item: "Hat", quantity: 1 });
+    await vi.waitFor(() => expect(calls).toHaveLength(2));
+    expect(calls[0]!.init?.signal?.aborted).toBe(true);
+    calls[1]!.answer(answer(201, order("ord_2", { item: "Hat" })));
+    await placed;
+    await vi.waitFor(() => expect(calls).toHaveLength(3));
+    calls[2]!.answer(answer(200, { orders: [order("ord_1"), order("ord_2", { item: "Hat" })] }));
+    await vi.waitFor(() => expect(ids()).toEqual(["ord_2", "ord_1"]));
+    leave();
+  });
+
   test("by somebody who has signed out meanwhile is nowhere", async () => {
     const calls = slowAPI();
     cache.setQueryData(ordersKey(ada), [order("ord_1")]);
@@ -109,14 +124,18 @@ describe("a refund", () => {
     expect(list()![0]!.status).toBe("refunded");
   });
 
-  test("that is done already makes the list be read anew", async () => {
+  test.each<[string, number, string, string, boolean]>([
+    ["is done already", 409, "already_refunded", "This order is refunded already.", true],
+    ["is of an order that is no more", 404, "unknown_order", "There is no such order of yours. Maybe the demo was restarted.", true],
+    ["did not work", 500, "broken", "It answers 500.", false],
+  ])("that %s makes the list be read anew, if it is behind", async (_, status, code, detail, behind) => {
     const calls = slowAPI();
     cache.setQueryData(ordersKey(ada), [order("ord_1")]);
     const done = refund()("ord_1");
     await vi.waitFor(() => expect(calls).toHaveLength(1));
-    calls[0]!.answer(answer(409, { error: "already_refunded" }));
-    await expect(done).rejects.toMatchObject({ code: "already_refunded", detail: "This order is refunded already." });
-    expect(cache.getQueryState(ordersKey(ada))?.isInvalidated).toBe(true);
+    calls[0]!.answer(answer(status, { error: code }));
+    await expect(done).rejects.toMatchObject({ code, detail });
+    expect(cache.getQueryState(ordersKey(ada))?.isInvalidated).toBe(behind);
   });
 });
 
@@ -155,6 +174,7 @@ test("changes stand where the order stood, and the like is replaced once, the ol
   const mine = [order("placing-2", { status: "placing" }), order("placing-1", { status: "placing" }), order("ord_1")];
   expect(withOrder(mine, order("ord_2")).map(({ id }) => id)).toEqual(["placing-2", "ord_2", "ord_1"]);
   expect(withOrder(mine, order("ord_2", { quantity: 3 })).map(({ id }) => id)).toEqual(["ord_2", "placing-2", "placing-1", "ord_1"]);
+  expect(withOrder(mine, order("ord_2", { item: "Hat" })).map(({ id }) => id)).toEqual(["ord_2", "placing-2", "placing-1", "ord_1"]);
   expect(withOrder(mine, order("ord_1", { status: "packed" }))[2]!.status).toBe("packed");
   expect(withFresh(undefined, [order("ord_1")])).toEqual([order("ord_1")]);
 });
@@ -171,6 +191,8 @@ test.each([
 
 test.each([
   ["upstream_timeout", 504, 0, true],
+  ["upstream_unavailable", 502, 0, true],
+  ["store_unavailable", 503, 0, true],
   ["network", 0, 1, true],
   ["network", 0, 2, false],
   ["session_expired", 401, 0, false],

@@ -43,6 +43,7 @@ describe("an order", () => {
   test.each([
     ["with all it takes", "Coat", "2", []],
     ["of the most there may be", "x".repeat(80), "999", []],
+    ["of the most there may be, with blanks around it", ` ${"x".repeat(80)} `, " 999 ", []],
     ["without an item", "  ", "1", ["item"]],
     ["with an item too long", "x".repeat(81), "1", ["item"]],
     ["of nothing", "Coat", "0", ["quantity"]],

@@ -1,9 +1,9 @@
 // Back and forward, with pages that the browser kept in its memory as they were: whoever is signed out is not seen again, and
 // whoever is not finds everything as it stood.
-import {chooseUser, signIn, signInButton} from './words.mjs';
+import {chooseUser, hasFocus, signIn, signInButton} from './words.mjs';
 
 export default async function ({origin, profile, stored, ask, expect, step}) {
-  const context = await profile();
+  const context = await profile({reducedMotion: 'no-preference'});
   const [page, other] = [await context.newPage(), await context.newPage()];
   // What a person can see of the page.
   await context.addInitScript(() => {
@@ -44,7 +44,7 @@ export default async function ({origin, profile, stored, ask, expect, step}) {
   await item.waitFor();
   expect(await restored(), 'the page is the one that was left: else this shows nothing');
   expect(await item.inputValue() === 'Scarf', 'what was typed is still there');
-  expect(await item.evaluate((field) => field === document.activeElement), 'and so is the focus');
+  await hasFocus(item, 'the focus is kept');
   expect(await page.locator('ul.orders').getByText('Top hat').isVisible(), 'the orders are still there');
 
   step('signed out in the other tab: the browser has forgotten the page, and loads it anew');

@@ -2,7 +2,7 @@
 
 export default async function ({origin, wide, works, browser, expect, ask, step}) {
   const context = await browser.newContext(); // no profile(): the body of a service worker's answer never comes to an end for it
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(30_000);
   const page = await context.newPage();
   const problems = [], got = [];
   page.on('console', (message) => message.type() === 'error' && problems.push(`${message.text()} ${message.location().url}`));

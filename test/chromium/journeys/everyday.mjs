@@ -2,7 +2,7 @@
 import {chooseUser, signInButton, tokenNumber} from './words.mjs';
 
 export default async function ({origin, profile, stored, expect, step}) {
-  const context = await profile();
+  const context = await profile({reducedMotion: 'no-preference'});
   const page = await context.newPage();
   const problems = [];
   page.on('pageerror', (error) => problems.push(String(error)));

@@ -31,7 +31,7 @@ export default async function (given) {
   expect(took <= within, `within ${within} ms, not ${took}`);
   await pages.demo.getByText('in another app or on another page of the same sign-in').first().waitFor();
   await signInButton(pages.demo).waitFor();
-  expect(await pages.demo.title() === 'Signed out · Cloakroom Coats', 'the tab says it by its name');
+  await pages.demo.waitForFunction(() => document.title === 'Signed out · Cloakroom Coats'); // the tab says it by its name
   expect(!(await pages.demo.locator('body').innerText()).includes('Lovelace'), 'no name in the tab that was left open');
   await shoot(pages.demo, folder, 'signed-out-elsewhere');
   const said = await pages.demo.locator('[aria-live=polite]').innerText();

@@ -1,6 +1,7 @@
 // The provider ends its session, and its logout tokens end the apps'.
 import {accessible} from './axe.mjs';
 import {asks, openAll, watchFor} from './apps.mjs';
+import {hasFocus} from './words.mjs';
 
 export default async function (given) {
   const {provider, within, profile, expect, step} = given;
@@ -23,7 +24,7 @@ export default async function (given) {
     expect(took <= within, `${name} within ${within} ms, not ${took}`);
   }
   expect(frames.length === 0, 'no WebSocket is opened for nobody');
-  expect(await pages.board.evaluate(() => document.activeElement?.id) === 'title', 'the focus is where it goes on');
+  await hasFocus(pages.board.locator('#title'), 'where it goes on');
 
   await readable(pages.board, 'the board, signed out');
   await readable(pages.demo, 'the demo, signed out by the provider');

@@ -1,6 +1,6 @@
 // The shop in two tabs: orders, the live view, and an export.
 import {readFileSync} from 'node:fs';
-import {signIn, signInButton} from './words.mjs';
+import {hasFocus, signIn, signInButton} from './words.mjs';
 
 export default async function ({origin, profile, ask, expect, step}) {
   const context = await profile({viewport: {width: 1280, height: 860}, colorScheme: 'light', acceptDownloads: true});
@@ -18,7 +18,6 @@ export default async function ({origin, profile, ask, expect, step}) {
     }
   };
   const line = (of, item) => of.locator('ul.orders li').filter({hasText: item});
-  const focused = (locator) => locator.evaluate((element) => element === document.activeElement);
 
   step('nothing yet');
   await signIn(page, origin + '/orders');
@@ -92,7 +91,7 @@ export default async function ({origin, profile, ask, expect, step}) {
   await page.waitForFunction(() => document.querySelector('progress')?.value > 0);
   await button('Cancel').click();
   await bar.waitFor({state: 'detached'});
-  expect(await focused(button('Export all orders')), 'the focus is where one begins');
+  await hasFocus(button('Export all orders'), 'where one begins');
   await until('exports', '0'); // the API is not kept busy
   await page.unroute('**/api/orders/export', slowly);
 

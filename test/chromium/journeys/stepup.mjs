@@ -1,5 +1,5 @@
 // A refund that takes a sign-in of the last minutes.
-import {chooseUser, signIn} from './words.mjs';
+import {chooseUser, hasFocus, signIn} from './words.mjs';
 
 export default async function ({origin, issuer, profile, stored, ask, expect, step}) {
   const context = await profile({viewport: {width: 1280, height: 860}, colorScheme: 'light'});
@@ -53,10 +53,10 @@ export default async function ({origin, issuer, profile, stored, ask, expect, st
   await anHourLater();
   const coat = await order('Winter coat', '12');
   await refund();
-  expect(await button('Sign in again').evaluate((b) => b === document.activeElement), 'the focus is in the dialog');
+  await hasFocus(button('Sign in again'), 'in the dialog');
   await button('Not now').click();
   await page.getByRole('dialog').waitFor({state: 'detached'});
-  expect(await button('Refund').evaluate((b) => b === document.activeElement), 'and back where it was');
+  await hasFocus(button('Refund'), 'back where it was');
   await refund();
 
   step('the provider asks, though it knows the user');
@@ -66,11 +66,11 @@ export default async function ({origin, issuer, profile, stored, ask, expect, st
 
   step('back at the very order, and one click from the refund');
   await back(coat);
-  expect(await button('Refund').evaluate((b) => b === document.activeElement), 'the focus is on the button');
+  await hasFocus(button('Refund'), 'on the button');
   expect(await refunded.count() === 0, 'nothing is paid back by coming back');
   await button('Refund').click();
   await refunded.waitFor();
-  expect(await refunded.evaluate((p) => p === document.activeElement), 'the focus is where it is told');
+  await hasFocus(refunded, 'where it is told');
   await page.reload();
   await refunded.waitFor();
 

@@ -1,19 +1,17 @@
 // Three tabs of one app: they share one stream, are signed out at once, say so, and one sign-in brings them all back; also when the
-// tab that had the stream is closed just before.
+// tab that had the stream is closed just before, or frozen.
 import {watchFor} from './apps.mjs';
 import {accessible} from './axe.mjs';
 import {chooseUser, signIn, signInButton} from './words.mjs';
 
 export default async function ({origin, within, profile, expect, step}) {
   const context = await profile();
-  let streams = 0, leader; // those that opened, and the tab that asked for the last one
+  let streams = 0, leader; // those that were asked for, and the tab that asked for the last one
   const isStream = (of) => new URL(of.url()).pathname === '/bff/events';
   context.on('request', (request) => {
-    if (isStream(request)) leader = request.frame().page();
-  });
-  // At a session's end the lead may pass on before the word of it is there: the next tab's stream is refused then, and is none.
-  context.on('response', (response) => {
-    if (isStream(response) && response.ok()) streams++;
+    if (!isStream(request)) return;
+    leader = request.frame().page();
+    streams++;
   });
   const first = await context.newPage();
   await signIn(first, origin + '/');
@@ -40,6 +38,8 @@ export default async function ({origin, within, profile, expect, step}) {
   await orders.emulateMedia({colorScheme: 'dark'});
   await orders.setViewportSize({width: 360, height: 740});
   await accessible(orders, 'signed out elsewhere, dark, on a phone');
+
+  expect(streams === 1, `the lead passes on to nobody at a session's end, not to ${streams - 1}`);
 
   step('a sign-in in the second leads back to where it was, and brings the third back untouched');
   await signInButton(orders).click();
@@ -82,4 +82,28 @@ export default async function ({origin, within, profile, expect, step}) {
     expect(took <= within, `within ${within} ms, not ${took}`);
   }
   expect(streams === before + 1, `one stream after the one that was closed, not ${streams - before}`);
+
+  step('the tab with the stream is frozen and not told so, as on a phone: the tab that is looked at takes over');
+  const beside = await elsewhere.context().newPage();
+  await beside.goto(origin + '/account');
+  await beside.getByText('Live: should you').waitFor();
+  const cdp = await elsewhere.context().newCDPSession(elsewhere); // Chromium's own freezing tells the page, and lets it answer
+  await cdp.send('Debugger.enable');
+  const stopped = new Promise((resolve) => cdp.once('Debugger.paused', resolve));
+  void cdp.send('Runtime.evaluate', {expression: 'debugger'}).catch(() => {});
+  await stopped;
+  const [taken] = await Promise.all([
+    elsewhere.context().waitForEvent('response', isStream),
+    beside.evaluate(() => window.dispatchEvent(new Event('focus'))), // each tab of this browser has it already
+  ]);
+  expect(taken.ok() && taken.frame().page() === beside, 'a stream of the tab that is looked at');
+  const heard = await watchFor(beside, 'You have signed out');
+  await signInButton(rest[0]).click(); // the provider still knows who is there
+  await rest[0].getByRole('button', {name: 'Sign out'}).waitFor();
+  await rest[0].goto(origin + '/account');
+  const over = Date.now();
+  await rest[0].getByRole('button', {name: 'End all others'}).click();
+  expect(await heard(within + 10_000) - over <= within, `beside a frozen tab within ${within} ms`);
+  await cdp.send('Debugger.resume');
+  await elsewhere.getByText('You have signed out').first().waitFor();
 }

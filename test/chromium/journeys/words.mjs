@@ -15,6 +15,16 @@ export async function signIn(page, url, name = 'Ada') {
   await page.getByRole('banner').getByRole('button', {name: 'Sign out'}).waitFor();
 }
 
+/** Waits until something has the focus: what had it before may be gone for a moment before it is given on. */
+export async function hasFocus(locator, why) {
+  for (let i = 0; i < 200; i++) { // 10 s
+    if (await locator.evaluate((element) => element === document.activeElement)) return;
+    await locator.page().waitForTimeout(50);
+  }
+  const at = await locator.page().evaluate(() => document.activeElement?.outerHTML.slice(0, 200));
+  throw new Error(`${why}: the focus is on ${locator}, not on ${at}`);
+}
+
 /** The number of the access token, as the page shows it. */
 export async function tokenNumber(page) {
   return Number(await page.getByRole('region', {name: 'Access token'}).locator('.digits').first().innerText());

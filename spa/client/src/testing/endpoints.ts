@@ -81,14 +81,14 @@ export function createEndpoints({ base, user, ledger, streams, now }: Parts): En
     }
     const down = storeOutage();
     if (down !== null) {
-      return down;
+      return problem(down);
     }
     const opened = ledger.open();
     return "session" in opened ? opened.session : offer(opened.code, opened.reason === undefined ? {} : { reason: opened.reason });
   }
 
-  function storeOutage(): Response | null {
-    return self.outage === "store_unavailable" || self.outage === "key_unknown" ? problem(self.outage) : null;
+  function storeOutage(): "store_unavailable" | "key_unknown" | null {
+    return self.outage === "store_unavailable" || self.outage === "key_unknown" ? self.outage : null;
   }
 
   /** admit, which is a use of the session unless the request says that the page makes it on its own. */
@@ -218,7 +218,10 @@ export function createEndpoints({ base, user, ledger, streams, now }: Parts): En
         return problem("csrf_failed");
       }
       const down = ledger.current() === null ? null : storeOutage();
-      return down ?? (form ? nothing(leave()) : signedOut());
+      if (down !== null) {
+        return problem(down);
+      }
+      return form ? nothing(leave()) : signedOut();
     });
     for (const opened of ["login", "logout", "logout/{ticket}", "logged-out"]) {
       own.add(`GET ${mount}/${opened}`, (request) => {
@@ -248,7 +251,8 @@ export function createEndpoints({ base, user, ledger, streams, now }: Parts): En
     if (session !== null && from.searchParams.get("token") !== tokenOf(session)) {
       return { code: "csrf_failed" };
     }
-    return session !== null && storeOutage() !== null ? { code: "store_unavailable" } : { to: leave() };
+    const down = session === null ? null : storeOutage();
+    return down === null ? { to: leave() } : { code: down };
   }
 
   /** A sign-in, from its start to where it comes back to: the user is asked nothing here, and agrees. */

@@ -103,7 +103,7 @@ export function createLedger(
 
   function sweep(): number | null {
     for (const session of all) {
-      if (session.end === undefined && endOf(session) <= now()) {
+      if (endOf(session) <= now()) {
         end(session, session.endsAt <= session.idleEndsAt ? "absolute" : "idle");
       }
     }
@@ -111,14 +111,12 @@ export function createLedger(
     return ends.length === 0 ? null : Math.min(...ends) - now();
   }
 
-  /** What is told of a session that is over. Its cookie goes, but for one that was replaced: the browser holds the next by then. */
+  /** What is told of a session that is over. Its cookie goes, unless the browser holds the next by then. */
   function over(session: Held, { reason, at, told }: NonNullable<Held["end"]>): Opened {
-    if (reason !== "replaced") {
-      // With the answer, and not before it: what was sent at the same moment carries the cookie as well.
-      queueMicrotask(() => {
-        cookie = cookie === session ? null : cookie;
-      });
-    }
+    // With the answer, and not before it: what was sent at the same moment carries the cookie as well.
+    queueMicrotask(() => {
+      cookie = cookie === session ? null : cookie;
+    });
     if (now() - at >= remembered) {
       return { code: "session_required" };
     }

@@ -35,7 +35,7 @@ export interface Table<T> {
   methods(path: string): string[];
 }
 
-/** Makes a table. A pattern is a method and a path; segments may be `{name}`, and what ends in a slash is a prefix. */
+/** Makes a table. A pattern is a method and a path; segments may be `{name}`, and what ends in a slash stands for itself and all below. */
 export function createTable<T>(): Table<T> {
   const entries: Entry<T>[] = [];
   return {
@@ -45,7 +45,7 @@ export function createTable<T>(): Table<T> {
         throw new Error(`A pattern is a method and a path, as "GET /api/orders": ${pattern}`);
       }
       const prefix = path.endsWith("/");
-      entries.unshift({ method, prefix, segments: path.slice(1, prefix ? -1 : undefined).split("/"), value });
+      entries.unshift({ method, prefix, segments: path.split("/").slice(1, prefix ? -1 : undefined), value });
     },
     find(method, path) {
       for (const entry of entries.filter((one) => one.method === method)) {
@@ -62,7 +62,7 @@ export function createTable<T>(): Table<T> {
 
 function match({ segments, prefix }: Entry<unknown>, path: string): Record<string, string> | null {
   const asked = path.slice(1).split("/");
-  if (prefix ? asked.length <= segments.length : asked.length !== segments.length) {
+  if (prefix ? asked.length < segments.length : asked.length !== segments.length) {
     return null;
   }
   const found: Record<string, string> = {};

@@ -108,8 +108,7 @@ export function createStreams(opening: (url: string) => Opening, changed: () => 
       addEventListener: (event, listener) => target.addEventListener(event, listener),
       removeEventListener: (event, listener) => target.removeEventListener(event, listener),
       close() {
-        readyState = closed;
-        waiting.delete(connect);
+        readyState = closed; // so that it is not made anew, should it wait for that
         if (stream !== null) {
           drop(stream, true);
         }
