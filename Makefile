@@ -93,7 +93,7 @@ demo: tools
 	cd spa/demo && npm run build
 
 screenshots: tools
-	go test -tags integration -run 'TestScreenshots|TestOneSignIn|TestDevices$$|TestPagesOfNativeApps' -count 1 ./test/chromium -screenshots
+	go test -tags integration -run 'TestScreenshots|TestOneSignIn|TestDevicesAreListedAndEnded|TestPagesOfNativeApps' -count 1 ./test/chromium -screenshots
 
 gofmt:
 	@files="$$(gofmt -l $(GO_FILES))"; [ -z "$$files" ] || { printf 'not formatted (make fmt):\n%s\n' "$$files"; exit 1; }

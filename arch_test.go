@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // module is the path that all packages of ours begin with.
@@ -93,6 +94,7 @@ const (
 	maxFile = 400 // lines: what can be read in one sitting
 	maxFunc = 60  // lines: a function longer than a page does more than one thing
 	maxMain = 40  // lines: main parses, builds, runs, reports
+	maxLine = 140 // characters, a tab as one: what stands side by side with another file on a screen
 )
 
 // source is one Go file.
@@ -100,6 +102,7 @@ type source struct {
 	path  string // from the module's root, with slashes
 	test  bool
 	lines int
+	long  []int // the numbers of lines beyond maxLine
 	set   *token.FileSet
 	ast   *ast.File
 }
@@ -111,9 +114,33 @@ func parse(name string, text []byte) (*source, error) {
 		return nil, err
 	}
 	return &source{
-		path: name, test: strings.HasSuffix(name, "_test.go"), lines: strings.Count(string(text), "\n"), set: set, ast: f,
+		path: name, test: strings.HasSuffix(name, "_test.go"), lines: strings.Count(string(text), "\n"), long: longLines(text, set, f),
+		set: set, ast: f,
 	}, nil
 }
+
+// longLines finds the lines beyond maxLine, but for those of a raw string: a flag's help in a tag, a page.
+func longLines(text []byte, set *token.FileSet, f *ast.File) (long []int) {
+	raw := make(map[int]bool)
+	ast.Inspect(f, func(n ast.Node) bool {
+		if lit, is := n.(*ast.BasicLit); is && strings.HasPrefix(lit.Value, "`") {
+			for line := set.Position(lit.Pos()).Line; line <= set.Position(lit.End()).Line; line++ {
+				raw[line] = true
+			}
+		}
+		return true
+	})
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		if n++; utf8.RuneCountInString(strings.TrimSuffix(line, "\n")) > maxLine && !raw[n] {
+			long = append(long, n)
+		}
+	}
+	return long
+}
+
+// wide are the files of texts for people, one to a line: there a table is read down, and a break would hide a row.
+var wide = []string{"surface/answers.go", "surface/reasons.go"}
 
 // dir is the file's folder; "." at the root.
 func (s *source) dir() string { return path.Dir(s.path) }
@@ -146,6 +173,9 @@ func checkFile(s *source) (found []string) {
 	}
 	if s.test {
 		return append(found, s.skips()...)
+	}
+	if len(s.long) > 0 && !slices.Contains(wide, s.path) {
+		tell("lines %d have more than %d characters", s.long, maxLine)
 	}
 	if s.lines > maxFile {
 		tell("%d lines, more than %d", s.lines, maxFile)
@@ -417,6 +447,7 @@ func TestRulesCanBeBroken(t *testing.T) {
 		{"a surface that silences somebody's log", "surface/a.go", `package surface; import _ "github.com/go-logr/logr"`, "diagnostics"},
 		{"an init", "bff/a.go", `package bff; func init() {}`, "init"},
 		{"a long file", "bff/a.go", "package bff" + long(maxFile+1), "lines, more than"},
+		{"a long line", "bff/a.go", "package bff\n// " + strings.Repeat("x", maxLine), "lines [2] have more than"},
 		{"a long function", "bff/a.go", "package bff\nfunc f() {" + long(maxFunc) + "}", "f has 61 lines"},
 		{"a long main", "cmd/cloakroom/main.go", "package main" + long(maxMain+1), "main parses"},
 		{"a skipped test", "bff/a_test.go", `package bff_test; func f(t interface{ Skip(...any) }) { t.Skip() }`, "looks green"},

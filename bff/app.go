@@ -32,8 +32,8 @@ type App struct {
 	RedirectURI   string // the one registered callback, absolute, built from configuration (never from a Host header)
 	PostLogoutURI string // the one registered post-logout return, absolute
 
-	// Claims are shown to the frontend; StoredClaims, a superset, are kept in the record because a route needs them.
-	// Nothing else of an ID token is kept.
+	// Claims are shown to the frontend, each by its name or the path to it (ClaimAt). StoredClaims are names alone: those that
+	// Claims are found in, and what a route needs. Nothing else of an ID token is kept in the record.
 	Claims       []string
 	StoredClaims []string
 
@@ -46,8 +46,10 @@ type App struct {
 	Most      int           // how many sessions a user may have here; 0 = any number
 	LaxCookie bool          // SameSite=Lax instead of Strict; by kind or by explicit setting
 
-	DefaultReturn    string // where a login goes that names no return target; a ReturnTarget
-	PostLogoutReturn string // where a browser goes after the provider's logout: a ReturnTarget, or of a native app a URI of its own; "" = nowhere
+	DefaultReturn string // where a login goes that names no return target; a ReturnTarget
+	// PostLogoutReturn is where a browser goes after the provider's logout: a ReturnTarget, or of a native app a URI of its own;
+	// "" = nowhere.
+	PostLogoutReturn string
 
 	// Of native apps alone.
 	RedirectURIs []string      // where the app is answered: exact, but for the port on loopback

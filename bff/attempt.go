@@ -15,6 +15,19 @@ import (
 //     sender died or its answer was lost.
 //   - The generation decides who may save, and a save acts on an existing record only: a sign-out always wins.
 //   - A new refresh token exists nowhere else, so saving it is tried until it is saved, or the record is gone.
+//
+// What it goes through, and what holds meanwhile:
+//
+//	it is                 sent  call  the mark in the record        what comes next
+//	waiting (claim)       no    no    anybody's, or none            a lease: looking; another's save: over, or waiting again
+//	looking (look)        no    no    none, or another's: later     what it is for is there: over; else marking
+//	marking (underLease)  no    no    its own                       marked: calling; the lease or the generation lost: waiting, or over
+//	calling (send)        yes   yes   its own                       tokens: saving; an error: failing; it never left: waiting, or over
+//	saving (save)         yes   no    its own, till it saved        over
+//	failing (failed)      yes   no    its own, till it is settled   over; the token was rotated by another attempt: waiting
+//
+// The lease is held from looking on, and heard and lapsed are about it: heard is renewed with it; lapsed is set where it ran out
+// during the call, and forbids that the token leaves under it, though it be taken again.
 type attempt struct {
 	engine  *Engine
 	app     *App

@@ -35,7 +35,7 @@ const (
 	CodeTokenRefused        Code = "token_refused"         // 502: the provider gives no token for the API; the operator's to mend
 	CodeUpstreamBusy        Code = "upstream_busy"         // 503, with Retry-After: as many requests are under way as the route bears
 	CodeUpstreamRefused     Code = "upstream_unauthorized" // 401: the API refused a fresh token; the session lives
-	CodeLoopDetected        Code = "loop_detected"         // 508: the request came through this gateway before, or a sign-in came back to where it began
+	CodeLoopDetected        Code = "loop_detected"         // 508: the request came through here before, or a sign-in came back to its start
 	CodeDraining            Code = "draining"              // 503: this instance is shutting down
 	CodeClientGone          Code = "client_gone"           // 499, for the log: nobody is left to read it
 	CodeInternal            Code = "internal"              // 500: everything untyped

@@ -41,8 +41,8 @@ func (e *MisfitError) Error() string {
 			"and signing out of one app leaves the others; set sso_by to sid where the provider sends one for all apps, otherwise to sub",
 			e.Provider, e.App)
 	default:
-		return fmt.Sprintf("provider %s: sso_by is sid, and for one sign-in of a user apps %s and %s were given different sids: signing out of one "+
-			"leaves the other; set sso_by to sub+auth_time", e.Provider, e.Other, e.App)
+		return fmt.Sprintf("provider %s: sso_by is sid, and for one sign-in of a user apps %s and %s were given different sids: "+
+			"signing out of one leaves the other; set sso_by to sub+auth_time", e.Provider, e.Other, e.App)
 	}
 }
 

@@ -199,7 +199,8 @@ func (e *Engine) exchange(ctx context.Context, app *App, tx *transaction, cb Cal
 	case cb.Error != "":
 		return nil, &Error{
 			Code: CodeLoginRefused, Message: "The provider did not sign you in.",
-			Err: fmt.Errorf("provider answered %.64q: %.256q, to client %s with redirect_uri %s", cb.Error, cb.Detail, app.ClientID, app.RedirectURI),
+			Err: fmt.Errorf("provider answered %.64q: %.256q, to client %s with redirect_uri %s", cb.Error, cb.Detail, app.ClientID,
+				app.RedirectURI),
 		}
 	case cb.Code.IsZero():
 		return nil, &Error{Code: CodeLoginNoCode, Message: "The provider's answer was not complete."}

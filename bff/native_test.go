@@ -272,3 +272,56 @@ func TestAPendingLoginCannotBePrinted(t *testing.T) {
 		t.Errorf("shows the code: %s", shown)
 	}
 }
+
+// Whoever signs out after a pause means it: the handle's own age does not matter, all the rest does.
+//
+// shows RPL-NATIVE
+func TestWhichAccessHandlesSignOut(t *testing.T) {
+	for name, c := range map[string]struct {
+		handle func(w *world, a *instance, p pair) string
+		want   bff.Code
+	}{
+		"of the current turn":                {func(_ *world, _ *instance, p pair) string { return p.access }, ""},
+		"of the current turn, past its life": {func(w *world, _ *instance, p pair) string { w.clock.move(time.Hour); return p.access }, ""},
+		"of the turn before, whose successor was never used": {func(w *world, a *instance, p pair) string {
+			w.mustRotate(a, p.refresh)
+			w.clock.move(time.Hour)
+			return p.access
+		}, ""},
+		"of the turn before, whose successor was used within the grace": {func(w *world, a *instance, p pair) string {
+			w.use(a, w.mustRotate(a, p.refresh).access)
+			w.clock.move(29 * time.Second)
+			return p.access
+		}, ""},
+		"of the turn before, whose successor is in use": {func(w *world, a *instance, p pair) string {
+			w.use(a, w.mustRotate(a, p.refresh).access)
+			w.clock.move(31 * time.Second)
+			return p.access
+		}, bff.CodeSessionRequired},
+		"two turns back": {func(w *world, a *instance, p pair) string {
+			w.mustRotate(a, w.mustRotate(a, p.refresh).refresh)
+			return p.access
+		}, bff.CodeSessionRequired},
+		"without proof":          {func(_ *world, _ *instance, p pair) string { return checked("clk_" + p.refresh[4:79]) }, bff.CodeSessionRequired},
+		"that is a refresh one":  {func(_ *world, _ *instance, p pair) string { return p.refresh }, bff.CodeSessionRequired},
+		"of an app that is gone": {func(w *world, _ *instance, p pair) string { w.app.ID = "tablet"; return p.access }, bff.CodeSessionRequired},
+		"of a session whose time is over": {func(w *world, _ *instance, p pair) string {
+			w.clock.move(14 * 24 * time.Hour)
+			return p.access
+		}, bff.CodeSessionExpired},
+		"while the store is down": {func(w *world, _ *instance, p pair) string { w.redis.SetError("ERR down"); return p.access }, bff.CodeStoreUnavailable},
+	} {
+		t.Run("an access handle "+name, func(t *testing.T) {
+			w := newNativeWorld(t)
+			a := w.instance()
+			s := w.nativeLogin(a)
+			handle := c.handle(w, a, w.pair(a, s))
+			app, got, err := a.LeavingSession(context.Background(), w.apps, w.parse(handle), nil)
+			wantCode(t, "opening", err, c.want)
+			if err == nil && (app != w.app || got.Lookup != s.Lookup) {
+				t.Errorf("opened %s of %s", got.ID(), app.ID)
+			}
+			w.redis.SetError("")
+		})
+	}
+}

@@ -328,3 +328,39 @@ func TestALogoutTicketIsOfOneKindOfApp(t *testing.T) {
 		t.Errorf("of a provider without end_session: %+v, %v", to, err)
 	}
 }
+
+// A person who closes the window right after the click has decided: ticket and code are not left half way.
+func TestAClickOutlivesItsWindow(t *testing.T) {
+	w := newNativeWorld(t)
+	a := w.instance()
+	gone, hangUp := context.WithCancel(context.Background())
+	hangUp()
+	l, err := a.ConfirmNativeLogin(gone, w.app, w.returned(a, scheme).Ticket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Redeem(context.Background(), w.app, redemption(l.Code, scheme)); err != nil {
+		t.Errorf("redeeming: %v", err)
+	}
+	if _, err := a.CancelNativeLogin(gone, w.app, w.returned(a, scheme).Ticket); err != nil {
+		t.Errorf("cancelling: %v", err)
+	}
+}
+
+// A browser that is gone while its code is redeemed leaves a login whole: what the provider gave out is kept, or revoked.
+//
+// shows CB-RACE-1 (native apps)
+func TestACallbackOutlivesItsBrowser(t *testing.T) {
+	w := newNativeWorld(t)
+	a := w.instance()
+	gone, hangUp := context.WithCancel(context.Background())
+	w.idp.set(func(p *fakeProvider) { p.onCode = hangUp })
+	start, state := w.begin(a, bff.LoginRequest{Native: request(claimed)})
+	l, err := a.CompleteNativeLogin(gone, w.app, w.callback(start, state))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Redeem(context.Background(), w.app, redemption(l.Code, claimed)); err != nil {
+		t.Errorf("redeeming: %v", err)
+	}
+}

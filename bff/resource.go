@@ -17,7 +17,8 @@ type errand struct {
 // resourceName is the name under which the token of a resource is kept.
 func resourceName(resource string) string { return "resource " + resource }
 
-// generation is what counts the answers to an errand: of the session's own tokens, only those that brought these.
+// generation is what counts the answers to an errand: of the session's own tokens, only those that brought these
+// (Session.OwnGeneration); of a resource's, all, for each brings a newer refresh token to get it by.
 func (e errand) generation(s *Session) int64 {
 	if e.resource == "" {
 		return s.OwnGeneration()

@@ -16,15 +16,15 @@ const maxReturnTo = 1024
 var ErrReturnTo = errors.New("return target refused")
 
 // ReturnTarget checks where a login or logout may return to (RFC 9700 section 4.11.1, no open redirect): one slash, then
-// a path of this very origin without backslash and control characters or their encodings, and any query or fragment
-// without control characters. It returns the target ready for a Location header, or an error that is ErrReturnTo.
+// a path of this very origin without backslash, control characters, empty and dot segments or their encodings, and any query
+// or fragment without control characters. It returns the target ready for a Location header, or an error that is
+// ErrReturnTo.
 //
 // A page of one of the origins may be named too, by its whole address: the origin to the letter, then what is said above.
 func ReturnTarget(raw string, origins ...string) (string, error) {
 	for _, origin := range origins {
-		// Up to its slash: of a longer text, https://www.example.com.evil or …@evil, the origin would only be the beginning.
-		if rest, is := strings.CutPrefix(raw, origin); is && (rest == "" || rest[0] == '/') {
-			path, err := returnPath(cmp.Or(rest, "/"), maxReturnTo-len(origin))
+		if at, is := pathAt(origin, raw); is {
+			path, err := returnPath(at, maxReturnTo-len(origin))
 			if err != nil {
 				return "", err
 			}

@@ -58,9 +58,9 @@ type Session struct {
 	Seen   string
 
 	Tokens     TokenSet
-	Generation int64 // counts the uses of the refresh token, from 1
+	Generation int64 // counts the uses of the refresh token, from 1: what a save is judged by
 	// Own is the generation that brought the session's own access token, where later ones brought those of resources; 0: it
-	// is Generation.
+	// is Generation. It is written by the store as it came: read OwnGeneration, which knows what 0 is.
 	Own  int64
 	Sent *SentMark
 
@@ -74,7 +74,8 @@ type Session struct {
 	Platform string
 }
 
-// OwnGeneration counts the refreshes of the session's own access token: it stands still while resources get theirs.
+// OwnGeneration counts the refreshes of the session's own access token: it stands still while resources get theirs. Whether
+// that token is newer than another read of it is asked of this; whether the record is, of Generation.
 func (s *Session) OwnGeneration() int64 {
 	if s.Own != 0 {
 		return s.Own

@@ -17,7 +17,7 @@ import (
 const (
 	CodeInsufficientAuth Code = "insufficient_user_authentication" // 401: the sign-in is too old or too weak; Error.StepUp says what would do
 	CodeStepUpFinal      Code = "step_up_not_satisfiable"          // 403: the session has what the API asks for, and the API asks again
-	CodeStepUpUnmet      Code = "step_up_unmet"                    // the provider's answer to a login is not what was asked for; the session before lives on
+	CodeStepUpUnmet      Code = "step_up_unmet"                    // a login's answer is not what was asked for; the session before lives on
 )
 
 const (
@@ -156,7 +156,8 @@ func digestOf(app *App, subject string) string {
 func (e *Engine) OpenStepUp(ctx context.Context, app *App, ticket string) (*StepUpAsked, error) {
 	refuse := func(err error) (*StepUpAsked, error) {
 		return nil, &Error{
-			Code: CodeBadRequest, Message: "This sign-in was asked for too long ago, or not by this app. Go back to the app and try from there.", Err: err,
+			Code: CodeBadRequest, Message: "This sign-in was asked for too long ago, or not by this app. Go back to the app and try from " +
+				"there.", Err: err,
 		}
 	}
 	if len(ticket) > maxTicket {

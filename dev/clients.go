@@ -22,8 +22,8 @@ func clientsOf(cfg *config.Config, issuer string) (all []provider.Client) {
 		to := cfg.Registration(id)
 		all = append(all, provider.Client{
 			ID: app.ClientID, Secret: app.ClientSecret.Reveal(), Auth: methodOf(p), Audience: p.AccessTokenAudiences,
-			RedirectURIs: []string{to.RedirectURI}, PostLogoutRedirectURIs: []string{to.PostLogoutURI}, BackchannelLogoutURI: to.BackchannelLogoutURI,
-			InitiateLoginURI: to.InitiateLoginURI,
+			RedirectURIs: []string{to.RedirectURI}, PostLogoutRedirectURIs: []string{to.PostLogoutURI},
+			BackchannelLogoutURI: to.BackchannelLogoutURI, InitiateLoginURI: to.InitiateLoginURI,
 		})
 	}
 	return all

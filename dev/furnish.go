@@ -122,7 +122,8 @@ func (w *world) furnish(context.Context) error {
 	}
 	for name, content := range map[string]string{
 		"cloakroom.yaml": text, "k1": newSecret(), "i1": newSecret(), "redis.secret": w.redis.Password,
-		"demo.secret": newSecret(), "board.secret": newSecret(), "notes.secret": newSecret(), "docs.secret": newSecret(), "cli.secret": newSecret(),
+		"demo.secret": newSecret(), "board.secret": newSecret(), "notes.secret": newSecret(), "docs.secret": newSecret(),
+		"cli.secret": newSecret(),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			return fmt.Errorf("writing the configuration: %w", err)

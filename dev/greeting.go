@@ -85,13 +85,16 @@ func (w *world) steps() []string {
 	}
 	return []string{
 		"Open " + app("demo") + " (Chrome, Edge or Firefox: Safari refuses Secure cookies on http) and sign in as Ada.",
-		"Watch her access token: it lives for " + strconv.Itoa(int(w.TokenLife.Seconds())) + " seconds and is renewed behind the counter, never in the browser.",
+		"Watch her access token: it lives for " + strconv.Itoa(int(w.TokenLife.Seconds())) + " seconds and is renewed behind the counter, " +
+			"never in the browser.",
 		"Open " + app("board") + ", " + app("notes") + " and " + app("docs") + ": none asks, for the provider knows you.",
 		"A desktop app of the same sign-in, with one click: go run ./mobile-api/examples/desktop" + gateway + " login, then the same with watch.",
 		"Five minutes after signing in, refund an order: the API wants a newer sign-in, and the refund waits for it.",
-		"Sign out in one, and touch nothing: demo, board and the desktop app say at once that they are signed out, and why; notes and docs, without a script, at the next click.",
+		"Sign out in one, and touch nothing: demo, board and the desktop app say at once that they are signed out, and why; notes and " +
+			"docs, without a script, at the next click.",
 		"The same by the provider's own end: sign in again, and open " + w.issuer() + "/end_session in a tab.",
-		"A sign-in that begins elsewhere, as a portal's tile does: " + app("demo") + "/bff/initiate?iss=" + url.QueryEscape(w.issuer()) + "&login_hint=grace@example.com",
+		"A sign-in that begins elsewhere, as a portal's tile does: " + app("demo") + "/bff/initiate?iss=" + url.QueryEscape(w.issuer()) +
+			"&login_hint=grace@example.com",
 		"Look at what the browser holds in its developer tools: a cookie for each app that no script can read, and no token.",
 		"What the gateway counts: curl -s http://" + at(w.Ports.Ops) + "/metrics | grep '^bff_.*_total'",
 	}

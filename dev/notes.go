@@ -85,7 +85,9 @@ func (n *Notes) guarded(do func(http.ResponseWriter, *http.Request, visit)) http
 		c, err := n.bearer.verify(r)
 		switch {
 		case errors.Is(err, errKeysUnreachable):
-			n.show(w, http.StatusServiceUnavailable, notesView{Title: "Not available", Wrong: "The keys of the provider cannot be read. Try again in a moment."})
+			n.show(w, http.StatusServiceUnavailable, notesView{
+				Title: "Not available", Wrong: "The keys of the provider cannot be read. Try again in a moment.",
+			})
 			return
 		case err != nil:
 			w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)

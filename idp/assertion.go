@@ -17,7 +17,7 @@ import (
 // What an assertion says beside its claims.
 const (
 	assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" // RFC 7523 section 2.2
-	assertionTyp  = "client-authentication+jwt"                              // draft-ietf-oauth-rfc7523bis section 4: typed, so that it passes for nothing else
+	assertionTyp  = "client-authentication+jwt"                              // draft-ietf-oauth-rfc7523bis section 4: for nothing else
 	assertionLife = time.Minute                                              // it is used at once; the rest is for clocks that are off
 	assertionID   = 32                                                       // bytes of jti: nobody guesses one, no two are the same
 )

@@ -11,7 +11,8 @@ import (
 // tokenClaims are about the token or the sign-in that they stand in. They are the ID token's to say, whatever an access
 // token says of itself.
 var tokenClaims = []string{
-	"iss", "aud", "azp", "sub", "sid", "exp", "iat", "nbf", "jti", "nonce", "auth_time", "acr", "amr", "at_hash", "c_hash", "client_id", "scope",
+	"iss", "aud", "azp", "sub", "sid", "exp", "iat", "nbf", "jti", "nonce", "auth_time", "acr", "amr", "at_hash", "c_hash",
+	"client_id", "scope",
 }
 
 // authorize adds to an identity what the access token that came with it says of the user: where access tokens are meant for

@@ -55,7 +55,8 @@ func (c *cached[T]) get(ctx context.Context, now time.Time, load func(context.Co
 
 // renew returns a newer copy than the caller may have seen: that of the fetch which is running, or of a new one if may
 // says so (asked), or else the copy there is now.
-func (c *cached[T]) renew(ctx context.Context, now time.Time, load func(context.Context) (T, error), may func(time.Time) bool) (v T, asked bool, err error) {
+func (c *cached[T]) renew(ctx context.Context, now time.Time, load func(context.Context) (T, error), may func(time.Time) bool,
+) (v T, asked bool, err error) {
 	c.mu.Lock()
 	if c.running == nil && !may(now) {
 		defer c.mu.Unlock()

@@ -145,7 +145,8 @@ func (c *Client) clientRefused(m *metadata, err error) error {
 		return fmt.Errorf("client %s: %w", c.set.ClientID, err)
 	}
 	if len(c.set.Keys) > 0 {
-		return fmt.Errorf("client %s: %w; its assertion was signed by key %s (%s) for %s: compare client_id, published keys, algorithm and assertion_audience with its registration",
+		return fmt.Errorf("client %s: %w; its assertion was signed by key %s (%s) for %s: compare client_id, published keys, algorithm "+
+			"and assertion_audience with its registration",
 			c.set.ClientID, err, c.set.Keys[0].id, c.set.Keys[0].alg, c.audience(m))
 	}
 	return fmt.Errorf("client %s: %w; its secret was sent by %s: compare client_id, secret and token_auth with its registration",

@@ -145,7 +145,7 @@ func TestClientAuthentication(t *testing.T) {
 }
 
 // shows RPL-REVOKE
-func TestRevocation(t *testing.T) {
+func TestWhatARevocationMeets(t *testing.T) {
 	tokens := bff.TokenSet{Access: bff.NewSecret("at-secret-1"), Refresh: bff.NewSecret("rt-secret-2")}
 	no := false
 	for _, tc := range []struct {

@@ -72,11 +72,13 @@ func (is *Issuer) Probe(ctx context.Context) *Survey {
 		s.add(Wrong, "metadata: %s answers with status %d: is issuer (%s) what the provider calls itself, its path included?",
 			at, a.status, is.set.Issuer)
 	case json.Unmarshal(a.body, doc) != nil:
-		s.add(Wrong, "metadata: %s answers with %s that is not the JSON it should be: issuer (%s) leads elsewhere, or something in between answers",
+		s.add(Wrong, "metadata: %s answers with %s that is not the JSON it should be: issuer (%s) leads elsewhere, or something in "+
+			"between answers",
 			at, orWord(a.media(), "something"), is.set.Issuer)
 	// OpenID Connect Discovery section 4.3, RFC 8414 section 3.3: exactly equal, or nothing of it may be used.
 	case doc.Issuer != is.set.Issuer:
-		s.add(Wrong, "metadata: the provider calls itself %.200q, issuer is %q: %s", doc.Issuer, is.set.Issuer, howNear(doc.Issuer, is.set.Issuer))
+		s.add(Wrong, "metadata: the provider calls itself %.200q, issuer is %q: %s",
+			doc.Issuer, is.set.Issuer, howNear(doc.Issuer, is.set.Issuer))
 	default:
 		doc.override(is.set.Endpoints)
 		is.judge(ctx, s, doc)

@@ -55,13 +55,15 @@ func (c *Client) judgeGrant(m *metadata, r *refusal) (Finding, error) {
 	case said.OAuth == "invalid_client" || said.Status == http.StatusUnauthorized:
 		return Finding{Wrong, c.clientRefused(m, &AnswerError{Status: said.Status, OAuth: "invalid_client"}).Error()}, ErrClient
 	case said.OAuth == "unauthorized_client" || said.OAuth == "unsupported_grant_type":
-		return say(Wrong, "%s may not redeem codes (%s): register it as a web application with the authorization code flow", id, said.OAuth), ErrClient
+		return say(Wrong, "%s may not redeem codes (%s): register it as a web application with the authorization code flow",
+			id, said.OAuth), ErrClient
 	case said.Status == http.StatusTooManyRequests:
 		return say(Note, "%s could not be tried: the token endpoint has been asked too often (status 429)", id), nil
 	case said.OAuth != "":
 		return say(Note, "that %s is known cannot be told: the token endpoint answers %s to a code that does not exist", id, said.OAuth), nil
 	default:
-		return say(Wrong, "the token endpoint %s answers with status %d: it is not there, or something before it refuses", m.Token, said.Status), nil
+		return say(Wrong, "the token endpoint %s answers with status %d: it is not there, or something before it refuses",
+			m.Token, said.Status), nil
 	}
 }
 
@@ -145,12 +147,15 @@ func (c *Client) judgeHome(ctx context.Context, a authorizeAnswer) Finding {
 		if plain := c.askAuthorize(ctx, c.set.RedirectURI, ""); plain.err == nil && (!plain.home || !plain.to.Query().Has("error")) {
 			return say(Note, "%s is registered; a silent sign-in (prompt=none) is answered %s", c.set.RedirectURI, code)
 		}
-		return say(Wrong, "%s is registered, and a sign-in is refused: %s; compare the kind of application, PKCE and login.params", c.set.RedirectURI, code)
+		return say(Wrong, "%s is registered, and a sign-in is refused: %s; compare the kind of application, PKCE and login.params",
+			c.set.RedirectURI, code)
 	case code == "invalid_scope":
-		return say(Wrong, "%s is registered, and a sign-in is refused: invalid_scope; the app asks for %s: compare scopes with what client %s may have",
+		return say(Wrong, "%s is registered, and a sign-in is refused: invalid_scope; the app asks for %s: compare scopes with what "+
+			"client %s may have",
 			c.set.RedirectURI, strings.Join(c.set.Scopes, " "), c.set.ClientID)
 	case code == "unauthorized_client":
-		return say(Wrong, "%s is registered, and a sign-in is refused: unauthorized_client; register %s as a web application with the authorization code flow",
+		return say(Wrong, "%s is registered, and a sign-in is refused: unauthorized_client; register %s as a web application with the "+
+			"authorization code flow",
 			c.set.RedirectURI, c.set.ClientID)
 	default:
 		return say(Note, "%s is registered; a silent sign-in is answered %.64q", c.set.RedirectURI, code)

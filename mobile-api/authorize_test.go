@@ -250,3 +250,23 @@ func FuzzRedirectURI(f *testing.F) {
 		}
 	})
 }
+
+// shows NAT-7.1 (a port that wraps round)
+func TestPortsOfManyDigits(t *testing.T) {
+	w := newWorld(t)
+	for _, port := range []string{"18446744073709551696", "4294967376", "100000", "000080", "65536"} { // 80 beyond 64, and 32, bits
+		w.browser().open("/mobile/authorize?"+asked("cli", "http://127.0.0.1:"+port+"/callback").Encode(), "none").is(t, port, 400)
+	}
+}
+
+// shows NAT-8.6 (a silent sign-in), NAT-8.9
+func TestSilentSignInsByLoopback(t *testing.T) {
+	w := newWorld(t, func(w *world) { w.policies["cli"] = w.policies["phone"] })
+	for _, to := range []string{listened, loopback, "http://[::1]:51004/six"} {
+		a := w.browser().open("/mobile/authorize?"+asked("cli", to, "prompt", "none").Encode(), "none").is(t, to, 303)
+		toldApp(t, to, a, to, "interaction_required")
+	}
+	if w.browser().begin(asked("cli", listened, "response_mode", "query")); len(w.provider.asked) != 1 {
+		t.Errorf("asked %d times", len(w.provider.asked))
+	}
+}

@@ -1,6 +1,7 @@
 package mobileapi_test
 
 import (
+	"encoding/base64"
 	"html"
 	"net/url"
 	"slices"
@@ -262,5 +263,108 @@ func TestASignOutOvertakesASignIn(t *testing.T) {
 	a = b.submit("/mobile/callback/phone", url.Values{"confirm": {check}})
 	if a.status != 403 || !strings.Contains(a.body, `href="/mobile/authorize?`) {
 		t.Errorf("%d %s %s", a.status, a.location(), a.body)
+	}
+}
+
+// What an app cannot act on is not passed on, and neither is the word of somebody who is not the provider.
+//
+// shows NAT-8.9 (errors)
+func TestWordsOfTheProvider(t *testing.T) {
+	w := newWorld(t)
+	mixedUp := "&iss=" + url.QueryEscape("https://evil.example")
+	for _, row := range []struct{ answer, code string }{
+		{"error=consent_required", "consent_required"},
+		{"error=account_selection_required", "account_selection_required"},
+		{"error=access_denied" + mixedUp, "server_error"},
+		{"error=login_required" + mixedUp, "server_error"},
+		{"error=invalid_client", "server_error"},
+		{"error=unauthorized_client", "server_error"},
+	} {
+		b := w.browser()
+		toldApp(t, row.answer, b.come("phone", row.answer+"&state="+b.begin(asked("phone", scheme))), scheme, row.code)
+	}
+}
+
+// Nothing may be shown of a silent sign-in, not even that a sign-out overtook it.
+//
+// shows RPL-PENDING (the native surface's part)
+func TestASignOutOvertakesASilentSignIn(t *testing.T) {
+	w := newWorld(t)
+	h := w.signedIn()
+	b := w.browser()
+	state := b.begin(asked("phone", claimed, "prompt", "none"))
+	w.call("POST", "/mobile/logout", h.Access).is(t, "signing out", 200)
+	toldApp(t, "coming back", b.come("phone", "code=c&state="+state).is(t, "coming back", 303), claimed, "login_required")
+}
+
+// A key that this instance does not know yet costs no sign-in its cookie: the next instance may know it.
+func TestATransactionUnderAKeyToCome(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	state := b.begin(asked("phone", claimed))
+	own := b.cookies[0].value
+	raw, err := base64.RawURLEncoding.DecodeString(own)
+	if err != nil || string(raw[1:3]) != "k1" {
+		t.Fatalf("%v %q", err, own)
+	}
+	copy(raw[1:], "k9")
+	b.cookies[0].value = base64.RawURLEncoding.EncodeToString(raw)
+	a := b.come("phone", "code=c&state="+state).is(t, "the key to come", 503)
+	if b.count(".tx.") != 1 || a.location() != "" {
+		t.Fatalf("%v %v", b.cookies, a.header)
+	}
+	b.cookies[0].value = own
+	if b.come("phone", "code=c&state="+state).is(t, "the key that came", 303); b.count(".tx.") != 0 {
+		t.Errorf("left: %v", b.cookies)
+	}
+}
+
+// The notice of a sign-out spares the sign-in of its own browser; of two, nobody knows which is ours.
+func TestTwoNotices(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	b.submit(w.signOut(w.signedIn().Access), nil).is(t, "on to the provider", 200)
+	own := b.cookies
+	b.cookies = nil
+	for _, c := range own {
+		if strings.HasSuffix(c.name, ".so") {
+			b.cookies = []cookie{c, {name: c.name, value: "tossed"}}
+		}
+	}
+	if len(b.cookies) != 2 {
+		t.Fatalf("cookies %v", own)
+	}
+	a := b.returned("phone", claimed)
+	if a.status != 403 || a.location() != "" {
+		t.Errorf("one of two was taken: %d %s", a.status, a.location())
+	}
+}
+
+// An app that sends no state is given none, and not an empty one.
+//
+// shows NAT-8.9
+func TestAnAppWithoutAState(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	for what, a := range map[string]*answer{
+		"a code":   b.come("phone", "code=c&state="+b.begin(asked("phone", claimed, "state", ""))),
+		"an error": b.open("/mobile/authorize?"+asked("phone", claimed, "state", "", "response_type", "token").Encode(), "none"),
+	} {
+		if u, err := url.Parse(a.is(t, what, 303).location()); err != nil || u.Query().Has("state") || u.Query().Get("iss") != gateway+"/mobile" {
+			t.Errorf("%s: %s", what, a.location())
+		}
+	}
+}
+
+// Who comes back to a browser without any cookie is told what may be wrong; with one of another sign-in it is something else.
+func TestWhatAPersonIsToldOfALostSignIn(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	for _, blocked := range []bool{true, false} {
+		a := b.come("phone", "code=c&state=unknown").is(t, "an unknown state", 400)
+		if strings.Contains(a.body, "blocking cookies") != blocked || !strings.Contains(a.body, "o back to the app and") {
+			t.Errorf("blocked %v: %s", blocked, a.body)
+		}
+		b.begin(asked("phone", claimed))
 	}
 }

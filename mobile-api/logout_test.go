@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cloakroom/bff"
+	"cloakroom/test/prover"
 )
 
 // signOut signs an app out and returns the path of the one-time address.
@@ -228,4 +229,80 @@ func TestASignOutWhoseTicketIsLost(t *testing.T) {
 	path := w.signOut(w.signedIn().Access)
 	w.advance(6 * time.Minute)
 	w.browser().submit(path, url.Values{}).is(t, "a ticket that is too old", 410)
+}
+
+// Signing out here is done, whatever the provider says: also what it leaves in, and takes from, this browser.
+//
+// shows RPL-PENDING (what waits in the browser)
+func TestASignOutForgetsWhatIsOnItsWayThoughTheProviderIsDown(t *testing.T) {
+	w := newWorld(t)
+	b := w.browser()
+	b.begin(asked("cli", listened))
+	b.returned("phone", scheme).check(t)
+	path := w.signOut(w.signedIn().Access)
+	w.provider.set(func(p *provider) { p.down = true })
+	b.submit(path, nil).is(t, "a provider that is down", 200)
+	if b.count(".tx.") != 0 || b.count(".ok.") != 0 || b.count(".out") != 0 {
+		t.Errorf("left: %v", b.cookies)
+	}
+	w.provider.set(func(p *provider) { p.down = false })
+	w.redeem("phone", claimed, b.code("phone", claimed)).handles(t) // at once: this browser knows of the sign-out
+}
+
+// A sign-out by a handle that came as it is not taken here has ended nothing, and so is not told as done: also where no app
+// binds any more, and nobody is told of proofs.
+func TestSigningOutWhereNobodyBinds(t *testing.T) {
+	w := newWorld(t, binding("phone", bff.BindingAllowed))
+	p := w.prover()
+	bound, free := w.bound(p), w.signedIn()
+	later := w.beside()
+	for with, h := range map[string]handles{"a bound handle": bound, "an unbound one": free} {
+		later.prove(p, "POST", "/mobile/logout", h.Access, prover.Method("GET")).challenged(t, with+" and a bad proof", 401, "session_required", badOne)
+	}
+	used := prover.ID("once")
+	later.prove(p, "GET", "/mobile/session", bound.Access, used).is(t, "which ended nothing", 200)
+	later.prove(p, "POST", "/mobile/logout", bound.Access, used).challenged(t, "a used proof", 401, "session_required", badOne)
+	later.call("GET", "/mobile/session", free.Access).is(t, "which ended nothing", 200)
+	if a := later.prove(p, "POST", "/mobile/logout", bound.Access).is(t, "a good proof", 200); !strings.Contains(a.body, `"ended":true`) {
+		t.Error(a.body)
+	}
+}
+
+// A state that is empty, or that two cookies claim, is the state of no sign-out: a link cannot lead on to an app.
+//
+// shows RPL-NATIVE (the way back)
+func TestWaysBackThatAreNobodys(t *testing.T) {
+	w := newWorld(t, func(w *world) {
+		w.apps["phone"].PostLogoutReturn, w.apps["cli"].PostLogoutReturn = "com.example.app:/signed-out", "http://127.0.0.1/signed-out"
+	})
+	const out = "__Host-Http-phone.out="
+	for _, row := range []struct{ with, query, cookies string }{
+		{"an empty state, and no cookie", "?state=", ""},
+		{"an empty state, and an empty cookie", "?state=", out},
+		{"no state, and an empty cookie", "", out},
+		{"no cookie", "?state=s", "a=b"},
+		{"the state in two cookies", "?state=s", out + "s; " + out + "s"},
+		{"a tossed cookie behind the own", "?state=s", out + "s; " + out + "t"},
+		{"a tossed cookie before the own", "?state=s", out + "t; " + out + "s"},
+		{"the state of a cookie of another name", "?state=s", "__Host-Http-tablet.out=s"},
+	} {
+		a := w.send("GET", "/mobile/logged-out"+row.query, "", append(nav("cross-site"), "Cookie", row.cookies)...).is(t, row.with, 200)
+		if a.location() != "" || len(a.header.Values("Set-Cookie")) > 0 || !strings.Contains(a.body, "You are signed out") {
+			t.Errorf("a way back with %s: %v", row.with, a.header)
+		}
+	}
+	if a := w.send("GET", "/mobile/logged-out?state=s", "", append(nav("cross-site"), "Cookie", out+"s")...); a.location() != "com.example.app:/signed-out" {
+		t.Errorf("the own way back: %d %s", a.status, a.location())
+	}
+}
+
+// A browser that says nothing of where it comes from is one that the app opened: it needs no click.
+//
+// shows RPL-NATIVE (the one-time address)
+func TestTheOneTimeAddressInAnOldBrowser(t *testing.T) {
+	w := newWorld(t)
+	a := w.send("GET", w.signOut(w.signedIn().Access), "", "Accept", "text/html").is(t, "an old browser", 200)
+	if !strings.Contains(a.body, "<script>") {
+		t.Errorf("it waits: %s", a.body)
+	}
 }

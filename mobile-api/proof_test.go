@@ -329,3 +329,21 @@ func TestAGatewayWithItsDefaultPort(t *testing.T) {
 	h := w.post("/mobile/token", redemption("phone", claimed, code), announcing(p, "/mobile/token")...).handles(t)
 	w.prove(p, "GET", "/api", h.Access).is(t, "a call", 200)
 }
+
+// Who is told a nonce puts it into the next proof, and keeps it: a gateway whose apps want none tells none, not even with a refusal.
+func TestNoNonceWhereNoAppWantsOne(t *testing.T) {
+	w := newWorld(t, binding("phone", bff.BindingAllowed))
+	p := w.prover()
+	h := w.bound(p)
+	redemption := w.post("/mobile/token", redemption("phone", claimed, w.code()), announcing(p, "/mobile/elsewhere")...)
+	redemption.refused(t, "a proof for elsewhere", 400, "invalid_dpop_proof")
+	for with, a := range map[string]*answer{
+		"a bad proof":           w.prove(p, "GET", "/api", h.Access, prover.Method("PUT")).is(t, "a bad proof", 401),
+		"another's proof":       w.prove(w.prover(), "GET", "/api", h.Access).is(t, "another's proof", 401),
+		"a proof for elsewhere": redemption,
+	} {
+		if got := a.header.Values("DPoP-Nonce"); len(got) != 0 {
+			t.Errorf("an answer to %s carries %q", with, got)
+		}
+	}
+}

@@ -281,7 +281,7 @@ func TestPagesAtTheTokenEndpoint(t *testing.T) {
 	}
 }
 
-func TestRevocation(t *testing.T) {
+func TestARevokedHandleOpensNothing(t *testing.T) {
 	w := newWorld(t)
 	revoke := func(app, token string) *answer {
 		return w.post("/mobile/revoke", url.Values{"client_id": {app}, "token": {token}, "token_type_hint": {"refresh_token"}})

@@ -3,6 +3,7 @@ package server
 import (
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -40,6 +41,7 @@ func (s *Server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 		if st.app != nil { // else the handle will say
 			telemetry.AccessOf(r.Context()).App = st.app.ID
 		}
+		fillPath(r.URL)
 		if err := s.checkTarget(st, r); err != nil {
 			return err
 		}
@@ -53,14 +55,18 @@ func (s *Server) admit(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// checkTarget writes the empty path as "/", and refuses a target that is not one clean path: also "x:host/path", which net/http takes for an opaque URL
-// and whose text, put behind an origin, would name another host. What names a module of a development server passes.
+// fillPath writes the empty path as "/": they are the same (RFC 9110 section 4.2.3), for files as for routes.
+func fillPath(target *url.URL) {
+	if target.Path == "" && target.Opaque == "" { // an opaque one has no path, and is refused
+		target.Path = "/"
+	}
+}
+
+// checkTarget refuses a target that is not one clean path: also "x:host/path", which net/http takes for an opaque URL and
+// whose text, put behind an origin, would name another host. What names a module of a development server passes.
 func (s *Server) checkTarget(st *site, r *http.Request) error {
 	if r.URL.Opaque != "" {
 		return &bff.Error{Code: bff.CodeBadRequest, Message: "The address is malformed."}
-	}
-	if r.URL.Path == "" {
-		r.URL.Path = "/" // they are the same (RFC 9110 section 4.2.3), for files as for routes
 	}
 	_, err := proxy.CleanPath(r.URL.EscapedPath())
 	if err != nil && s.namesModule(st, r) {

@@ -48,7 +48,8 @@ func tellAPIs(out io.Writer, cfg *config.Config, id string) {
 func tellAllAPIs(out io.Writer, cfg *config.Config) {
 	for _, id := range sortedKeys(cfg.Apps) {
 		if len(resources(id, cfg.Routes))+len(exchanges(id, cfg.Routes)) > 0 {
-			fmt.Fprintf(out, "app %s asks provider %s for tokens, which has to know and allow client %s\n", id, cfg.Apps[id].Provider, cfg.Apps[id].ClientID)
+			fmt.Fprintf(out, "app %s asks provider %s for tokens, which has to know and allow client %s\n", id, cfg.Apps[id].Provider,
+				cfg.Apps[id].ClientID)
 			tellAPIs(out, cfg, id)
 		}
 	}

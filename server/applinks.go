@@ -48,8 +48,9 @@ func linkNotes(cfg *config.Config) (notes []string) {
 		if len(paths) == 0 || len(links.Apple)+len(links.Android) > 0 {
 			continue
 		}
-		notes = append(notes, fmt.Sprintf("apps.%s.redirect_uris: %s on public.url: without app_links no phone hands it to the app, and people see a "+
-			"page that says so, unless something before the gateway serves apple-app-site-association and assetlinks.json", id, strings.Join(paths, ", ")))
+		notes = append(notes, fmt.Sprintf("apps.%s.redirect_uris: %s on public.url: without app_links no phone hands it to the app, "+
+			"and people see a page that says so, unless something before the gateway serves apple-app-site-association and "+
+			"assetlinks.json", id, strings.Join(paths, ", ")))
 	}
 	return notes
 }

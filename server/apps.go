@@ -64,7 +64,8 @@ func (s *Server) addBrowser(app *bff.App, files config.Static, policy surface.Lo
 	if err := checkReturns(app); err != nil {
 		return err
 	}
-	front := spa.New(spa.Options{App: app, Engine: s.engine, Trace: s.trace, Login: policy, Limit: s.limit, Initiate: s.cfg.Apps[app.ID].Login.Initiate, Apps: s.apps})
+	front := spa.New(spa.Options{App: app, Engine: s.engine, Trace: s.trace, Login: policy, Limit: s.limit,
+		Initiate: s.cfg.Apps[app.ID].Login.Initiate, Apps: s.apps})
 	st.app, st.face = app, browser{front, app, s.formTime()}
 	if len(app.AllowedOrigins) > 0 {
 		st.share = front.Share
@@ -90,7 +91,8 @@ func (s *Server) addBrowser(app *bff.App, files config.Static, policy surface.Lo
 // hasAPIs reports whether an app may take a route below /api/, where by custom nothing but APIs is.
 func (s *Server) hasAPIs(app string) bool {
 	return slices.ContainsFunc(s.cfg.Routes, func(rt *config.Route) bool {
-		return strings.HasPrefix(rt.Path, "/api/") && proxy.Kind(rt.Kind) != proxy.KindSite && (len(rt.Apps) == 0 || slices.Contains(rt.Apps, app))
+		return strings.HasPrefix(rt.Path, "/api/") && proxy.Kind(rt.Kind) != proxy.KindSite &&
+			(len(rt.Apps) == 0 || slices.Contains(rt.Apps, app))
 	})
 }
 
@@ -200,7 +202,8 @@ func (s *Server) sessionCookie(name string) bool {
 	return false
 }
 
-// storedClaims are those the frontend is shown and those that a route of the app asks for: nothing else is kept.
+// storedClaims are those the frontend is shown and those that a route of the app asks for: nothing else is kept. Of a path to
+// a claim inside an object that is the whole object, sealed with the record, beside a claim that is called as the path.
 func storedClaims(id string, a *config.App, routes []*config.Route) []string {
 	names := slices.Clone(a.Claims)
 	for _, rt := range routes {
@@ -210,6 +213,14 @@ func storedClaims(id string, a *config.App, routes []*config.Route) []string {
 		names = slices.AppendSeq(names, maps.Keys(rt.Require.Claims))
 		names = slices.AppendSeq(names, maps.Values(rt.IdentityHeaders))
 		names = append(names, placeholderClaims(rt.Upstream)...)
+	}
+	for _, name := range names {
+		if name == "org" { // of an identity header: what proxy.Options.OrgClaims has it stand for
+			names = append(names, orgClaims[:]...)
+		}
+		if path := bff.ClaimPath(name); path != nil {
+			names = append(names, path[0])
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)

@@ -182,7 +182,7 @@ func (c *checkCommand) Run(w *world) error {
 		}
 	}
 	tellAllAPIs(w.stdout, cfg)
-	for _, n := range slices.Concat(apart(cfg), adminNotes(cfg), externalNotes(cfg), linkNotes(cfg), siteNotes(cfg), pageNotes(cfg)) {
+	for _, n := range notes(cfg) {
 		fmt.Fprintln(w.stdout, "note:", n)
 	}
 	if !c.Online {
@@ -280,17 +280,6 @@ func version() string {
 		}
 	}
 	return v
-}
-
-// siteNotes tell of origins that browsers may take for another site than their app's, whatever the configuration says.
-func siteNotes(cfg *config.Config) (notes []string) {
-	for _, id := range sortedKeys(cfg.Apps) {
-		if origins, domain := cfg.Apps[id].DoubtfulOrigins(); len(origins) > 0 {
-			notes = append(notes, fmt.Sprintf("apps.%s.allowed_origins: %s: of the app's site unless %s is a public suffix (publicsuffix.org): then browsers "+
-				"send no cookie from there", id, strings.Join(origins, ", "), domain))
-		}
-	}
-	return notes
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

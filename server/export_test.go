@@ -39,6 +39,12 @@ var FormInTime = formInTime
 // ClientAddress is the frontend's address of a request, by the proxies that are trusted.
 func (s *Server) ClientAddress(r *http.Request) string { return s.clientAddress(r) }
 
+// RouteOf and UpstreamOf take what is configured over.
+var (
+	RouteOf    = routeOf
+	UpstreamOf = upstreamOf
+)
+
 // Drift is how far Redis is ahead of this server's own clock, as it was measured last.
 func (s *Server) Drift() time.Duration { return s.store.Drift() }
 

@@ -34,7 +34,8 @@ func tellClientKeys(out io.Writer, cfg *config.Config) {
 		if len(keys) == 0 {
 			continue
 		}
-		fmt.Fprintf(out, "client key %s of app %s signs; %s published\n", keys[0].ID, id, ids(keys, func(k *config.ClientKey) string { return k.ID }))
+		fmt.Fprintf(out, "client key %s of app %s signs; %s published\n", keys[0].ID, id,
+			ids(keys, func(k *config.ClientKey) string { return k.ID }))
 	}
 }
 

@@ -182,3 +182,25 @@ func TestLimitsOfStreams(t *testing.T) {
 		}
 	}
 }
+
+// shows OPS-1
+func TestWhomALimitCounts(t *testing.T) {
+	for _, same := range [][2]string{
+		{"2001:db8:1:2::1", "2001:db8:1:2:ffff::9"},
+		{"fe80::1%eth0", "fe80::2%eth1"},
+		{"192.0.2.1", "192.0.2.1"},
+		{"192.0.2.1", "::ffff:192.0.2.1"},
+		{"192.0.2.1", "64:ff9b::192.0.2.1"},
+	} {
+		if a, b := server.AddressBlock(same[0]), server.AddressBlock(same[1]); a != b {
+			t.Errorf("%s counts as %s, %s as %s", same[0], a, same[1], b)
+		}
+	}
+	for _, other := range [][2]string{
+		{"2001:db8:1:2::1", "2001:db8:1:3::1"}, {"192.0.2.1", "192.0.2.2"}, {"::ffff:192.0.2.1", "::ffff:192.0.2.2"}, {"64:ff9b::192.0.2.1", "64:ff9b::192.0.2.2"},
+	} {
+		if a, b := server.AddressBlock(other[0]), server.AddressBlock(other[1]); a == b {
+			t.Errorf("%s and %s both count as %s", other[0], other[1], a)
+		}
+	}
+}

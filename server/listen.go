@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -204,7 +203,7 @@ func (s *Server) sayWhatIsMissing(ctx context.Context) {
 	for _, w := range warnings {
 		s.log.Warn("Redis: " + w)
 	}
-	for _, n := range slices.Concat(apart(s.cfg), adminNotes(s.cfg), externalNotes(s.cfg)) {
+	for _, n := range notes(s.cfg) {
 		s.log.Warn(n)
 	}
 	for _, p := range s.idps {

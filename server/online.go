@@ -81,7 +81,9 @@ func (s *Server) probe(ctx context.Context, p *provider) (all []told) {
 	apps := sortedKeys(p.clients)
 	if !survey.Usable {
 		if len(apps) > 0 {
-			all = append(all, told{about, idp.Finding{Grade: idp.Note, Text: "nothing was asked about " + appNames(apps) + ": first the metadata has to be right"}})
+			all = append(all, told{about, idp.Finding{
+				Grade: idp.Note, Text: "nothing was asked about " + appNames(apps) + ": first the metadata has to be right",
+			}})
 		}
 		return all
 	}
@@ -118,7 +120,8 @@ func (s *Server) probeApp(ctx context.Context, id string, c *idp.Client) (all []
 		", back-channel logout " + to.BackchannelLogoutURI})
 	a := s.cfg.Apps[id]
 	if s.cfg.Providers[a.Provider].Preset == "scalekit" && strings.HasPrefix(to.RedirectURI, "http:") {
-		add(idp.Finding{Grade: idp.Note, Text: to.RedirectURI + " is for a development environment: Scalekit's production environments take https alone, and no localhost"})
+		add(idp.Finding{Grade: idp.Note, Text: to.RedirectURI + " is for a development environment: Scalekit's production environments " +
+			"take https alone, and no localhost"})
 	}
 	if !slices.Contains(a.Scopes, "offline_access") && s.cfg.Providers[a.Provider].Preset != "keycloak" && // which gives one without
 		a.Authorize["access_type"] != "offline" { // as Google is asked for one

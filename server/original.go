@@ -75,7 +75,8 @@ func readTarget(r *http.Request) (d dialect, to target, err error) {
 		return dialectNginx, to, err
 	case r.RequestURI == "/traefik":
 		// Of a WebSocket's handshake Traefik says ws or wss, which are http and https (RFC 6455 section 3).
-		to.method, to.scheme, to.host, to.uri, err = four(r.Header, "X-Forwarded-Method", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Uri")
+		to.method, to.scheme, to.host, to.uri, err = four(r.Header, "X-Forwarded-Method", "X-Forwarded-Proto", "X-Forwarded-Host",
+			"X-Forwarded-Uri")
 		to.scheme = strings.Replace(to.scheme, "ws", "http", 1)
 		return dialectTraefik, to, err
 	case strings.HasPrefix(r.RequestURI, prefixEnvoy+"/"):
@@ -143,7 +144,8 @@ func addressOf(uri string) (*url.URL, error) {
 	}
 	for i := range len(query) {
 		if query[i] <= ' ' || query[i] > '~' || query[i] == '#' {
-			return nowhere, &bff.Error{Code: bff.CodeBadRequest, Message: "The address is malformed.", Err: errors.New("character in query that needs an escape")}
+			return nowhere, &bff.Error{Code: bff.CodeBadRequest, Message: "The address is malformed.",
+				Err: errors.New("character in query that needs an escape")}
 		}
 	}
 	plain, err := url.PathUnescape(clean)

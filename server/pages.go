@@ -34,12 +34,15 @@ func refusals(r static.Refused) (notes []string) {
 			notes = append(notes, fmt.Sprintf(format, n))
 		}
 	}
-	tell(r.Scripts, "has %d inline script(s), which its policy refuses: write inline: hashed, unless pages are built from what strangers wrote")
+	tell(r.Scripts, "has %d inline script(s), which its policy refuses: write inline: hashed, unless pages are built from what "+
+		"strangers wrote")
 	tell(r.Styles, "has %d inline style element(s), which its policy refuses: "+allowStyles(r))
 	tell(r.Handlers, "has %d event handler(s) in tags, as onload, which its policy refuses and no hash allows: have the build leave them out")
-	tell(r.Properties, "has %d style attribute(s), which its policy refuses until a script sets them: add style-src-attr 'unsafe-inline' to csp")
+	tell(r.Properties, "has %d style attribute(s), which its policy refuses until a script sets them: add style-src-attr "+
+		"'unsafe-inline' to csp")
 	if r.Base {
-		notes = append(notes, "has a <base>, which its policy refuses: a visit of /orders/7 looks for relative files below /orders/; write base-uri 'self' in csp")
+		notes = append(notes, "has a <base>, which its policy refuses: a visit of /orders/7 looks for relative files below /orders/; "+
+			"write base-uri 'self' in csp")
 	}
 	return notes
 }

@@ -27,7 +27,8 @@ type site struct {
 	share func(w http.ResponseWriter, r *http.Request, methods []string) (answered bool, err error)
 }
 
-// face is a surface as requests on routes and errors need it.
+// face is a surface as requests on routes and errors need it. It is wider than an interface is here: whatever is asked of a
+// host is asked of the one surface that answers there, there are two of those, and nobody asks for a part.
 type face interface {
 	Endpoints() []surface.Endpoint
 	// match finds the route of a request, for whichever app may turn out to call.

@@ -129,7 +129,8 @@ func refuseWhole(w http.ResponseWriter, paper *sheet) {
 // 500 of all of them.
 func (v *verdict) refuseNginx(w http.ResponseWriter, paper *sheet) {
 	h := w.Header()
-	copyFields(h, paper.header, "Set-Cookie", headerRequestID, "Retry-After", "Www-Authenticate", "Allow", "Dpop-Nonce", "Sec-Websocket-Version")
+	copyFields(h, paper.header, "Set-Cookie", headerRequestID, "Retry-After", "Www-Authenticate", "Allow", "Dpop-Nonce",
+		"Sec-Websocket-Version")
 	told := paper.status
 	if told < http.StatusMultipleChoices {
 		told = http.StatusUnauthorized
@@ -165,7 +166,7 @@ func (s *Server) refuseBeside(err error, c echo.Context) {
 	var told struct {
 		LoginURL string `json:"login_url"`
 	}
-	if json.Unmarshal(v.problem, &told) == nil && isNavigation(c.Request()) {
+	if json.Unmarshal(v.problem, &told) == nil && surface.IsVisit(c.Request()) {
 		v.location = told.LoginURL
 	}
 }
@@ -178,7 +179,7 @@ func (s *Server) refusePage(c echo.Context, st *site) {
 	switch to := c.Response().Header().Get("Location"); {
 	case to != "":
 		v.location = to
-	case !isNavigation(r) || st.app == nil:
+	case !surface.IsVisit(r) || st.app == nil:
 	case surface.ReadJar(r).Has(surface.CookieName(st.app.ID, surface.PartNotice)): // it signed out a moment ago, and is to see that
 		v.location = pathSignedOut
 	default:
@@ -191,9 +192,4 @@ func (s *Server) keepProblem(r *http.Request, err error) {
 	paper := &sheet{header: make(http.Header)}
 	surface.WriteError(paper, &http.Request{Method: http.MethodGet, Header: http.Header{}}, typed(err, paper.header), s.infoOf(r))
 	verdictOf(r.Context()).problem = paper.body.Bytes()
-}
-
-// isNavigation reports whether somebody waits for a page, and can be sent elsewhere in its place.
-func isNavigation(r *http.Request) bool {
-	return r.Method == http.MethodGet && surface.WantsPage(r) && surface.IsTopLevel(r)
 }

@@ -24,17 +24,7 @@ func (s *Server) wireRoutes() error {
 				return err
 			}
 		}
-		routes = append(routes, proxy.Route{
-			Place: i, Path: rt.Path, Methods: rt.Methods, Upstream: rt.Upstream, Strip: rt.StripPrefix,
-			Token: proxy.Token(rt.Token), Query: rt.Query, Apps: rt.Apps, Guard: proxy.Guard(rt.Guard),
-			Kind: proxy.Kind(rt.Kind), WebSocket: rt.WebSocket, External: rt.External,
-			RequireClaims: rt.Require.Claims, RequireScopes: rt.Require.Scopes, IdentityHeaders: rt.IdentityHeaders,
-			RequireACR: rt.Require.ACR, RequireMaxAge: rt.Require.MaxAge,
-			RequestCookies: rt.Cookies, ResponseCookies: rt.SetCookies,
-			Timeout: rt.Timeout, StreamTimeout: rt.StreamTimeout, BodyBytes: int64(rt.BodyBytes),
-			HeaderBytes: int64(rt.HeaderBytes), Concurrent: rt.Concurrent, Trailers: rt.Trailers,
-			RootCAs: pools[rt.CAFile], InsecureHTTP: rt.InsecureHTTP,
-		})
+		routes = append(routes, routeOf(i, rt, pools[rt.CAFile]))
 	}
 	s.routes, err = proxy.NewTable(routes, proxy.Options{
 		ReservedCookies: s.reservedCookie, OrgClaims: orgClaims[:], Now: s.store.Now, Prove: s.engine.Prove, Log: s.log,
@@ -44,16 +34,26 @@ func (s *Server) wireRoutes() error {
 	return err
 }
 
-// upstreams takes the settings of upstreams over.
+// routeOf takes the settings of a route over; roots are what its ca_file holds. What of them says which token it takes, and how
+// often, is read elsewhere by the route's place.
+func routeOf(place int, rt *config.Route, roots *x509.CertPool) proxy.Route {
+	return proxy.Route{
+		Place: place, Path: rt.Path, Methods: rt.Methods, Upstream: rt.Upstream, Strip: rt.StripPrefix,
+		Token: proxy.Token(rt.Token), Query: rt.Query, Apps: rt.Apps, Guard: proxy.Guard(rt.Guard),
+		Kind: proxy.Kind(rt.Kind), WebSocket: rt.WebSocket, External: rt.External,
+		RequireClaims: rt.Require.Claims, RequireScopes: rt.Require.Scopes, IdentityHeaders: rt.IdentityHeaders,
+		RequireACR: rt.Require.ACR, RequireMaxAge: rt.Require.MaxAge,
+		RequestCookies: rt.Cookies, ResponseCookies: rt.SetCookies,
+		Timeout: rt.Timeout, StreamTimeout: rt.StreamTimeout, BodyBytes: int64(rt.BodyBytes),
+		HeaderBytes: int64(rt.HeaderBytes), Concurrent: rt.Concurrent, Trailers: rt.Trailers,
+		RootCAs: roots, InsecureHTTP: rt.InsecureHTTP,
+	}
+}
+
+// upstreams makes the settings of the upstreams.
 func (s *Server) upstreams() (all []upstream.Settings, err error) {
 	for _, u := range s.cfg.Upstreams {
-		set := upstream.Settings{
-			Origin: u.Origin, Targets: u.Targets, Protocol: upstream.Protocol(u.Protocol),
-			Health:   upstream.Health{Path: u.Health.Path, Every: u.Health.Every, Timeout: u.Health.Timeout},
-			Attempts: u.Attempts, Connections: u.Connections, IdleConnections: u.IdleConnections,
-			Timeouts:   upstream.Timeouts{Connect: u.Timeouts.Connect, TLS: u.Timeouts.TLS, Stall: u.Timeouts.Stall, Idle: u.Timeouts.Idle},
-			ServerName: u.ServerName, Failures: u.Breaker.Failures, Open: u.Breaker.Open,
-		}
+		set := upstreamOf(u)
 		if set.RootCAs, err = certPool(u.CAFile); err != nil {
 			return nil, err
 		}
@@ -63,6 +63,17 @@ func (s *Server) upstreams() (all []upstream.Settings, err error) {
 		all = append(all, set)
 	}
 	return all, nil
+}
+
+// upstreamOf takes the settings of an upstream over, but for what stands in files.
+func upstreamOf(u *config.Upstream) upstream.Settings {
+	return upstream.Settings{
+		Origin: u.Origin, Targets: u.Targets, Protocol: upstream.Protocol(u.Protocol),
+		Health:   upstream.Health{Path: u.Health.Path, Every: u.Health.Every, Timeout: u.Health.Timeout},
+		Attempts: u.Attempts, Connections: u.Connections, IdleConnections: u.IdleConnections,
+		Timeouts:   upstream.Timeouts{Connect: u.Timeouts.Connect, TLS: u.Timeouts.TLS, Stall: u.Timeouts.Stall, Idle: u.Timeouts.Idle},
+		ServerName: u.ServerName, Failures: u.Breaker.Failures, Open: u.Breaker.Open,
+	}
 }
 
 // clientCertificate is what the gateway shows targets that ask for it, read again when it changes; nil: it has none.

@@ -13,6 +13,7 @@ import (
 //	__Host-Http-<app>.tx.<t>-<f>   one login in flight: Lax, ten minutes; t is its start, f names the flow
 //	__Host-Http-<app>.so           what a sign-out leaves for the next login: Lax, a minute
 //	__Host-Http-<app>.in           how many sign-ins in a row came back to /bff/initiate: Lax, two minutes
+//	__Host-Http-<app>.up           the page for which this browser was last sent to a newer sign-in by itself: Lax, ten minutes
 //	__Host-Http-<app>.out          the state of a sign-out at the provider: Lax, used once
 
 func (s *Surface) cookieName(part string) string { return surface.CookieName(s.app.ID, part) }

@@ -40,7 +40,7 @@ func (s *Surface) Protect(h surface.Handler) surface.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		session, err := s.visitor(w, r)
 		switch {
-		case surface.IsOver(err) && isVisit(r):
+		case surface.IsOver(err) && surface.IsVisit(r):
 			return s.askToSignIn(w, r, visitedAt(r), err)
 		case session == nil:
 			return err
@@ -57,11 +57,11 @@ func (s *Surface) visitor(w http.ResponseWriter, r *http.Request) (*bff.Session,
 	if err != nil {
 		return nil, err
 	}
-	if at := visitedAt(r); at.step != "" && isVisit(r) {
+	if at := visitedAt(r); at.step != "" && surface.IsVisit(r) {
 		s.stepDone(w, at)
 		return nil, nil
 	}
-	if !isBackground(r) {
+	if !surface.IsBackground(r) {
 		s.engine.Touch(session)
 	}
 	return session, nil
@@ -156,16 +156,6 @@ func passingPage(to string) surface.Page {
 		Title: "One moment", Text: []string{"The page opens in a moment."},
 		MoveOnTo: to, Actions: []surface.Action{{Label: "Continue", URL: to}},
 	}
-}
-
-// isVisit reports whether a person is about to see the answer in a window of its own.
-func isVisit(r *http.Request) bool {
-	return r.Method == http.MethodGet && surface.WantsPage(r) && surface.IsTopLevel(r)
-}
-
-// isBackground reports requests that are no activity of the user: a page says so, or the browser fetches ahead.
-func isBackground(r *http.Request) bool {
-	return surface.IsBackground(r) || strings.Contains(surface.Field(r, "Sec-Purpose"), "prefetch")
 }
 
 // visit is a page's address, and what its query tells of an earlier step.

@@ -321,15 +321,15 @@ func TestWhichVisitsAreActivity(t *testing.T) {
 		with  []string
 		moves bool
 	}{
-		{nil, true}, {[]string{"X-Background", "1"}, false}, {[]string{"Sec-Purpose", "prefetch;prerender"}, false},
+		{nil, true}, {[]string{"X-Background", "1"}, false}, {[]string{"Sec-Purpose", "prefetch;prerender"}, false}, {[]string{"Purpose", "prefetch"}, false},
 	} {
-		w.advance(10 * time.Minute)
+		w.advance(9 * time.Minute)
 		b.send("GET", "/orders", append(nav("same-origin"), row.with...)...).is(t, strings.Join(row.with, " "), 200)
 		if row.moves {
 			within(t, "a touch", w.store.touched)
 		}
 	}
-	w.advance(11 * time.Minute) // 31 since the first of them
+	w.advance(4 * time.Minute) // 31 since the first of them
 	b.open("/orders", "same-origin").is(t, "after that", 303)
 }
 

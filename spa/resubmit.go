@@ -34,7 +34,7 @@ func (s *Surface) AdmitGuest(w http.ResponseWriter, r *http.Request) (session *b
 	}
 	session, err = s.admit(w, r, GuardSite)
 	switch {
-	case err == nil && !isBackground(r):
+	case err == nil && !surface.IsBackground(r):
 		s.engine.Touch(session)
 	case surface.IsOver(err):
 		err = nil
@@ -52,7 +52,7 @@ func (s *Surface) withoutSession(w http.ResponseWriter, r *http.Request, err err
 	switch {
 	case !surface.IsOver(err):
 		return err
-	case isVisit(r):
+	case surface.IsVisit(r):
 		return s.askToSignIn(w, r, visitedAt(r), err)
 	case isSubmission(r):
 		return s.keepForm(w, r, surface.Resubmission{SignInURL: loginURL(pathSignedIn)})

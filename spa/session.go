@@ -11,8 +11,9 @@ import (
 )
 
 // Admit returns the live session of a request that passes the guard, and notes that the user was active unless the
-// request says X-Background: 1. A request without a session cookie is bff.CodeSessionRequired, guarded or not: it can do
-// nothing. Where the cookie is dead for good, w is told to clear it; an outage or a failed guard never clears it.
+// request says X-Background: 1 or the browser fetches ahead. A request without a session cookie is bff.CodeSessionRequired,
+// guarded or not: it can do nothing. Where the cookie is dead for good, w is told to clear it; an outage or a failed guard
+// never clears it.
 func (s *Surface) Admit(w http.ResponseWriter, r *http.Request, guard Guard) (*bff.Session, error) {
 	session, err := s.admit(w, r, guard)
 	if err == nil && !surface.IsBackground(r) {

@@ -72,6 +72,9 @@ func TestWhatMovesTheIdleEnd(t *testing.T) {
 		ask   func(b *browser) *answer
 	}{
 		{"session checks", false, func(b *browser) *answer { return b.fetch("GET", "/bff/session") }},
+		{"prefetches", false, func(b *browser) *answer {
+			return b.send("GET", "/api", append(fetched(), "Sec-Purpose", "prefetch")...)
+		}},
 		{"background requests", false, func(b *browser) *answer { return b.send("GET", "/api", append(fetched(), "X-Background", "1")...) }},
 		{"requests of the user", true, func(b *browser) *answer { return b.fetch("GET", "/api") }},
 		{"requests to extend", true, func(b *browser) *answer { return b.fetch("POST", "/bff/session/extend") }},

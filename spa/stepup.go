@@ -36,7 +36,7 @@ func (s *Surface) StepUpCall(ticket string, err error) error {
 // comes back; a form of which nothing was read yet is kept in a page, from which it can be sent again. nil: it has answered.
 func (s *Surface) StepUpPage(w http.ResponseWriter, r *http.Request, ticket string, unread bool, err error) error {
 	switch {
-	case isVisit(r):
+	case surface.IsVisit(r):
 		return s.raiseVisit(w, r, ticket, err)
 	case isSubmission(r) && unread:
 		return s.keepForm(w, r, surface.Resubmission{SignInURL: withTicket(loginURL(pathSignedIn), ticket), Newer: true})

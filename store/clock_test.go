@@ -9,9 +9,9 @@ import (
 	"time"
 	"unsafe"
 
-	"cloakroom/store"
-
 	"github.com/alicebob/miniredis/v2"
+
+	"cloakroom/store"
 )
 
 // clocked runs a test with a store whose Redis tells what time the test has it tell, where minutes pass in no time.
@@ -134,5 +134,29 @@ func TestSettingTheLocalClockMovesNoSharedOne(t *testing.T) {
 				t.Errorf("the shared clock is %v off, measured again", off)
 			}
 		}
+	})
+}
+
+// Redis was down when the gateway started. Until its clock is read, times are written by the local one: that must not take
+// as long as a clock that is known may drift.
+func TestTheClockIsReadSoonAfterRedisComesUp(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		var once sync.Once
+		late := w.open(func(o *store.Options) {
+			o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				down := false
+				once.Do(func() { down = true })
+				if down {
+					return nil, net.ErrClosed
+				}
+				return (&net.Dialer{}).DialContext(ctx, network, addr)
+			}
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		running.Go(func() { late.Run(ctx) })
+		defer running.Wait()
+		defer cancel()
+		eventually(t, "reading the clock", func() bool { return late.Drift() > time.Hour || late.Drift() < -time.Hour })
 	})
 }

@@ -50,7 +50,8 @@ func (s *Store) Keep(ctx context.Context, code bff.Root, p *bff.Pending, life ti
 	of := bff.Session{Identity: p.Identity, Provider: p.Provider, Began: p.Began, Seen: p.Seen}
 	plain, err := cbor.Marshal(&pending{
 		Schema: schema, App: p.App, Confirm: p.Confirm, Redirect: p.Request.RedirectURI, Challenge: p.Request.Challenge,
-		State: p.Request.State, Key: p.Request.Key, Replaces: string(p.Request.Replaces), Body: *bodyOf(&of, p.Claims), Tokens: *tokensOf(&p.Tokens, 1),
+		State: p.Request.State, Key: p.Request.Key, Replaces: string(p.Request.Replaces), Body: *bodyOf(&of, p.Claims),
+		Tokens: *tokensOf(&p.Tokens, 1),
 	})
 	if err != nil {
 		return fmt.Errorf("encoding a login: %w", err)

@@ -44,7 +44,7 @@ func (w *world) found(st *store.Store, t bff.Target) []bff.Device {
 }
 
 // shows SESS-LIST (what is kept)
-func TestDevices(t *testing.T) {
+func TestWhatTheListOfDevicesTells(t *testing.T) {
 	each(t, func(t *testing.T, w *world) {
 		phone := w.on("Safari on iPhone", func(s *bff.Session) { s.App, s.Groups, s.Platform = "other", []string{"sid another"}, "iOS 19.1" })
 		w.clock.Move(time.Minute)

@@ -241,7 +241,8 @@ func tokensOf(set *bff.TokenSet, generation int64) *tokens {
 	return &tokens{
 		Schema: schema, Generation: generation,
 		Access: set.Access.Reveal(), Refresh: set.Refresh.Reveal(), ID: set.ID.Reveal(), Type: set.TokenType,
-		Scope: set.Scope, ProofKey: []byte(set.ProofKey.Reveal()), Received: millis(set.ReceivedAt), Expires: millis(set.ExpiresAt), RefreshAt: millis(set.RefreshAt),
+		Scope: set.Scope, ProofKey: []byte(set.ProofKey.Reveal()), Received: millis(set.ReceivedAt), Expires: millis(set.ExpiresAt),
+		RefreshAt: millis(set.RefreshAt),
 	}
 }
 

@@ -73,8 +73,9 @@ func ProviderCode(err error) string {
 }
 
 // ActionableCode returns the provider's error code of a refused login, if it is one that an app can act on: that the user
-// declined, that a silent sign-in needs the user, or that the user cannot sign in as is asked for (RFC 6749 section 4.1.2.1,
-// OpenID Connect Core section 3.1.2.6, OpenID Connect Core Unmet Authentication Requirements section 2). "" for all others: they are the operator's business.
+// declined (RFC 6749 section 4.1.2.1), that a silent sign-in needs the user (OpenID Connect Core section 3.1.2.6), or that the
+// user cannot sign in as is asked for (OpenID Connect Core Unmet Authentication Requirements section 2). "" for all others: they
+// are the operator's business.
 func ActionableCode(err error) string {
 	le, ok := errors.AsType[*bff.LoginError](err)
 	if !ok || bff.CodeOf(err) != bff.CodeLoginRefused {

@@ -43,9 +43,15 @@ func isPrefetch(r *http.Request) bool {
 	return false
 }
 
-// IsBackground reports whether an app says that it makes a request on its own, by X-Background: 1: such a request does not
-// move the idle end.
-func IsBackground(r *http.Request) bool { return r.Header.Get("X-Background") == "1" }
+// IsVisit reports whether a person is about to see the answer in a window of its own, and can be shown or sent elsewhere in its
+// place.
+func IsVisit(r *http.Request) bool {
+	return r.Method == http.MethodGet && WantsPage(r) && IsTopLevel(r)
+}
+
+// IsBackground reports requests that are no activity of the user, and do not move the idle end (ASVS 7.3.1): an app says by
+// X-Background: 1 that it makes one on its own, or the browser fetches ahead.
+func IsBackground(r *http.Request) bool { return r.Header.Get("X-Background") == "1" || isPrefetch(r) }
 
 // FromOrigin reports whether a form's POST comes from a page of exactly this origin (ASVS 3.5.1): by its metadata, else
 // by its Origin. A browser always sends Origin with a POST of a form, "null" where it hides it, so one that is absent is

@@ -82,7 +82,7 @@ func TestClientsThatAreRefused(t *testing.T) {
 }
 
 // shows NAT-6750 (the challenges' part)
-func TestChallenges(t *testing.T) {
+func TestAChallengeSaysWhatIsWrong(t *testing.T) {
 	for code, want := range map[string]string{
 		"":                          `Bearer realm="cloakroom"`,
 		surface.OAuthInvalidToken:   `Bearer realm="cloakroom", error="invalid_token", error_description="The handle is unknown, expired or revoked."`,
@@ -227,5 +227,32 @@ func TestThePagesOfANativeSignOut(t *testing.T) {
 	}
 	if !strings.Contains(text, `<form method="get" action="https://idp.example/end">`) || !strings.Contains(text, `name="state" value="s"`) || strings.Contains(text, `name="a"`) {
 		t.Error(text)
+	}
+}
+
+// shows NAT-6750 (no echo), NAT-8.12
+func TestWhatOAuthErrorsSay(t *testing.T) {
+	for code, status := range map[string]int{
+		surface.OAuthInvalidRequest: 400, surface.OAuthInvalidClient: 401, surface.OAuthInvalidGrant: 400, surface.OAuthUnsupportedGrantType: 400,
+	} {
+		for _, basic := range []bool{true, false} {
+			err := surface.RefuseOAuth(code, "One sentence.")
+			err.Basic = basic
+			if (bff.CodeOf(err) == bff.CodeGrantRejected) != (code == surface.OAuthInvalidGrant) { // for the log
+				t.Errorf("%s is %s", code, bff.CodeOf(err))
+			}
+			res := write("POST", err, surface.Info{}, "Accept", "text/html")
+			if text := body(t, res); res.StatusCode != status || text != `{"error":"`+code+`","error_description":"One sentence."}` {
+				t.Errorf("%s: %d %s", code, res.StatusCode, text)
+			}
+			// RFC 6749 section 5.2: the challenge belongs to invalid_client, and to who named itself by Basic.
+			if got := res.Header.Get("WWW-Authenticate"); (got == `Basic realm="cloakroom"`) != (basic && code == surface.OAuthInvalidClient) || got != "" && !basic {
+				t.Errorf("%s, Basic %v: challenge %q", code, basic, got)
+			}
+		}
+	}
+	res := write("POST", surface.AsOAuth(&bff.Error{Code: bff.CodeInternal, Message: "10.0.0.7 is unbound"}), surface.Info{})
+	if text := body(t, res); res.StatusCode != 500 || strings.Contains(text, "10.0.0.7") {
+		t.Errorf("%d %s", res.StatusCode, text)
 	}
 }

@@ -172,3 +172,17 @@ func TestAnOffer(t *testing.T) {
 		t.Error("a form cannot be tried again by a link")
 	}
 }
+
+// What a person decides by is cut at 120 characters, not bytes, and shows nothing that turns other text round.
+//
+// shows NAT-8.6 (the page's part)
+func TestFactsAsShown(t *testing.T) {
+	for value, want := range map[string]string{
+		strings.Repeat("é", 120): strings.Repeat("é", 120), strings.Repeat("é", 121): strings.Repeat("é", 120) + "…",
+		"a\u202eb\u2066c\u200bd\u00ade\tf\x00g\u00a0h": "abcdefgh", "Ann Other": "Ann Other",
+	} {
+		if got := (surface.Fact{Value: value}).Shown(); got != want {
+			t.Errorf("%q is shown as %q", value, got)
+		}
+	}
+}

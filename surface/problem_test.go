@@ -1,6 +1,7 @@
 package surface_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -181,5 +182,35 @@ func TestOnlyOneMethod(t *testing.T) {
 	}
 	if called != 1 {
 		t.Errorf("called %d times", called)
+	}
+}
+
+func TestRefusalsAreTold(t *testing.T) {
+	var told []bff.RefusalEvent
+	note := func(_ context.Context, e bff.RefusalEvent) { told = append(told, e) }
+	trace := &bff.Trace{GuardRefused: note, CredentialRefused: note}
+	err := surface.GuardRefused(t.Context(), trace, "web", "origin")
+	surface.CredentialRefused(t.Context(), trace, "phone", "malformed handle")
+	surface.CredentialRefused(t.Context(), &bff.Trace{}, "", "nobody listens")
+	if diff := cmp.Diff([]bff.RefusalEvent{{App: "web", Rule: "origin"}, {App: "phone", Rule: "malformed handle"}}, told); diff != "" {
+		t.Error(diff)
+	}
+	if e, ok := errors.AsType[*bff.Error](err); !ok || e.Code != bff.CodeCSRFFailed || strings.Contains(e.Message, "origin") {
+		t.Errorf("the answer tells the rule: %v", err)
+	}
+}
+
+// Only an error that says so ends a session, and only one of the moment leaves a transaction as it is.
+func TestWhatAnErrorSays(t *testing.T) {
+	for code := range codes {
+		over := code == bff.CodeSessionRequired || code == bff.CodeSessionEnded || code == bff.CodeSessionExpired
+		repeat := code == bff.CodeStoreUnavailable || code == bff.CodeKeyUnknown
+		err := fmt.Errorf("reading: %w", &bff.Error{Code: code})
+		if surface.IsOver(err) != over || surface.MayRepeat(err) != repeat {
+			t.Errorf("%s: over %v, may repeat %v", code, surface.IsOver(err), surface.MayRepeat(err))
+		}
+	}
+	if surface.IsOver(nil) || surface.MayRepeat(nil) {
+		t.Error("nothing is no end, and no outage")
 	}
 }

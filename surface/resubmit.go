@@ -16,9 +16,9 @@ var (
 	resubmitTemplate = template.Must(template.New("resubmit").Parse(resubmitSource))
 )
 
-// Resubmission is the page that keeps a form which was sent after its session had ended, or needs a newer sign-in: one signs in in another tab, comes
-// back, and sends the same form again. It never sends it by itself, for somebody else may have signed in there: whose
-// session it would go with is said, and a person clicks.
+// Resubmission is the page that keeps a form which was sent after its session had ended, or needs a newer sign-in: one signs in
+// in another tab, comes back, and sends the same form again. It never sends it by itself, for somebody else may have signed
+// in there: whose session it would go with is said, and a person clicks.
 type Resubmission struct {
 	SignInURL string // where the new tab begins; a path of this origin
 	Newer     bool   // there is a session, and its sign-in is too old or too weak

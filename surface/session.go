@@ -42,7 +42,8 @@ func SessionAnswer(app *bff.App, s *bff.Session, now time.Time, logoutURL string
 	return Answer{Authenticated: true, User: shownClaims(app, s), Session: info, LogoutURL: logoutURL}
 }
 
-// shownClaims picks the app's claims out of those that are kept: a route may need more than the frontend may see.
+// shownClaims picks the app's claims out of those that are kept, each under its name as configured: of an object only what a
+// path leads to, for a route may need more than the frontend may see.
 func shownClaims(app *bff.App, s *bff.Session) map[string]json.RawMessage {
 	var kept map[string]json.RawMessage
 	if err := json.Unmarshal(s.Claims, &kept); err != nil {
@@ -50,7 +51,7 @@ func shownClaims(app *bff.App, s *bff.Session) map[string]json.RawMessage {
 	}
 	shown := make(map[string]json.RawMessage, len(app.Claims))
 	for _, name := range app.Claims {
-		if value, ok := kept[name]; ok {
+		if value, ok := bff.ClaimAt(kept, name); ok {
 			shown[name] = value
 		}
 	}

@@ -24,6 +24,10 @@ func TestSessionAnswers(t *testing.T) {
 	}
 	bare := &bff.Session{Root: root, Lookup: root.Lookup(), CreatedAt: now, LastActive: now.Add(-time.Hour), AbsoluteEnd: now.Add(-time.Hour)}
 	late := &bff.Session{Root: root, Lookup: root.Lookup(), CreatedAt: now, LastActive: now, AbsoluteEnd: now.Add(time.Minute), Idle: time.Hour}
+	nested := &bff.Session{
+		Root: root, Lookup: root.Lookup(), CreatedAt: now, LastActive: now, AbsoluteEnd: now.Add(time.Minute), Idle: time.Minute,
+		Identity: bff.Identity{Claims: []byte(`{"app":{"plan":{"name":"gold"},"note":"internal"},"realm":{"roles":["internal"]},"profile":{"email":"x"}}`)},
+	}
 	id := root.Lookup().ID()
 	for _, row := range []struct {
 		of      string
@@ -34,9 +38,10 @@ func TestSessionAnswers(t *testing.T) {
 		{"nobody", nil, "/x", `{"authenticated":false}`},
 		{"a user", full, "/out", `{"authenticated":true,"user":{"name":"A","sub":"ann"},"session":{"id":"` + id + `","created_at":"2026-05-01T11:00:00Z","expires_in":90,"idle_expires_in":60,"acr":"gold","auth_time":1777636800},"logout_url":"/out"}`},
 		{"a session of little", bare, "", `{"authenticated":true,"user":{},"session":{"id":"` + id + `","created_at":"2026-05-01T12:00:00Z","expires_in":0,"idle_expires_in":0}}`},
+		{"a user of claims inside objects", nested, "", `{"authenticated":true,"user":{"app.plan":{"name":"gold"}},"session":{"id":"` + id + `","created_at":"2026-05-01T12:00:00Z","expires_in":60,"idle_expires_in":60}}`},
 		{"a session whose absolute end comes first", late, "", `{"authenticated":true,"user":{},"session":{"id":"` + id + `","created_at":"2026-05-01T12:00:00Z","expires_in":60,"idle_expires_in":60}}`},
 	} {
-		got, err := json.Marshal(surface.SessionAnswer(&bff.App{Claims: []string{"sub", "name", "email"}}, row.session, now, row.logout))
+		got, err := json.Marshal(surface.SessionAnswer(&bff.App{Claims: []string{"sub", "name", "email", "app.plan", "app.none"}}, row.session, now, row.logout))
 		if err != nil || string(got) != row.want {
 			t.Errorf("of %s: %s, want %s: %v", row.of, got, row.want, err)
 		}

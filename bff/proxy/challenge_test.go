@@ -11,7 +11,7 @@ import (
 )
 
 // shows STEP-3
-func TestChallenges(t *testing.T) {
+func TestChallengesOfAnAPIAreRead(t *testing.T) {
 	type params = map[string]string
 	one := func(scheme string, p params) []proxy.Challenge { return []proxy.Challenge{{Scheme: scheme, Params: p}} }
 	for _, row := range []struct {

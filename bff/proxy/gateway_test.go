@@ -178,7 +178,7 @@ func signedIn() proxy.Call {
 		App: &bff.App{ID: "web"},
 		Session: &bff.Session{App: "web", Identity: bff.Identity{
 			Subject: "usr_1", SID: "ses_1", ACR: "mfa",
-			Claims: []byte(`{"org_id":"org_7","email":"a@example.com","name":"Zoë, Ltd","roles":["admin","a,b"],"level":3,"empty":"","dots":"..","deep":"a/../b","slash":"a/b c","method":"bob:disable","param":"bob;x=1","words":"Ann Lee, Jr.","nothing":null,"evil":"x\r\nX-Role: admin"}`),
+			Claims: []byte(`{"realm_access":{"roles":["admin","a,b"],"level":7,"none":null,"object":{"x":"y"}},"app.plan":"free","app":{"plan":"gold","tenant":"t1"},"profile":{"realm_access":{"roles":["owner"]},"realm_access.roles":["owner"],"role":"owner"},"org_id":"org_7","email":"a@example.com","name":"Zoë, Ltd","roles":["admin","a,b"],"level":3,"empty":"","dots":"..","deep":"a/../b","slash":"a/b c","method":"bob:disable","param":"bob;x=1","words":"Ann Lee, Jr.","nothing":null,"evil":"x\r\nX-Role: admin"}`),
 		}},
 		Tokens:   bff.TokenSet{Access: bff.NewSecret("at-1"), TokenType: "bearer", Scope: "openid orders:read"},
 		ClientIP: "192.0.2.7", Scheme: "https", Host: "app.example.com", RequestID: "req-1",

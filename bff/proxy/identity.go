@@ -73,8 +73,8 @@ func (x *exchange) claim(name string) string {
 	return ""
 }
 
-// claimValues returns a claim as texts: a string, a number or a truth value is one, a list of them several. What the
-// session itself knows goes before its stored claims.
+// claimValues returns a claim, by its name or the path to it inside objects, as texts: a string, a number or a truth value is
+// one, a list of them several. What the session itself knows goes before its stored claims.
 func (x *exchange) claimValues(name string) []string {
 	s := x.call.Session
 	if s == nil {
@@ -92,7 +92,8 @@ func (x *exchange) claimValues(name string) []string {
 		x.claims = make(claims)
 		_ = json.Unmarshal(s.Claims, &x.claims) // what does not decode holds no claim: closed
 	}
-	return texts(x.claims[name])
+	value, _ := bff.ClaimAt(x.claims, name)
+	return texts(value)
 }
 
 func oneOrNone(s string) []string {

@@ -18,8 +18,12 @@ var loadingRelations = []string{
 // browser follows without being asked: what is loaded into the app's pages is not an API's to say. For the same reason no
 // early hints pass.
 func filterLinks(h http.Header) {
+	lines := h["Link"]
+	if lines == nil {
+		return
+	}
 	var kept []string
-	for _, line := range h["Link"] {
+	for _, line := range lines {
 		var good []string
 		for _, link := range cutOutside(line, ',') {
 			if keepsLink(link) {

@@ -127,7 +127,8 @@ func NewTable(routes []Route, o Options) (*Table, error) {
 	t := &Table{
 		reserved: o.ReservedCookies, pseudonym: o.Pseudonym, orgClaims: o.OrgClaims, log: o.Log,
 		bodyStall: cmp.Or(o.BodyStall, bodyStall),
-		upstreams: make(map[upstreamKey]*upstream.Upstream), buffers: &buffers{size: bufferBytes}, hauls: &buffers{size: haulBytes}, through: o.Through,
+		upstreams: make(map[upstreamKey]*upstream.Upstream), buffers: &buffers{size: bufferBytes}, hauls: &buffers{size: haulBytes},
+		through: o.Through,
 		sockets: newSockets(), opened: o.Opened, now: o.Now, prove: o.Prove,
 	}
 	if t.now == nil {

@@ -58,7 +58,7 @@ type Route struct {
 	Name     string   // for metrics and logs; "" is Path
 	Place    int      // among all routes as configured, from 0: by it whoever made the table finds what it knows of the route itself
 	Path     string   // matched exactly; with a slash at its end, itself without that slash and all below; see Query
-	Methods  []string // the ones let through; TRACE and CONNECT never are
+	Methods  []string // the ones let through, HEAD with GET; TRACE and CONNECT never are
 	Upstream string   // base URL; whole segments of its path may be {sub}, {org} or {claim:name}
 	Strip    bool     // forwards the path without Path
 	Token    Token    // "" is TokenUser
@@ -78,8 +78,8 @@ type Route struct {
 	RequireScopes []string            // all must have been granted
 	RequireACR    []string            // the sign-in must be of one of these classes (OpenID Connect Core section 2); none: of any
 	RequireMaxAge time.Duration       // how long ago it may be; whole seconds; 0: any time
-	// IdentityHeaders are field names and the claim each carries: sub, sid, acr, org or a name in Session.Claims. A
-	// claim that is missing or empty sends no field. These names are dropped from every request, on every route.
+	// IdentityHeaders are field names and the claim each carries: sub, sid, acr, org or one in Session.Claims, by its name
+	// or the path to it (bff.ClaimAt). A claim that is missing or empty sends no field. These names are dropped from every request, on every route.
 	IdentityHeaders map[string]string
 
 	// Query are the parameters of the frontend's that pass on a route with TokenClient; all others are dropped there. Such a
@@ -188,12 +188,14 @@ func (t *Table) check(r Route) []error {
 		wrong(m == http.MethodTrace || m == http.MethodConnect, "method %s is never forwarded", m)
 		wrong(!isToken(m) || m != strings.ToUpper(m), "method %q is not a method in capitals", m)
 	}
-	wrong(!slices.Contains([]Token{TokenNone, TokenUser, TokenUserOrNone, TokenClient, TokenExchange}, r.Token), "token %q is unknown", r.Token)
+	wrong(!slices.Contains([]Token{TokenNone, TokenUser, TokenUserOrNone, TokenClient, TokenExchange}, r.Token),
+		"token %q is unknown", r.Token)
 	wrong(r.Kind != KindAPI && r.Kind != KindSite, "kind %q is unknown", r.Kind)
 	wrong(r.Kind == KindSite && !r.fitsSite(), "a site has the same paths on both sides, one guard, and a user's token or none")
 	wrong(r.Guard != GuardHeader && r.Guard != GuardOrigin, "guard %q is unknown", r.Guard)
 	wrong(r.Token == TokenNone && r.needsSession(), "an anonymous route cannot ask for claims, scopes or identity")
-	wrong(r.WebSocket && (!slices.Contains(r.Methods, http.MethodGet) || r.Token == TokenClient), "a WebSocket begins with GET, and for a user or for nobody")
+	wrong(r.WebSocket && (!slices.Contains(r.Methods, http.MethodGet) || r.Token == TokenClient),
+		"a WebSocket begins with GET, and for a user or for nobody")
 	wrong(r.RequireMaxAge < 0, "a sign-in cannot be younger than none")
 	wrong(r.Timeout < 0 || r.StreamTimeout < 0 || r.BodyBytes < 0 || r.HeaderBytes < 0 || r.Concurrent < 0, "a limit below zero")
 	for _, name := range slices.Concat(r.RequestCookies, r.ResponseCookies) {
@@ -208,7 +210,8 @@ func (t *Table) check(r Route) []error {
 
 // needsSession reports whether only a session can satisfy the route.
 func (r Route) needsSession() bool {
-	return len(r.RequireClaims)+len(r.RequireScopes)+len(r.IdentityHeaders)+len(r.RequireACR) > 0 || r.RequireMaxAge > 0 || strings.Contains(r.Upstream, "{")
+	return len(r.RequireClaims)+len(r.RequireScopes)+len(r.IdentityHeaders)+len(r.RequireACR) > 0 || r.RequireMaxAge > 0 ||
+		strings.Contains(r.Upstream, "{")
 }
 
 // fitsSite reports whether nothing is asked of a site that its pages could not bear: links and cookies in them name the

@@ -107,7 +107,8 @@ func (x *exchange) protectSite(res *http.Response) {
 	if h.Get("Content-Type") == "" && !bodiless {
 		h["Content-Type"] = octetStream // as for an API: net/http would guess
 	}
-	if len(h["X-Frame-Options"]) == 0 && !strings.Contains(strings.ToLower(strings.Join(h["Content-Security-Policy"], ",")), "frame-ancestors") {
+	policies := strings.ToLower(strings.Join(h["Content-Security-Policy"], ","))
+	if len(h["X-Frame-Options"]) == 0 && !strings.Contains(policies, "frame-ancestors") {
 		// One policy more, beside the site's own: a browser holds a page to all of them (CSP Level 3 section 8.1).
 		h["Content-Security-Policy"] = append(slices.Clone(h["Content-Security-Policy"]), framedHere...)
 	}

@@ -63,6 +63,8 @@ func TestIdentityHeaders(t *testing.T) {
 		r.IdentityHeaders = map[string]string{
 			"x-forwarded-user": "sub", "X-Sid": "sid", "X-Acr": "acr", "X-Org": "org", "X-Name": "name", "X-All-Roles": "roles",
 			"X-Level": "level", "X-Absent": "absent", "X-Empty": "empty", "X-Null": "nothing", "X-Evil": "evil",
+			"X-Realm": "realm_access.roles", "X-Deep": "realm_access.level", "X-Own-Plan": "app.plan", "X-None": "realm_access.none",
+			"X-Object": "realm_access.object", "X-Outer": "realm_access", "X-Past": "roles.0", "X-Part": "sub.x",
 		}
 	}))
 	g.do(t, "GET", "/api/x", http.Header{"X-Forwarded-User": {"root"}, "X-Absent": {"root"}, "X_evil": {"root"}}, nil)
@@ -70,12 +72,18 @@ func TestIdentityHeaders(t *testing.T) {
 	for k, v := range map[string]string{
 		"X-Forwarded-User": "usr_1", "X-Sid": "ses_1", "X-Acr": "mfa", "X-Org": "org_7", "X-Name": "Zo%C3%AB, Ltd",
 		"X-All-Roles": "admin,a%2Cb", "X-Level": "3", "X-Evil": "x%0D%0AX-Role: admin",
+		"X-Realm": "admin,a%2Cb", "X-Deep": "7", "X-Own-Plan": "free",
 	} {
 		want[k] = []string{v}
 	}
 	if diff := cmp.Diff(want, a.only(t).Header); diff != "" {
 		t.Errorf("the API got (-want +got):\n%s", diff)
 	}
+}
+
+// requires is a route that asks for one of a claim's values.
+func requires(name string, values ...string) func(*proxy.Route) {
+	return func(r *proxy.Route) { r.RequireClaims = map[string][]string{name: values} }
 }
 
 func TestRequirements(t *testing.T) {
@@ -101,6 +109,13 @@ func TestRequirements(t *testing.T) {
 			c.Session.Claims = []byte(`["roles"]`)
 			return c
 		}, bff.CodeClaimRequired},
+		{"the claim inside an object", requires("realm_access.roles", "admin"), signedIn, ""},
+		{"another claim inside an object", requires("realm_access.roles", "owner"), signedIn, bff.CodeClaimRequired},
+		{"an object that its user writes, shaped as another", requires("role", "owner"), signedIn, bff.CodeClaimRequired},
+		{"an object where a claim of the path's name says less", requires("app.plan", "gold"), signedIn, bff.CodeClaimRequired},
+		{"an object at the end of the path", requires("realm_access.object", "y", `{"x":"y"}`), signedIn, bff.CodeClaimRequired},
+		{"null at the end of the path", requires("realm_access.none", "null", ""), signedIn, bff.CodeClaimRequired},
+		{"a list on the way", requires("roles.0", "admin"), signedIn, bff.CodeClaimRequired},
 		{"the scopes", func(r *proxy.Route) { r.RequireScopes = []string{"orders:read", "openid"} }, signedIn, ""},
 		{"half the scopes", func(r *proxy.Route) { r.RequireScopes = []string{"orders:read", "orders"} }, signedIn, bff.CodeClaimRequired},
 	} {

@@ -169,7 +169,9 @@ func (x *exchange) switchTo(res *http.Response) error {
 	for _, name := range membersOf(h["Connection"]) {
 		h.Del(name)
 	}
-	for _, name := range []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Transfer-Encoding", "Content-Length", "Content-Type"} {
+	for _, name := range []string{
+		"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Transfer-Encoding", "Content-Length", "Content-Type",
+	} {
 		delete(h, name) // RFC 9110 sections 7.6.1 and 8.6: it is hop by hop, or tells of a content that there is none of
 	}
 	own := x.ResponseWriter.Header()

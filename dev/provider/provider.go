@@ -91,7 +91,8 @@ func New(cfg Config) (*Provider, error) {
 		return nil, err
 	}
 	p := &Provider{
-		path: cfg.IssuerPath, origin: cfg.Origin, anywhere: cfg.InsecureListen, cookie: orElse(cfg.CookieName, "devprovider"), now: cfg.Now, http: cfg.HTTP,
+		path: cfg.IssuerPath, origin: cfg.Origin, anywhere: cfg.InsecureListen, cookie: orElse(cfg.CookieName, "devprovider"),
+		now: cfg.Now, http: cfg.HTTP,
 		behaviour: cfg.Behaviour, keys: keys, users: cfg.Users,
 		clientKeys: map[string]*keySetOf{}, assertions: map[string]bool{},
 		clients: map[string]Client{}, sessions: map[string]*session{}, flows: map[string]authRequest{},

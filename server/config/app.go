@@ -32,16 +32,17 @@ type App struct {
 	// ClientScopes are asked for with the app's own token, which routes with token:
 	// client take. Default none: the provider gives what is registered.
 	ClientScopes []string `yaml:"client_scopes"`
-	// Claims are what the session answer tells of the user. Default sub, name,
-	// email, picture.
+	// Claims are what the session answer tells of the user: each a name, or the path
+	// to a claim inside objects, as realm_access.roles, under which it is told then.
+	// Default sub, name, email, picture.
 	Claims []string `yaml:"claims"`
 	// Session is how long a session lasts, how many a user may have, and how its
 	// cookie travels.
 	Session SessionRules `yaml:"session"`
 	// Login is what a sign-in may be asked to do.
 	Login Login `yaml:"login"`
-	// PostLogout is where a browser comes to after signing out: a path, or an
-	// address of an origin in AllowedOrigins. Default "/".
+	// PostLogout is where a browser comes to after signing out: a path that is not
+	// below /bff/, or an address of an origin in AllowedOrigins. Default "/".
 	// Of a mobile or desktop app it is a URI of its own, by the rules of
 	// RedirectURIs; by default a page says that one can go back to the app.
 	PostLogout string `yaml:"post_logout"`
@@ -99,8 +100,9 @@ type Login struct {
 	// Initiate serves GET /bff/initiate, for sign-ins that begin at the
 	// provider. Default false.
 	Initiate bool `yaml:"initiate"`
-	// DefaultReturn is where to land when the request names nothing: a path, or an
-	// address of an origin in the app's AllowedOrigins. Default "/".
+	// DefaultReturn is where to land when the request names nothing: a path that is
+	// not below /bff/, or an address of an origin in the app's AllowedOrigins.
+	// Default "/".
 	DefaultReturn string `yaml:"default_return"`
 }
 

@@ -72,6 +72,10 @@ func TestBadApps(t *testing.T) {
 			"cloakroom.yaml:14: apps.web.scopes: openid is missing; without it there is no ID token to sign in with",
 			"cloakroom.yaml:14: apps.web.scopes[1]: no scope; list each one by itself, without spaces",
 		}},
+		{"claims that cannot be found", "kind: spa", "kind: spa\n    claims: [sub, \"\", a.b.c.d.e.f.g.h.i]", []string{
+			"cloakroom.yaml:14: apps.web.claims[1]: no claim; name the one to send, as sub",
+			"cloakroom.yaml:14: apps.web.claims[2]: deeper inside objects than is looked; write eight names at most, or have the provider send it as a claim of its own",
+		}},
 		{"no claims", "kind: spa", "kind: spa\n    claims: []", []string{
 			"cloakroom.yaml:14: apps.web.claims: empty; name at least sub",
 		}},

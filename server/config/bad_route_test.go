@@ -160,6 +160,14 @@ func TestBadRoutes(t *testing.T) {
 		{"a claim that no value meets", "methods: [GET, POST]", "methods: [GET, POST]\n    require: {claims: {role: []}}", []string{
 			"cloakroom.yaml:28: routes[0].require.claims.role: no values, so nobody could pass; list those that may",
 		}},
+		{"claims too deep inside objects", "methods: [GET, POST]", "methods: [GET, POST]\n    require: {claims: {a.b.c.d.e.f.g.h.i: [x], \"\": [x]}}\n    identity_headers: {X-Deep: a.b.c.d.e.f.g.h.i}", []string{
+			"cloakroom.yaml:28: routes[0].require.claims.: no claim; name the one to send, as sub",
+			"cloakroom.yaml:28: routes[0].require.claims.a.b.c.d.e.f.g.h.i: deeper inside objects than is looked; write eight names at most, or have the provider send it as a claim of its own",
+			"cloakroom.yaml:29: routes[0].identity_headers.X-Deep: deeper inside objects than is looked; write eight names at most, or have the provider send it as a claim of its own",
+		}},
+		{"a placeholder too deep inside objects", "https://orders.internal", "https://orders.internal/{claim:a.b.c.d.e.f.g.h.i}", []string{
+			"cloakroom.yaml:26: routes[0].upstream: a claim deeper inside objects than is looked; write eight names at most",
+		}},
 		{"claims in headers that mean something else", "methods: [GET, POST]", "methods: [GET, POST]\n    identity_headers: {authorization: sub, X User: sub, X-User: sub, x-user: email, X-Org: \"\"}", []string{
 			"cloakroom.yaml:28: routes[0].identity_headers.X User: no header name",
 			"cloakroom.yaml:28: routes[0].identity_headers.X-Org: no claim; name the one to send, as sub",

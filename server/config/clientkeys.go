@@ -97,7 +97,8 @@ func judgeClientKey(parsed any) (crypto.Signer, error) {
 	return nil, errKindKey
 }
 
-const clientKeyHint = "it has to be one PEM block PRIVATE KEY, P-256, Ed25519 or RSA of 2048 bits or more, as `cloakroom keygen --signing` prints"
+const clientKeyHint = "it has to be one PEM block PRIVATE KEY, P-256, Ed25519 or RSA of 2048 bits or more, " +
+	"as `cloakroom keygen --signing` prints"
 
 // validateCredentials checks that each app proves itself in exactly one way
 // (RFC 6749 section 2.3), and that no key proves two of them.
@@ -124,7 +125,8 @@ func (r *report) credential(path string, a *App, p *Provider) {
 		r.add(here, "beside client_keys; an app proves itself in one way, so delete one of the two")
 	case len(a.ClientKeys) > 0, hasSecret && (p == nil || p.TokenAuth != "private_key_jwt"):
 	case p != nil && p.TokenAuth == "private_key_jwt":
-		r.add(join(path, "client_keys"), "missing, but provider %s says token_auth: private_key_jwt; list [{id: c1, file: name}] with a file that `cloakroom keygen --signing` made", a.Provider)
+		r.add(join(path, "client_keys"), "missing, but provider %s says token_auth: private_key_jwt; "+
+			"list [{id: c1, file: name}] with a file that `cloakroom keygen --signing` made", a.Provider)
 	default:
 		r.add(join(path, "client_secret"), "missing; every app is a confidential client, so name its client_secret_file or list client_keys")
 	}

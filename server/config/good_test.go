@@ -72,6 +72,9 @@ apps: {web: {kind: spa, origin: https://app.example.com, provider: main, client_
     cookies: [theme]
     set_cookies: [theme]
     body_bytes: 1GiB`},
+		{"claims inside objects", "methods: [GET, POST]", `methods: [GET, POST]
+    require: {claims: {resource_access.web.roles: [clerk], "https://example.com/roles": [clerk], a.b.c.d.e.f.g.h: [x]}}
+    identity_headers: {X-Roles: realm_access.roles}`},
 		{"a sign-in of a second ago", "methods: [GET, POST]", "methods: [GET, POST]\n    require: {max_age: 1s}"},
 		{"a sign-in of a year ago", "methods: [GET, POST]", "methods: [GET, POST]\n    require: {max_age: 8760h}"},
 		{"eight classes of sign-in", "methods: [GET, POST]", "methods: [GET, POST]\n    require: {acr: [\"urn:mace:incommon:iap:silver\", \"2\", c, d, e, f, g, h], max_age: 10m}"},

@@ -14,8 +14,8 @@ type Route struct {
 	// Query are the names of the frontend's parameters that pass with token: client;
 	// all others are dropped there. Default none.
 	Query []string `yaml:"query"`
-	// Methods are the ones let through, in capitals; required. TRACE and CONNECT
-	// never are.
+	// Methods are the ones let through, in capitals; required. HEAD goes with GET,
+	// unless a route of the same path lists it. TRACE and CONNECT never are.
 	Methods []string `yaml:"methods"`
 	// Token is what is attached: none, user (the default), user-or-none, client: the
 	// app's own token by client credentials, under rules of its own, or exchange: one
@@ -70,7 +70,8 @@ type Route struct {
 	External bool `yaml:"external"`
 	// Require is what the session must have beside being there.
 	Require Require `yaml:"require"`
-	// IdentityHeaders are header names and the claim each carries. Default none.
+	// IdentityHeaders are header names and the claim each carries, by its name or
+	// the path to it, as realm_access.roles. Default none.
 	IdentityHeaders map[string]string `yaml:"identity_headers"`
 	// Limits are how often the route may be taken; beyond them is 429. Default none.
 	Limits []*RouteLimit `yaml:"limits"`
@@ -96,7 +97,8 @@ type Exchange struct {
 type Require struct {
 	// Scopes must all have been granted.
 	Scopes []string `yaml:"scopes"`
-	// Claims must each have one of the values.
+	// Claims must each have one of the values. Each is a name, or the path to a
+	// claim inside objects, as realm_access.roles.
 	Claims map[string][]string `yaml:"claims"`
 	// ACR are classes of authentication, as the provider names them in acr: the
 	// user must have signed in by one of these. Who did not is told how to (a

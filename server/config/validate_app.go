@@ -37,6 +37,11 @@ func (r *report) validateApp(path string, a *App, c *Config) {
 	if len(a.Claims) == 0 {
 		r.add(join(path, "claims"), "empty; name at least sub")
 	}
+	for i, name := range a.Claims {
+		if wrong := claimName(name); wrong != "" {
+			r.add(at(join(path, "claims"), i), "%s", wrong)
+		}
+	}
 	switch a.Kind {
 	case "spa", "web":
 		r.otherKind(path, "belongs to mobile and desktop apps; delete it", "redirect_uris", "app_links", "handle")
@@ -127,7 +132,8 @@ func (r *report) validateBrowser(path string, a *App) {
 	r.inline(join(path, "static.inline"), a.Static)
 	if strings.ContainsFunc(a.Static.CSP, func(c rune) bool { return c < ' ' || c > '~' || c == ',' }) {
 		// CSP Level 3 section 2.2.1: a comma begins another policy.
-		r.add(join(path, "static.csp"), "holds a comma, a line break or a character that a header field cannot have; write one policy on one line")
+		r.add(join(path, "static.csp"), "holds a comma, a line break or a character that a header field cannot have; write one policy on "+
+			"one line")
 	}
 	if a.Static.Protected && a.Static.Dir == "" && a.Static.URL == "" {
 		r.add(join(path, "static.protected"), "nothing to protect; name a folder with dir")
@@ -167,7 +173,8 @@ func (r *report) siblings(path string, list []string, own string) {
 		case u.Scheme != here.Scheme:
 			r.add(at(path, i), "%s beside the app's %s: they are two sites to a browser; use the same for both", u.Scheme, here.Scheme)
 		case registrable(u.Hostname()) != registrable(here.Hostname()):
-			r.add(at(path, i), "another site than the app's origin, so that the session's cookie does not come along; let both stand under one domain, as www.example.com and app.example.com")
+			r.add(at(path, i), "another site than the app's origin, so that the session's cookie does not come along; let both stand under "+
+				"one domain, as www.example.com and app.example.com")
 		}
 	}
 }

@@ -24,8 +24,8 @@ func (r *report) validateAppLinks(path string, a *App, c *Config) {
 		r.add(path, "names no app; write its ids under apple or android, or delete it")
 	}
 	if len(c.linkPaths(a)) == 0 {
-		r.add(path, "none of redirect_uris is an https address on public.url with a path outside /mobile/, /bff/, /.well-known/, /healthz and /openapi.json; "+
-			"write one, as https://gw.example.com/open/app")
+		r.add(path, "none of redirect_uris is an https address on public.url with a path outside /mobile/, /bff/, /.well-known/, "+
+			"/healthz and /openapi.json; write one, as https://gw.example.com/open/app")
 	}
 	r.all(join(path, "apple"), a.AppLinks.Apple, appleID,
 		"no app id; write ten capitals or digits, a dot and the bundle id, as ABCDE12345.com.example.app")

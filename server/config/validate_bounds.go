@@ -9,7 +9,8 @@ func (r *report) routeBounds(path string, route *Route, c *Config) {
 	case route.HeaderBytes < leastRouteHeader:
 		r.add(join(path, "header_bytes"), "less than a browser sends; write 1KiB or more")
 	case most > 0 && route.HeaderBytes > most:
-		r.add(join(path, "header_bytes"), "more than public.limits.header_bytes, which is refused before a route is known; raise that one, or write at most %s", most)
+		r.add(join(path, "header_bytes"), "more than public.limits.header_bytes, which is refused before a route is known; raise that "+
+			"one, or write at most %s", most)
 	}
 	if route.Concurrent < 0 {
 		r.add(join(path, "concurrent"), "negative; write 0 for no limit")

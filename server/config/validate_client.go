@@ -23,8 +23,10 @@ func (r *report) clientRoute(path string, route *Route) {
 		wrong     bool
 		key, text string
 	}{
-		{strings.HasSuffix(route.Path, "/"), "path", "ends in a slash, which matches all below; the app's own token is for exact paths, so list each with {name} for what varies"},
-		{strings.HasSuffix(route.Upstream, "/"), "upstream", "ends in a slash; with token: client it is the whole address, to which no path is added"},
+		{strings.HasSuffix(route.Path, "/"), "path", "ends in a slash, which matches all below; the app's own token is for exact paths, " +
+			"so list each with {name} for what varies"},
+		{strings.HasSuffix(route.Upstream, "/"), "upstream", "ends in a slash; with token: client it is the whole address, to which no " +
+			"path is added"},
 		{route.StripPrefix, "strip_prefix", "nothing to strip with token: client, whose upstream is the whole address; delete it"},
 		{len(route.Apps) == 0, "apps", "missing; a route with token: client names the apps whose token it may use"},
 		{route.Kind == "site", "kind", "a site with the app's own token would act for everybody; write kind: api"},

@@ -58,10 +58,12 @@ func (r *report) external(path string, route *Route, c *Config) {
 	}
 	wrong(c.ExternalAuth.Listen == "", "external", "nobody can ask for it; write external_auth with listen and token_file")
 	wrong(route.Upstream != "", "upstream", "not with external: true; the other proxy knows where it forwards to")
-	wrong(route.Token == "client", "token", "not with external: true, as client composes the address itself; write token: user, user-or-none or none")
+	wrong(route.Token == "client", "token", "not with external: true, as client composes the address itself; write token: user, "+
+		"user-or-none or none")
 	wrong(route.StripPrefix, "strip_prefix", "not with external: true; have the other proxy do it")
 	for _, name := range []string{"timeout", "stream_timeout", "body_bytes", "concurrent", "trailers"} {
-		wrong(r.written(join(path, name)), name, "not with external: true; have the other proxy do it") // what is not in force must not stand there
+		// What is not in force must not stand there.
+		wrong(r.written(join(path, name)), name, "not with external: true; have the other proxy do it")
 	}
 	wrong(len(route.SetCookies) > 0, "set_cookies", "not with external: true; answers do not come through here")
 	wrong(route.CAFile != "", "ca_file", "not with external: true; the other proxy knows where it forwards to")
@@ -80,7 +82,8 @@ func (r *report) externalProofs(path string, route *Route, c *Config) {
 			continue
 		}
 		if p := c.Providers[c.Apps[id].Provider]; p != nil && p.DPoP == "required" {
-			r.add(join(path, "external"), "the provider of %s has dpop: required, and a proof is for an address that only the other proxy knows; have the gateway forward it, or leave that app out of apps", id)
+			r.add(join(path, "external"), "the provider of %s has dpop: required, and a proof is for an address that only the other proxy "+
+				"knows; have the gateway forward it, or leave that app out of apps", id)
 		}
 	}
 }

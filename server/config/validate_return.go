@@ -49,7 +49,8 @@ func isPlainPath(at string) bool {
 			return false
 		}
 		segments := strings.Split(at[1:], "/")
-		if slices.ContainsFunc(segments, func(s string) bool { return s == "." || s == ".." }) || slices.Contains(segments[:len(segments)-1], "") {
+		dots := func(s string) bool { return s == "." || s == ".." }
+		if slices.ContainsFunc(segments, dots) || slices.Contains(segments[:len(segments)-1], "") {
 			return false
 		}
 		plain, err := url.PathUnescape(at)

@@ -19,7 +19,8 @@ func (r *report) validateRoutes(c *Config) {
 				r.add(join(path, "path"), "the path of routes[%d] too, for the same app and method; join the two or split them", j)
 			}
 			if crossing(route, other) {
-				r.add(join(path, "path"), "crosses the path of routes[%d]: both match some paths, and neither is the more literal; make one of them so", j)
+				r.add(join(path, "path"), "crosses the path of routes[%d]: both match some paths, and neither is the more literal; make one of "+
+					"them so", j)
 			}
 		}
 	}
@@ -122,6 +123,8 @@ func placeholders(path string, route *Route) string {
 			return "an unknown placeholder; a whole segment may be {sub}, {org} or {claim:name}"
 		case route.Token == "none":
 			return "a placeholder, yet token: none knows no user; write token: user"
+		case strings.Count(segment, ".") >= claimDepth:
+			return "a claim deeper inside objects than is looked; write eight names at most"
 		}
 	}
 	return ""
@@ -185,6 +188,9 @@ func (r *report) require(path string, route *Route) {
 		if len(route.Require.Claims[claim]) == 0 {
 			r.add(join(join(path, "claims"), claim), "no values, so nobody could pass; list those that may")
 		}
+		if wrong := claimName(claim); wrong != "" {
+			r.add(join(join(path, "claims"), claim), "%s", wrong)
+		}
 	}
 	r.acr(join(path, "acr"), route.Require.ACR)
 	// Below a second it would be no demand, and above a year none that anybody meets otherwise.
@@ -207,6 +213,20 @@ func (r *report) acr(path string, values []string) {
 	}
 }
 
+// claimDepth is how many names a path to a claim may have: the gateway follows no longer one.
+const claimDepth = 8
+
+// claimName returns what is wrong with the name of a claim, or the path to it.
+func claimName(name string) string {
+	switch {
+	case name == "":
+		return "no claim; name the one to send, as sub"
+	case strings.Count(name, ".") >= claimDepth:
+		return "deeper inside objects than is looked; write eight names at most, or have the provider send it as a claim of its own"
+	}
+	return ""
+}
+
 func (r *report) identity(path string, route *Route) {
 	seen := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(route.IdentityHeaders)) {
@@ -221,8 +241,8 @@ func (r *report) identity(path string, route *Route) {
 			wrong = "a header that the gateway or the protocol sets; choose another, as X-Forwarded-User"
 		case seen[canonical]:
 			wrong = "written twice in different case; delete one of them"
-		case route.IdentityHeaders[name] == "":
-			wrong = "no claim; name the one to send, as sub"
+		default:
+			wrong = claimName(route.IdentityHeaders[name])
 		}
 		if seen[canonical] = true; wrong != "" {
 			r.add(join(path, name), "%s", wrong)

@@ -19,12 +19,14 @@ func (r *report) site(path string, route *Route, c *Config) {
 	}
 	u, err := url.Parse(route.Upstream)
 	wrong(err == nil && strings.Trim(u.Path, "/") != "", "upstream",
-		"has a path, while the links in a site's pages name the paths that it has itself; write scheme and host alone, and the same path on both sides")
+		"has a path, while the links in a site's pages name the paths that it has itself; write scheme and host alone, and the same path "+
+			"on both sides")
 	wrong(route.StripPrefix, "strip_prefix",
 		"the links in a site's pages name the paths that it has itself; serve it there below the same path, and delete this")
 	wrong(len(route.Cookies) > 0, "cookies", "all of a site's own cookies pass already; delete it")
 	wrong(len(route.SetCookies) > 0, "set_cookies", "all of a site's own cookies pass already; delete it")
-	wrong(route.Guard == "origin", "guard", "a site has a guard of its own: pages are visited from anywhere, all else comes from them; delete it")
+	wrong(route.Guard == "origin", "guard", "a site has a guard of its own: pages are visited from anywhere, all else comes from them; "+
+		"delete it")
 	r.siteApps(join(path, "apps"), route.Apps, c)
 }
 

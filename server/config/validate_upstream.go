@@ -70,7 +70,8 @@ func (r *report) upstreamTargets(path string, u *Upstream, c *Config) {
 			r.add(at(list, i), "%s", strings.Replace(wrong, "redis:6379", "10.0.0.1:8443", 1))
 		} else if host, _, _ := net.SplitHostPort(target); strings.HasPrefix(u.Origin, "http:") && !loopback(host) && !insecure(c, u) {
 			// The origin may be a loopback name, and the target elsewhere.
-			r.add(at(list, i), "would get tokens in the clear; write an https origin, or insecure_http: true on its routes where the network itself is protected")
+			r.add(at(list, i), "would get tokens in the clear; write an https origin, or insecure_http: true on its routes where the network "+
+				"itself is protected")
 		}
 	}
 	r.unique(list, u.Targets)

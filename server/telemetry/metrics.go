@@ -123,9 +123,11 @@ func (m *Metrics) makeSessions() {
 	m.began = counters("bff_sessions_began_total", "Sessions that began, by app.", "app")
 	m.ended = counters("bff_sessions_ended_total", "Sessions that ended, by app and reason.", "app", "reason")
 	m.revocations = counters("bff_revocations_total", "Revocations at the provider that were made or given up.", "provider", "result")
-	m.refusals = counters("bff_refusals_total", "Requests refused by a guard, for a credential that opens nothing, or at the admin listener.", "kind")
+	m.refusals = counters("bff_refusals_total", "Requests refused by a guard, for a credential that opens nothing, or at the admin "+
+		"listener.", "kind")
 	m.limited = counters("bff_rate_limited_total",
-		"Requests refused because there were too many, by limit, and by whose count: this instance's own (local) or that of all (shared).", "by", "count")
+		"Requests refused because there were too many, by limit, and by whose count: this instance's own (local) or that of all "+
+			"(shared).", "by", "count")
 	m.logouts = counters("bff_provider_logouts_total",
 		"Providers' words that a session is over, by channel (back: logout tokens; front: unsigned, by a browser) and by what came of them.",
 		"provider", "channel", "result")
@@ -162,7 +164,8 @@ func (m *Metrics) makeRefreshes() {
 
 func (m *Metrics) makeNeighbours() {
 	m.clientTokens = counters("bff_client_tokens_total", "Apps' own tokens that were wanted, by what came of it.", "app", "result")
-	m.exchanges = counters("bff_token_exchanges_total", "Sessions' tokens sent to be exchanged for another API, by what came of it.", "app", "provider", "result")
+	m.exchanges = counters("bff_token_exchanges_total", "Sessions' tokens sent to be exchanged for another API, by what came of it.",
+		"app", "provider", "result")
 	m.provider = histograms("bff_provider_request_duration_seconds",
 		"Calls to providers, to the head of the answer, by endpoint and status, or by what kept an answer from coming.",
 		[]float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20}, "provider", "endpoint", "code") // the longest may take 20 s

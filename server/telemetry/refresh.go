@@ -12,7 +12,8 @@ import (
 func refreshOutcomes() map[bff.Outcome]string {
 	return map[bff.Outcome]string{
 		bff.OutcomeRefreshed: "",
-		bff.OutcomeSpent:     "signed out at the provider or in another app, or its time is over: this session ends and its user signs in again; many at once: look at the provider",
+		bff.OutcomeSpent: "signed out at the provider or in another app, or its time is over: this session ends and its user signs in " +
+			"again; many at once: look at the provider",
 		bff.OutcomeClient:    "sessions live while their tokens last; compare client id, secret and token_auth with what is registered",
 		bff.OutcomeTransient: "sessions live and it is tried again; if it goes on, look at the provider and the way to it",
 		bff.OutcomeUnknown:   "sent without an answer, one later attempt follows; if it goes on, look at the way to the provider",

@@ -2,8 +2,8 @@ package telemetry
 
 import "log/slog"
 
-// TargetMoved is told that a target of an upstream came in or went out, why, and what it met with last. It writes a line, for it belongs to no
-// request; that a target is in when the gateway starts is nothing to tell.
+// TargetMoved is told that a target of an upstream came in or went out, why, and what it met with last. It writes a line, for it
+// belongs to no request; that a target is in when the gateway starts is nothing to tell.
 func (t *Telemetry) TargetMoved(origin, target string, in bool, why string, cause error) {
 	t.metrics.targetUp.WithLabelValues(origin, target).Set(oneIf(in))
 	attrs := []any{slog.String("upstream", origin), slog.String("target", target), slog.String("why", why)}

@@ -49,8 +49,8 @@ func newDevServer(o Options) (*devServer, error) {
 		return nil, fmt.Errorf("development server: the app's origin: %w", err)
 	}
 	return &devServer{
-		target: &url.URL{Scheme: target.Scheme, Host: target.Host}, app: app, origin: o.Origin, asApp: mayStandForApp(target, app), protected: o.Protected,
-		reserved: o.ReservedCookie, log: o.Log,
+		target: &url.URL{Scheme: target.Scheme, Host: target.Host}, app: app, origin: o.Origin, asApp: mayStandForApp(target, app),
+		protected: o.Protected, reserved: o.ReservedCookie, log: o.Log,
 		// No proxy of the environment, and no compression of ours: bodies pass as they are.
 		transport: &http.Transport{
 			DialContext: dialLoopback, DisableCompression: true, MaxIdleConnsPerHost: 64, // a page loads hundreds of modules
@@ -77,7 +77,8 @@ func (d *devServer) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	var failure error
 	forward := httputil.ReverseProxy{
-		Rewrite: d.rewrite, Transport: finalOnly{d.transport}, ModifyResponse: d.clean, ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
+		Rewrite: d.rewrite, Transport: finalOnly{d.transport}, ModifyResponse: d.clean,
+		ErrorLog:      slog.NewLogLogger(d.log.Handler(), slog.LevelDebug),
 		FlushInterval: -1, // at once: event streams, and builds that answer in pieces
 		ErrorHandler:  func(_ http.ResponseWriter, _ *http.Request, err error) { failure = err },
 	}

@@ -39,11 +39,13 @@ func mediaType(name string) string {
 // otherFiles are the extensions of files that are no part of a browser app, but that people download from it, or that
 // scanners ask every host for: to be told "200, a page" they would take for a find.
 var otherFiles = map[string]bool{
-	".doc": true, ".docx": true, ".xls": true, ".xlsx": true, ".ppt": true, ".pptx": true, ".odt": true, ".ods": true, ".rtf": true, ".epub": true,
+	".doc": true, ".docx": true, ".xls": true, ".xlsx": true, ".ppt": true, ".pptx": true, ".odt": true, ".ods": true,
+	".rtf": true, ".epub": true,
 	".7z": true, ".bz2": true, ".rar": true, ".tar": true, ".tgz": true, ".xz": true, ".br": true, ".zst": true, ".jar": true, ".war": true,
 	".apk": true, ".bin": true, ".deb": true, ".dmg": true, ".exe": true, ".iso": true, ".msi": true, ".pkg": true, ".rpm": true,
 	".asp": true, ".aspx": true, ".cgi": true, ".jsp": true, ".php": true, ".sh": true,
-	".bak": true, ".cfg": true, ".conf": true, ".env": true, ".ini": true, ".log": true, ".old": true, ".sql": true, ".toml": true, ".yaml": true, ".yml": true,
+	".bak": true, ".cfg": true, ".conf": true, ".env": true, ".ini": true, ".log": true, ".old": true, ".sql": true, ".toml": true,
+	".yaml": true, ".yml": true,
 	".jsx": true, ".ts": true, ".tsx": true, ".vue": true, ".scss": true,
 }
 

@@ -110,7 +110,8 @@ func newFolder(o Options) (*folder, error) {
 	}
 	f := &folder{dir: dir, rules: newRules(o), public: newPublic(o), apis: o.APIs, hashed: o.HashInline, log: o.Log}
 	if f.hashed && parsePolicy(f.rules.policy).allowsInline("script", elements) {
-		return nil, errors.New("its policy allows every inline script, so that no hash says anything: write a script-src without 'unsafe-inline', or no hashes")
+		return nil, errors.New("its policy allows every inline script, so that no hash says anything: write a script-src without " +
+			"'unsafe-inline', or no hashes")
 	}
 	return f, nil
 }

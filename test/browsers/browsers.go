@@ -119,7 +119,8 @@ func (tab *Tab) run(body string, answer any, args []any) error {
 	if args == nil {
 		args = []any{}
 	}
-	if err := tab.front().wire.Call("ExecuteAsyncScript", map[string]any{"script": fmt.Sprintf(script, body), "args": args}, &got); err != nil {
+	call := map[string]any{"script": fmt.Sprintf(script, body), "args": args}
+	if err := tab.front().wire.Call("ExecuteAsyncScript", call, &got); err != nil {
 		return err
 	}
 	if got.Error != "" {

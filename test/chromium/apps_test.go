@@ -177,7 +177,7 @@ func (p *probe) sent() string {
 }
 
 // The user's own list: it shows every app, and ends one or all others after a recent sign-in.
-func TestDevices(t *testing.T) {
+func TestDevicesAreListedAndEnded(t *testing.T) {
 	t.Parallel()
 	pictures(t, everything(t).journey("devices"), "devices")
 }

@@ -7,7 +7,10 @@
 // Dockerfile's own commands build both programs from a copy of that context, every service is run by hand, in compose's order,
 // with its health check asked as compose would, and somebody signs in.
 //
-// What is NOT shown: that an engine builds the images (the base images, COPY, owners of files), that Valkey's image takes the
+// So are the manifests of docs/kubernetes.md, against image, configuration and probes, and the rules of deploy/alerts.yaml,
+// against the metrics in docs/operations.md and what it says one should be woken by.
+//
+// What is NOT shown: that a cluster or Prometheus takes those; that an engine builds the images (the base images, COPY, owners of files), that Valkey's image takes the
 // arguments that redis-server takes here, and what an engine does at run time: networks, the owners of volumes, read-only
 // roots, dropped capabilities.
 package compose_test

@@ -20,7 +20,7 @@ import (
 // shows BBA-6.1.3.1, CB-STRICT-1, SESS-INFO, RPL-2, RPL-LOCAL, LOG-1, REF-6, COOKIE-1, COOKIE-3, KEY-TTL, KEY-HASH
 //
 // shows SCALEKIT-T2, SCALEKIT-M6
-func TestMainJob(t *testing.T) {
+func TestOneSignInFromTheFirstPageToTheLast(t *testing.T) {
 	t.Parallel()
 	for name, op := range map[string]func(*testing.T, *world.World, world.Options){
 		"at the dev provider":           world.DevProvider,

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"cloakroom/dev/provider"
 	"cloakroom/test/browser"
 	"cloakroom/test/world"
 )
@@ -52,7 +53,7 @@ func wantCode(w *world.World, p *browser.Page, status int, code string) {
 // Routes of every kind through the real gateway: which of them needs what, and what each tells its API.
 //
 // shows PRX-AUTHZ, PRX-COOKIE, PRX-FWD
-func TestRoutes(t *testing.T) {
+func TestWhatEachKindOfRouteNeeds(t *testing.T) {
 	t.Parallel()
 	api := httptest.NewServer(http.HandlerFunc(mirror))
 	t.Cleanup(api.Close)
@@ -68,6 +69,9 @@ func TestRoutes(t *testing.T) {
 		Routes: fmt.Sprintf(`
   - {path: /maybe/, upstream: %[1]q, methods: [GET], token: user-or-none}
   - {path: /who/, upstream: %[1]q, methods: [GET], token: user, identity_headers: {X-Forwarded-User: sub, X-User-Mail: email}}
+  - {path: /plan/, upstream: "%[2]s/plans/{claim:app.plan}", methods: [GET], token: user, strip_prefix: true}
+  - {path: /clerks/, upstream: %[1]q, methods: [GET], token: user, require: {claims: {realm_access.roles: [clerk]}}, identity_headers: {X-User-Roles: realm_access.roles, X-User-Org: org}}
+  - {path: /owners/, upstream: %[1]q, methods: [GET], token: user, require: {claims: {realm_access.roles: [owner]}}}
   - {path: /mine/, upstream: "%[2]s/users/{sub}", methods: [GET], token: user, strip_prefix: true}
   - {path: /admins/, upstream: %[1]q, methods: [GET], token: user, require: {claims: {role: [admin]}}}
   - {path: /ada/, upstream: %[1]q, methods: [GET], token: user, require: {claims: {email: [ada@example.com]}}}
@@ -109,6 +113,12 @@ func TestRoutes(t *testing.T) {
 	check("anonymous on user-or-none", reached(w, p, m), "", "")
 	p, _ = get("/who/x")
 	w.Want(p, 401)
+	w.Dev.Set(func(b *provider.Behaviour) {
+		b.IDClaims = map[string]any{
+			"realm_access": map[string]any{"roles": []string{"clerk", "viewer"}}, "app": map[string]any{"plan": "gold"},
+			"org_id": "org_7", "profile": map[string]any{"realm_access": map[string]any{"roles": []string{"owner"}}},
+		}
+	})
 	w.SignIn(b, "/")
 	p, m = get("/maybe/x", spoof...)
 	check("signed in on user-or-none", reached(w, p, m), "Bearer", "")
@@ -129,13 +139,27 @@ func TestRoutes(t *testing.T) {
 	wantCode(w, p, 403, "claim_required")
 	p, m = get("/ada/x")
 	reached(w, p, m)
+	p, m = get("/clerks/x")
+	reached(w, p, m)
+	if m.Header.Get("X-User-Roles") != "clerk,viewer" || m.Header.Get("X-User-Org") != "org_7" {
+		t.Errorf("claims inside objects: %v", m.Header)
+	}
+	p, _ = get("/owners/x")
+	wantCode(w, p, 403, "claim_required")
+	p, m = get("/plan/x")
+	if reached(w, p, m).Path != "/plans/gold/x" {
+		t.Errorf("upstream path %q", m.Path)
+	}
+	if p := w.Fetch(b, "GET", "/bff/session", ""); strings.Contains(p.Text(), "clerk") || strings.Contains(p.Text(), "gold") {
+		t.Errorf("the frontend is told what only routes ask for: %s", p.Text())
+	}
 	p, _ = get("/docs-only/x")
 	wantCode(w, p, 403, "app_not_allowed")
 	p, _ = get("/nothing-here")
 	wantCode(w, p, 404, "not_found")
 	p = w.Fetch(b, "DELETE", "/maybe/x", "")
 	wantCode(w, p, 405, "method_not_allowed")
-	if p.Header.Get("Allow") != "GET" {
+	if p.Header.Get("Allow") != "GET, HEAD" {
 		t.Errorf("Allow: %q", p.Header.Get("Allow"))
 	}
 	w.Leaks()

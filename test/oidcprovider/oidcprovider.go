@@ -36,7 +36,7 @@ type Config struct {
 	AccessTokenSeconds  int       `json:"access_token_seconds"`  // 60
 	IDTokenSeconds      int       `json:"id_token_seconds"`      // 3600
 	RefreshTokenSeconds int       `json:"refresh_token_seconds"` // 86400
-	DPoP                string    `json:"dpop,omitempty"`        // "on" binds tokens to the keys of proofs (RFC 9449), "nonces" wants its nonces in them; "": neither
+	DPoP                string    `json:"dpop,omitempty"`        // RFC 9449: "on" binds tokens to proofs, "nonces" wants nonces in them
 	Consent             string    `json:"consent"`               // "" shows a form for it; "auto" grants at once, refresh tokens too
 	Logout              string    `json:"logout"`                // "" shows a form with a choice; "auto" one that submits itself
 }
@@ -48,7 +48,7 @@ type Client struct {
 	Secret                 string          `json:"secret,omitempty"`
 	AuthMethod             string          `json:"auth_method,omitempty"` // client_secret_basic with a secret, none without
 	JWKS                   json.RawMessage `json:"jwks,omitempty"`        // for private_key_jwt
-	JWKSURI                string          `json:"jwks_uri,omitempty"`    // where its keys are fetched instead; any host name in it is 127.0.0.1
+	JWKSURI                string          `json:"jwks_uri,omitempty"`    // where its keys are fetched; any host name is 127.0.0.1
 	Native                 bool            `json:"native,omitempty"`
 	RedirectURIs           []string        `json:"redirect_uris"`
 	PostLogoutRedirectURIs []string        `json:"post_logout_redirect_uris,omitempty"`

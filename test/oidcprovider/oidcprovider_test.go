@@ -217,7 +217,7 @@ func TestConsentByItself(t *testing.T) {
 	}
 }
 
-func TestRefusals(t *testing.T) {
+func TestWhatTheProviderRefuses(t *testing.T) {
 	rp := newRelyingParty(t, func(*oidcprovider.Config) {})
 	denied := rp.submit(rp.page(rp.browser.Navigate(rp.authorize())), "Cancel", nil)
 	if !strings.Contains(denied.URL, "error=access_denied") {

@@ -36,6 +36,8 @@ func (w *tour) refusals() {
 		switch {
 		case server == ofAdmin:
 			q = asAdmin(method, q.url).with("Origin", web)
+		case server == ofOps:
+			q = q.with("Origin", web)
 		case op.Tags[0] == "browser session":
 			q = q.of(p).with("Sec-Fetch-Site", "cross-site")
 		case takes(op, "handle"):

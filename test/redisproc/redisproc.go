@@ -78,7 +78,8 @@ type Server struct {
 func Start(tb testing.TB, o Options) *Server {
 	tb.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
-		tb.Fatal("redis-server is not installed: this test needs Redis 7.0 or newer on the PATH (Debian: apt-get install redis-server; make test does)")
+		tb.Fatal("redis-server is not installed: this test needs Redis 7.0 or newer on the PATH (Debian: apt-get install redis-server; " +
+			"make test does)")
 	}
 	s := &Server{tb: tb, options: o, dir: tb.TempDir()}
 	tb.Cleanup(s.Kill)

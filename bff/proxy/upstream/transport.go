@@ -23,12 +23,14 @@ func newTransport(s *Settings, address string, p Protocol, head time.Duration) *
 		secure.VerifyConnection = speaksHTTP2
 	}
 	return &http.Transport{
-		DialContext:           dialer(s, address, head),
-		Protocols:             protocols(p),
-		TLSClientConfig:       secure,
-		TLSHandshakeTimeout:   within(s.Timeouts.TLS, head),
-		HTTP2:                 &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}, // a peer that vanished is noticed within both
-		DisableCompression:    true,                                                                               // bodies pass as they are: the frontend negotiates with the API
+		DialContext:         dialer(s, address, head),
+		Protocols:           protocols(p),
+		TLSClientConfig:     secure,
+		TLSHandshakeTimeout: within(s.Timeouts.TLS, head),
+		// A peer that vanished is noticed within both.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
+		// Bodies pass as they are: the frontend negotiates with the API.
+		DisableCompression:    true,
 		MaxIdleConnsPerHost:   s.IdleConnections,
 		MaxConnsPerHost:       s.Connections,
 		IdleConnTimeout:       s.Timeouts.Idle,

@@ -177,7 +177,9 @@ func (s *Settings) fill() {
 	or(&s.Health.Every, DefaultEvery)
 	or(&s.Health.Timeout, DefaultHealthTimeout)
 	or(&s.Open, DefaultOpen)
-	for of, value := range map[*int]int{&s.Attempts: DefaultAttempts, &s.IdleConnections: DefaultIdleConnections, &s.Failures: DefaultFailures} {
+	for of, value := range map[*int]int{
+		&s.Attempts: DefaultAttempts, &s.IdleConnections: DefaultIdleConnections, &s.Failures: DefaultFailures,
+	} {
 		if *of == 0 {
 			*of = value
 		}
@@ -223,7 +225,8 @@ func (s *Settings) check() error {
 		seen[t] = true
 	}
 	wrong(s.Attempts < 0 || s.Connections < 0 || s.IdleConnections < 0 || s.Failures < 0, "a number below zero")
-	wrong(min(s.Timeouts.Connect, s.Timeouts.TLS, s.Timeouts.Stall, s.Timeouts.Idle, s.Open, s.Health.Every, s.Health.Timeout) < 0, "a time below zero")
+	wrong(min(s.Timeouts.Connect, s.Timeouts.TLS, s.Timeouts.Stall, s.Timeouts.Idle, s.Open, s.Health.Every, s.Health.Timeout) < 0,
+		"a time below zero")
 	wrong(s.Health.Path != "" && s.Health.Path[0] != '/', "the path of its health does not begin with a slash")
 	return errors.Join(problems...)
 }

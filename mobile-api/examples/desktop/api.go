@@ -33,7 +33,8 @@ func (a *app) call(ctx context.Context, method, path string, in, out any) error 
 		return err
 	}
 	err = a.send(ctx, token, method, path, in, out)
-	if refused, ok := errors.AsType[*apiError](err); !ok || refused.Status != http.StatusUnauthorized || refused.Code == "upstream_unauthorized" {
+	if refused, ok := errors.AsType[*apiError](err); !ok || refused.Status != http.StatusUnauthorized ||
+		refused.Code == "upstream_unauthorized" {
 		return err
 	}
 	// An access handle is refused once it is replaced, and another run of this program may just have done that. Only the

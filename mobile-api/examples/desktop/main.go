@@ -153,7 +153,8 @@ func (a *app) command(ctx context.Context, args []string) error {
 		return a.order(ctx, rest[0], quantity)
 	}
 	do, known := map[string]func(context.Context) error{
-		"tour": a.tour, "login": a.login, "orders": a.orders, "whoami": a.whoami, "devices": a.devices, "watch": a.watch, "rotate": a.rotate, "logout": a.logout,
+		"tour": a.tour, "login": a.login, "orders": a.orders, "whoami": a.whoami, "devices": a.devices, "watch": a.watch,
+		"rotate": a.rotate, "logout": a.logout,
 	}[name]
 	if !known || len(rest) > 0 {
 		return &usageError{fmt.Errorf("no such command: %s", strings.Join(args, " "))}

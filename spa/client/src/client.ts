@@ -3,7 +3,7 @@ import { CloakroomError, localError, text } from "./error.ts";
 import { type Hearing, isLookedAt, share } from "./live.ts";
 import type { LoginOptions, Options } from "./options.ts";
 import { gatewayAt } from "./request.ts";
-import { endOf, endWithin, type Known, now, readState, type State, who } from "./state.ts";
+import { endOf, endWithin, type Kept, now, readState, type State, who } from "./state.ts";
 
 export type { LoginOptions, Options };
 
@@ -36,7 +36,10 @@ export interface Client {
   login(options?: LoginOptions): Promise<void>;
   /** Ends the session, in this app and all that share the sign-in, and leaves for the provider's sign-out. */
   logout(): Promise<void>;
-  /** Moves the idle end, because the user asks for it. */
+  /**
+   * Moves the idle end, because the user asks for it. Rejects where the gateway cannot do that. While `ending` stands the client then
+   * asks whether the end has moved all the same, as where only the provider cannot be reached: the state is what that tells.
+   */
   extend(): Promise<State>;
   /** Seconds until the ends of the session; null when none is known. */
   remaining(): Remaining | null;
@@ -89,7 +92,7 @@ const longestTimer = 2 ** 31 - 1;
 const over = ["session_required", "session_expired", "session_ended"];
 
 /** The gateway's codes, beside no answer at all, that leave it open who is signed in. With `idp_unavailable` that is known. */
-const unknown = ["store_unavailable", "key_unknown", "draining", "network", "bad_answer"];
+const unsure = ["store_unavailable", "key_unknown", "draining", "network", "bad_answer"];
 
 /** What is known before the first answer, and on a server for good. */
 const loading: State = { status: "loading" };
@@ -106,7 +109,7 @@ export function createClient(options: Options = {}): Client {
   const warn = (options.warn ?? 60) * 1000;
   const listeners = new Set<() => void>();
 
-  let state: Known = loading;
+  let state: Kept = loading;
   let stepUp: CloakroomError | undefined;
   let last: string | undefined; // the session that there is, or was last
   let changes = 0; // of who is signed in: what was learnt of a session that is no more does not count, however late it arrives
@@ -135,7 +138,7 @@ export function createClient(options: Options = {}): Client {
     }
   }
 
-  function set(next: Known): State {
+  function set(next: Kept): State {
     const { session } = next;
     if (who(state) !== who(next)) {
       changes++;
@@ -206,20 +209,22 @@ export function createClient(options: Options = {}): Client {
     return checking;
   }
 
+  /**
+   * Asks, and again where the answer may be older than what was learnt meanwhile. That comes to an end: nothing that waits for
+   * the answer counts as learnt. What does is told by the gateway, by another tab or by a call of the app's, once each.
+   */
   async function recheck(): Promise<State> {
-    for (;;) {
-      const before = changes;
-      const next = await askSession("/session").catch((error: CloakroomError) => error);
-      if (before !== changes) {
-        continue; // meanwhile something newer was learnt: this answer may be older than that
-      }
-      if (next.status === "signed-out" && state.status !== "signed-out" && now() < arrivesBy) {
-        await new Promise((resolve) => setTimeout(resolve, lookAgainAfter));
-        continue;
-      }
-      checkedAt = Date.now();
-      return next instanceof CloakroomError ? outage(next) : answered(next);
+    const before = changes;
+    const next = await askSession("/session").catch((error: CloakroomError) => error);
+    if (before !== changes) {
+      return recheck();
     }
+    if (next.status === "signed-out" && state.status !== "signed-out" && now() < arrivesBy) {
+      await new Promise((resolve) => setTimeout(resolve, lookAgainAfter));
+      return recheck();
+    }
+    checkedAt = Date.now();
+    return next instanceof CloakroomError ? outage(next) : answered(next);
   }
 
   /** Takes the word of the gateway. */
@@ -250,7 +255,7 @@ export function createClient(options: Options = {}): Client {
         }
         await check(reason);
       }
-    } else if (unknown.includes(code) && !state.error && state !== loading) {
+    } else if (unsure.includes(code) && !state.error && state !== loading) {
       void check(); // it, and not an API's call, says whether that is an outage: an upload may break for its own reasons
     }
   }
@@ -333,7 +338,7 @@ export function createClient(options: Options = {}): Client {
     check,
     async login({ returnTo, prompt, stepUp: wanted, params } = {}) {
       const { href, origin, pathname } = location;
-      const error = wanted && ("code" in wanted ? wanted : (wanted as Known).stepUp);
+      const error = wanted && ("code" in wanted ? wanted : (wanted as Kept).stepUp);
       const plain = gateway.resolve(`${base}/login`);
       const start = gateway.resolve(error?.loginUrl ?? plain);
       if (start.pathname !== plain.pathname) {
@@ -354,6 +359,10 @@ export function createClient(options: Options = {}): Client {
         const before = changes;
         const next = await askSession("/session/extend", "POST");
         return before === changes ? answered(next) : check();
+      }).finally(() => {
+        if (state.ending) {
+          void check(); // still told: an error may hide that the end has moved, for the gateway moves it before it asks the provider
+        }
       }),
     remaining: () => state.session ? { session: secondsTo(state.session.endsAt), idle: secondsTo(state.session.idleEndsAt) } : null,
     fetch: (input, init) => learning(() => gateway.request(input, init)),

@@ -31,6 +31,8 @@ interface Shared {
   asks(): boolean;
   /** Calls back when {@link Shared.asks} is another. */
   onAsks(listener: () => void): () => void;
+  /** Goes to the sign-in. Where that cannot be, the page stays, and asks. */
+  signIn(): void;
   /** Sends a visitor to the sign-in, once. */
   leave(): void;
   /** Keeps watch while the provider is there. */
@@ -44,7 +46,7 @@ const Context = createContext<Shared | null>(null);
  * whatever comes and goes below. Make the client once, outside of any component.
  */
 export function CloakroomProvider({ client, children }: { client: Client; children?: ReactNode }): ReactElement {
-  const shared = useMemo(() => share(client), [client]);
+  const shared = useMemo(() => createShared(client), [client]);
   useEffect(() => shared.watch(), [shared]);
   return <Context.Provider value={shared}>{children}</Context.Provider>;
 }
@@ -88,25 +90,25 @@ export function useRemaining(): Remaining | null {
 const nothing = (): null => null;
 
 /** What is known of who is signed in, in one word: what the components show goes by it. */
-type Known = State["status"] | "somebody";
+type Presence = State["status"] | "somebody";
 
-function useKnown(): Known {
+function usePresence(): Presence {
   const { client } = useShared();
-  return useSyncExternalStore(client.subscribe, () => known(client.getState()), () => known(client.getServerState()));
+  return useSyncExternalStore(client.subscribe, () => presenceOf(client.getState()), () => presenceOf(client.getServerState()));
 }
 
-function known(state: State): Known {
+function presenceOf(state: State): Presence {
   return userOf(state) === undefined ? state.status : "somebody";
 }
 
 /** Shows its children to whoever is signed in, also during an outage that came after the sign-in. */
 export function SignedIn({ children }: { children?: ReactNode }): ReactElement | null {
-  return useKnown() === "somebody" ? <>{children}</> : null;
+  return usePresence() === "somebody" ? <>{children}</> : null;
 }
 
 /** Shows its children where it is certain that nobody is signed in. */
 export function SignedOut({ children }: { children?: ReactNode }): ReactElement | null {
-  return useKnown() === "signed-out" ? <>{children}</> : null;
+  return usePresence() === "signed-out" ? <>{children}</> : null;
 }
 
 /** What {@link RequireSession} shows to whom. */
@@ -131,10 +133,10 @@ export interface RequireSessionProps {
  */
 export function RequireSession(props: RequireSessionProps): ReactElement {
   const { children, loading, signedOut = askToSignIn, unavailable = sayUnavailable } = props;
-  const { client, asks, onAsks, leave } = useShared();
+  const { client, asks, onAsks, signIn, leave } = useShared();
   const state = useSession();
   const asked = useSyncExternalStore(onAsks, asks, () => false);
-  const is = known(state);
+  const is = presenceOf(state);
   const leaves = is === "signed-out" && !asked;
   useEffect(() => {
     if (leaves) {
@@ -145,7 +147,7 @@ export function RequireSession(props: RequireSessionProps): ReactElement {
     return <>{children}</>;
   }
   if (state.status === "signed-out" && asked) {
-    return <>{typeof signedOut === "function" ? signedOut(state.reason, () => void client.login()) : signedOut}</>;
+    return <>{typeof signedOut === "function" ? signedOut(state.reason, signIn) : signedOut}</>;
   }
   if (state.status === "unavailable") {
     return <>{typeof unavailable === "function" ? unavailable(state.error, () => void client.check()) : unavailable}</>;
@@ -165,12 +167,10 @@ function askToSignIn(reason: string | undefined, signIn: () => void): ReactEleme
   );
 }
 
-function sayUnavailable({ code, title }: CloakroomError, retry: () => void): ReactElement {
-  // A page that was opened at its development server's own address: that does not pass by itself.
-  const astray = code === "bad_answer" && `${title}. Is this the app's own address?`;
+function sayUnavailable(error: CloakroomError, retry: () => void): ReactElement {
   return (
     <div role="status">
-      <p>{astray || "This cannot be reached right now. It is tried again by itself."}</p>
+      <p>{unavailableText(error)}</p>
       <button type="button" onClick={retry}>
         Try again
       </button>
@@ -178,11 +178,21 @@ function sayUnavailable({ code, title }: CloakroomError, retry: () => void): Rea
   );
 }
 
+/** What is wrong. That it is tried again by itself is said only where that helps. */
+function unavailableText({ code, title, status }: CloakroomError): string {
+  if (code === "bad_answer") {
+    return `${title}. Is this the app's own address?`; // a page that was opened at its development server's
+  }
+  // A refusal, but for the one of too many requests, is the same the next time: csrf_failed, misdirected, not_found.
+  const stays = status >= 400 && status < 500 && status !== 429;
+  return stays ? `${title}. Whoever runs this app has to look.` : "This cannot be reached right now. It is tried again by itself.";
+}
+
 function userOf(state: State): User | undefined {
   return state.status === "signed-in" || state.status === "unavailable" ? state.user : undefined;
 }
 
-function share(client: Client): Shared {
+function createShared(client: Client): Shared {
   const clock = createTicker(client);
   const waiting = new Set<() => void>();
   let read: User | undefined; // as the client has it
@@ -197,9 +207,13 @@ function share(client: Client): Shared {
     }
   }
 
+  function signIn(): void {
+    client.login().catch(ask);
+  }
+
   /** Silent: it counts when the session is over, and that is told. */
   function look(): void {
-    asks ||= known(client.getState()) === "somebody";
+    asks ||= presenceOf(client.getState()) === "somebody";
   }
 
   /** A page that Back brings out of the browser's memory went to the sign-in and nowhere else. */
@@ -220,7 +234,10 @@ function share(client: Client): Shared {
       }
       return user;
     },
-    asks: () => asks || (client.getState() as { reason?: string }).reason !== undefined,
+    asks() {
+      const state = client.getState();
+      return asks || (state.status === "signed-out" && state.reason !== undefined);
+    },
     onAsks(listener) {
       waiting.add(listener);
       const leave = client.subscribe(listener); // a reason that is known asks as well
@@ -229,10 +246,11 @@ function share(client: Client): Shared {
         leave();
       };
     },
+    signIn,
     leave() {
       if (!left) {
         left = true;
-        client.login().catch(ask);
+        signIn();
       }
     },
     watch() {

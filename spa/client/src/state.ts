@@ -62,7 +62,7 @@ export interface Told {
 }
 
 /** A state as the client keeps it: one that may have any of the members. */
-export interface Known extends Told {
+export interface Kept extends Told {
   status: State["status"];
   reason?: string;
   user?: User;
@@ -111,7 +111,7 @@ export function now(): number {
 }
 
 /** Whose a state is: two about the same session, or both about none, are the same. */
-export function who({ session, status }: Known): string {
+export function who({ session, status }: Kept): string {
   return session ? session.id : status;
 }
 

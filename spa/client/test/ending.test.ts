@@ -1,19 +1,9 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type Client, type State } from "../src/index.ts";
-import { Browser, settle, type Tab } from "./tabs.ts";
+import { browser, browsers, settle, type Tab } from "./tabs.ts";
 import { problem } from "./gateway.ts";
 
-let browser: Browser;
-
-beforeEach(() => {
-  vi.useFakeTimers();
-  browser = new Browser();
-});
-
-afterEach(() => {
-  vi.useRealTimers();
-  vi.unstubAllGlobals();
-});
+browsers();
 
 const ending = (state: State): string | undefined => ("ending" in state ? state.ending : undefined);
 

@@ -4,6 +4,7 @@ import { act, type ReactElement, useLayoutEffect, useState } from "react";
 import { describe, expect, test, vi } from "vitest";
 import { createClient } from "../src/index.ts";
 import { CloakroomProvider, RequireSession, SignedIn, SignedOut, useUser } from "../src/react.tsx";
+import { problem } from "./gateway.ts";
 import { App, asked, page, pages, render, settle, shown } from "./page.tsx";
 
 pages();
@@ -216,6 +217,8 @@ describe("what is shown", () => {
     page.client = createClient({ ...page.gateway.options, navigate: () => { throw new Error("blocked"); } });
     await render(<App />);
     expect(shown()).toBe("You are not signed in.Sign in");
+    await act(async () => page.host.querySelector("button")?.click()); // an error that nobody handles would fail the test
+    expect(shown()).toBe("You are not signed in.Sign in");
   });
 
   test("in an outage to who was signed in before is the app, as it was", async () => {
@@ -247,6 +250,21 @@ describe("what is shown", () => {
     await render(<CloakroomProvider client={client}><RequireSession /></CloakroomProvider>);
     await settle();
     expect(shown()).toBe("/bff/session is not answered by the gateway. Is this the app's own address?Try again");
+    client.close();
+  });
+
+  const passes = "This cannot be reached right now. It is tried again by itself.";
+  test.each([
+    ["csrf_failed", 403, "csrf_failed. Whoever runs this app has to look."],
+    ["misdirected", 421, "misdirected. Whoever runs this app has to look."],
+    ["rate_limited", 429, passes],
+    ["internal", 500, passes],
+    ["store_unavailable", 503, passes],
+  ])("with %s (%i) says that it is tried again only where that helps", async (code, status, says) => {
+    const client = createClient({ ...page.gateway.options, fetch: async () => problem(status, code) });
+    await render(<CloakroomProvider client={client}><RequireSession /></CloakroomProvider>);
+    await settle();
+    expect(shown()).toBe(`${says}Try again`);
     client.close();
   });
 

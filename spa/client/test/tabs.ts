@@ -1,4 +1,4 @@
-import { vi } from "vitest";
+import { afterEach, beforeEach, vi } from "vitest";
 import { type Client, createClient, type EventSourceLike, type Options, type State } from "../src/index.ts";
 import { json, origin } from "./gateway.ts";
 
@@ -147,6 +147,25 @@ export class Browser {
     return tab;
   }
 }
+
+/** The browser of this test. */
+export let browser: Browser;
+
+/** Makes a browser before each test of a file, and a clock that stands still unless the test moves it. */
+export function browsers(): void {
+  beforeEach(() => {
+    vi.useFakeTimers();
+    browser = new Browser();
+  });
+
+  afterEach(() => {
+    vi.useRealTimers();
+    vi.unstubAllGlobals();
+  });
+}
+
+/** Nobody is signed in, for a reason if one is known. */
+export const over = (reason?: string): State => ({ status: "signed-out", reason });
 
 /** A tab: its client, with a window of its own. */
 export class Tab {

@@ -1,8 +1,8 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
-import type { CloakroomError, Device } from "@cloakroom/client";
+import { CloakroomError, type Device } from "@cloakroom/client";
 import { useAnnounce } from "./Announcer.tsx";
-import { asError } from "./api.ts";
 import { client } from "./gateway.ts";
+import { useSignIn } from "./SignIn.tsx";
 import { ago, callFailed, kindOf, sentence } from "./words.ts";
 
 /** Where the user is signed in, over all apps and devices, and the way out of each. */
@@ -19,7 +19,7 @@ export function DevicesCard() {
     <section className="card wide" aria-labelledby="devices">
       <h2 id="devices">Where you are signed in</h2>
       <p>Each app has a session of its own. Those of one sign-in end together, wherever you end one.</p>
-      {error !== null && <Refused error={asError(error)} />}
+      {error !== null && <Refused error={error} />}
       {devices.data === undefined ? (
         <p className="waiting">{devices.error === null ? "Asking the gateway…" : "Not known."}</p>
       ) : (
@@ -39,14 +39,17 @@ export function DevicesCard() {
   );
 }
 
-function Refused({ error }: { error: CloakroomError }) {
+function Refused({ error }: { error: Error }) {
+  const { failed, signIn } = useSignIn();
   const { title, text } = callFailed(error);
   return (
     <div className="bad row" role="alert">
       <p>
-        <strong>{sentence(title)}</strong> {text}
+        <strong>{sentence(title)}</strong> {text} {failed}
       </p>
-      {error.code === "recent_sign_in_required" && <button onClick={() => void client.login({ prompt: "login" })}>Sign in again</button>}
+      {error instanceof CloakroomError && error.code === "recent_sign_in_required" && (
+        <button onClick={() => signIn({ prompt: "login" })}>Sign in again</button>
+      )}
     </div>
   );
 }

@@ -5,6 +5,7 @@ import { useAnnounce } from "./Announcer.tsx";
 import { Dialog } from "./Dialog.tsx";
 import { client } from "./gateway.ts";
 import { Notice } from "./Notice.tsx";
+import { Failed, useSignIn } from "./SignIn.tsx";
 import { callFailed, countdown, span } from "./words.ts";
 
 interface Props {
@@ -17,20 +18,21 @@ export function Ending({ ending, onLeave }: Props) {
   const left = useRemaining()?.idle ?? 0; // never more than the whole, so that it is the nearer end
   const [closed, setClosed] = useState(false);
   const { failed, busy, extend } = useExtend();
+  const way = useSignIn();
   const on =
     ending === "idle" ? (
       <button className="primary" onClick={extend} aria-disabled={busy}>
         Stay signed in
       </button>
     ) : (
-      <button className="primary" onClick={() => void client.login()}>
+      <button className="primary" onClick={() => way.signIn()}>
         Sign in again
       </button>
     );
   if (closed) {
     return (
       <Notice tone="warn" title={<Title left={left} />} quiet actions={on}>
-        {failed}
+        {failed || way.failed}
       </Notice>
     );
   }
@@ -41,11 +43,7 @@ export function Ending({ ending, onLeave }: Props) {
           ? "Nobody has used it for a while. Stay, and nothing of what you see is lost."
           : "It has lasted as long as it may. Finish what you are at, or sign in again: you come back to this page."}
       </p>
-      {failed !== "" && (
-        <p className="bad" role="alert">
-          {failed}
-        </p>
-      )}
+      <Failed text={failed || way.failed} />
       <p className="row">
         {on}
         {ending === "idle" ? <button onClick={onLeave}>Sign out</button> : <button onClick={() => setClosed(true)}>Not now</button>}

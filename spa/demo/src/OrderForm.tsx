@@ -1,6 +1,4 @@
 import { type FormEvent, useRef, useState } from "react";
-import type { CloakroomError } from "@cloakroom/client";
-import { asError } from "./api.ts";
 import { useAnnounce } from "./Announcer.tsx";
 import { mistakesIn, type Mistakes } from "./orders.ts";
 import { usePlacing } from "./Shop.tsx";
@@ -11,7 +9,7 @@ export function OrderForm() {
   const [item, setItem] = useState("");
   const [quantity, setQuantity] = useState("1");
   const [mistakes, setMistakes] = useState<Mistakes>({});
-  const [failed, setFailed] = useState<CloakroomError | null>(null);
+  const [failed, setFailed] = useState<unknown>(null);
   const itemField = useRef<HTMLInputElement>(null);
   const quantityField = useRef<HTMLInputElement>(null);
   const { mutateAsync: place, isPending: busy } = usePlacing();
@@ -36,7 +34,7 @@ export function OrderForm() {
       setQuantity((now) => (now === quantity ? "1" : now));
       itemField.current?.focus();
     } catch (error) {
-      setFailed(asError(error));
+      setFailed(error);
     }
   };
 

@@ -1,6 +1,5 @@
 import { useEffect, useRef, useState } from "react";
-import type { CloakroomError } from "@cloakroom/client";
-import { asError } from "./api.ts";
+import { CloakroomError } from "@cloakroom/client";
 import { Link } from "./address.tsx";
 import { useAnnounce } from "./Announcer.tsx";
 import { Dialog } from "./Dialog.tsx";
@@ -9,6 +8,7 @@ import { client } from "./gateway.ts";
 import { StatusTag, Unread, When } from "./OrdersPage.tsx";
 import type { Order } from "./orders.ts";
 import { useOrders, useRefunding } from "./Shop.tsx";
+import { Failed, useSignIn } from "./SignIn.tsx";
 import { callFailed, refundFailed, sentence } from "./words.ts";
 
 /** One order, by its address. */
@@ -92,7 +92,7 @@ function Refund({ order }: { order: Order }) {
   const button = useRef<HTMLButtonElement>(null);
   const told = useRef<HTMLParagraphElement>(null);
   const announce = useAnnounce();
-  const failed = error === null ? null : asError(error);
+  const again = error instanceof CloakroomError && error.code === stepUp ? error : null;
 
   useEffect(() => {
     if (ready) {
@@ -140,31 +140,27 @@ function Refund({ order }: { order: Order }) {
         </button>
         {!ready && <span className="fine">Takes a sign-in of the last five minutes.</span>}
       </div>
-      {failed !== null && failed.code !== stepUp && (
+      {error !== null && again === null && (
         <p className="bad" role="alert">
-          <strong>{sentence(callFailed(failed).title)}</strong> {callFailed(failed).text} {refundFailed(failed)}
+          <strong>{sentence(callFailed(error).title)}</strong> {callFailed(error).text} {refundFailed(error)}
         </p>
       )}
-      {failed?.code === stepUp && <Again order={order} error={failed} onClose={dismiss} />}
+      {again !== null && <Again order={order} error={again} onClose={dismiss} />}
     </>
   );
 }
 
 /** Says why the user is to sign in again, before they are sent away. */
 function Again({ order, error, onClose }: { order: Order; error: CloakroomError; onClose: () => void }) {
-  const [failed, setFailed] = useState(false);
+  const { failed, signIn } = useSignIn();
   const leave = (): void => {
     keepDraft(order.id);
-    client.login({ stepUp: error }).catch(() => setFailed(true));
+    signIn({ stepUp: error });
   };
   return (
     <Dialog title={callFailed(error).title} onClose={onClose}>
       <p>{callFailed(error).text}</p>
-      {failed && (
-        <p className="bad" role="alert">
-          This page cannot go to the sign-in. Reload it, and try again.
-        </p>
-      )}
+      <Failed text={failed} />
       <div className="row">
         <button className="primary" onClick={leave}>
           Sign in again

@@ -1,3 +1,4 @@
+import { CloakroomError } from "@cloakroom/client";
 import { Link } from "./address.tsx";
 import { OrderForm } from "./OrderForm.tsx";
 import { isOpen, type Order, type Orders } from "./orders.ts";
@@ -117,7 +118,7 @@ export function Unread({ orders: { error, reading, reload } }: { orders: Orders 
     <div className="bad row" role="alert">
       <p>
         <strong>{sentence(words.title)}</strong> {words.text}
-        {error.requestId !== undefined && <span className="fine"> Request {error.requestId}.</span>}
+        {error instanceof CloakroomError && error.requestId !== undefined && <span className="fine"> Request {error.requestId}.</span>}
       </p>
       <button onClick={reload} aria-disabled={reading}>
         {reading ? "Trying…" : "Try again"}

@@ -5,24 +5,26 @@ import { useAnnounce } from "./Announcer.tsx";
 import { client } from "./gateway.ts";
 import { Notice } from "./Notice.tsx";
 import { useClock, useOnline } from "./page.ts";
-import { outage } from "./words.ts";
+import { lasts, outage, sentence } from "./words.ts";
 
 /** Under a page that stays: whoever was signed in still is, and the client asks again by itself. */
 export function OutageNotice() {
   const out = useOutage();
-  const title = out === null ? "" : `${outage(out.error, out.online)}.`;
-  useSaid(title === "" ? "" : `${title} ${goesOn}`);
+  const title = out === null ? "" : sentence(outage(out.error, out.online));
+  const text = out !== null && lasts(out.error) ? stays : goesOn;
+  useSaid(title === "" ? "" : `${title} ${text}`);
   if (out === null) {
     return null;
   }
   return (
     <Notice tone="warn" title={title} quiet actions={out.error !== null && <Again retryAt={out.retryAt} />}>
-      {goesOn}
+      {text}
     </Notice>
   );
 }
 
 const goesOn = "You are still signed in. What you see may be out of date; it goes on by itself.";
+const stays = "You are still signed in. What you see may be out of date, until whoever runs this service has looked.";
 
 /** Says an outage aloud, and its end. "": there is none. */
 function useSaid(text: string): void {
@@ -50,7 +52,11 @@ export function OutagePage() {
         </svg>
       </span>
       <h1 tabIndex={-1}>{outage(out.error, out.online)}</h1>
-      <p>So this page cannot tell whether you are signed in. It goes on by itself as soon as that is known; signing in anew would not help.</p>
+      <p>
+        So this page cannot tell whether you are signed in.{" "}
+        {lasts(out.error) ? "Whoever runs this service has to look" : "It goes on by itself as soon as that is known"}; signing in anew
+        would not help.
+      </p>
       <Again retryAt={out.retryAt} />
       {out.error?.requestId !== undefined && <p className="fine">Request {out.error.requestId}</p>}
     </div>

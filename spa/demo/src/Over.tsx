@@ -1,8 +1,7 @@
 import { useEffect } from "react";
 import type { Place } from "./address.tsx";
 import { useAnnounce } from "./Announcer.tsx";
-import { client } from "./gateway.ts";
-import { useLeaving } from "./page.ts";
+import { Failed, useSignIn } from "./SignIn.tsx";
 import { sessionOver, wayBack } from "./words.ts";
 
 interface Props {
@@ -13,12 +12,8 @@ interface Props {
 /** In the place of a page whose session is over: that it is, why, and the way on, which leads back to here. */
 export function Over({ reason, place }: Props) {
   const { title, text } = sessionOver(reason);
-  const [leaving, setLeaving] = useLeaving();
+  const { leaving, failed, signIn } = useSignIn();
   const announce = useAnnounce();
-  const signIn = (): void => {
-    setLeaving(true);
-    void client.login(); // back to the address that the browser shows now
-  };
   useEffect(() => announce(`${title}. ${text}`), [announce, title, text]); // the tab may be one that nobody looks at
   return (
     <div className="blank">
@@ -29,9 +24,10 @@ export function Over({ reason, place }: Props) {
       </span>
       <h1 tabIndex={-1}>{title}</h1>
       <p>{text}</p>
-      <button className="primary big" onClick={signIn} disabled={leaving}>
+      <button className="primary big" onClick={() => signIn()} disabled={leaving}>
         {leaving ? "One moment…" : "Sign in"}
       </button>
+      <Failed text={failed} />
       <p className="fine">{wayBack(place)}</p>
     </div>
   );

@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { api, asError } from "./api.ts";
+import { api } from "./api.ts";
 import { callFailed, sentence } from "./words.ts";
 
 /** What the provider's Management API says of a user, as far as it is shown. */
@@ -16,7 +16,7 @@ export function ProfileCard() {
     queryFn: async ({ signal }) => (await api<{ user: Profile }>("/api/profile", { signal })).user,
     enabled: false, // when the user asks for it
   });
-  const words = profile.error === null ? null : callFailed(asError(profile.error));
+  const words = profile.error === null ? null : callFailed(profile.error);
   return (
     <section className="card wide" aria-labelledby="profile">
       <h2 id="profile">Your profile at the sign-in service</h2>

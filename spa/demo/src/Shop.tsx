@@ -2,7 +2,6 @@ import { createContext, type ReactNode, useContext, useEffect, useRef, useState,
 import { QueryClientProvider, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import type { State } from "@cloakroom/client";
 import { useSession } from "@cloakroom/client/react";
-import { asError } from "./api.ts";
 import { createExport, type Export, type ExportState } from "./export.ts";
 import { createFeed, type Feed, type FeedState } from "./feed.ts";
 import { client } from "./gateway.ts";
@@ -113,7 +112,7 @@ export function useOrders(): Orders {
   const query = useQuery({ queryKey: ordersKey(subject), queryFn: ({ signal }) => readOrders({ signal }), enabled: subject !== "" });
   return {
     list: query.data,
-    error: query.error === null ? null : asError(query.error),
+    error: query.error,
     reading: query.isFetching,
     reload: () => void query.refetch(),
   };

@@ -1,15 +1,10 @@
 import type { Place } from "./address.tsx";
-import { client } from "./gateway.ts";
-import { useLeaving } from "./page.ts";
+import { Failed, useSignIn } from "./SignIn.tsx";
 import { wayBack } from "./words.ts";
 
 /** What a visitor sees who is not signed in: what this is, and one way in. */
 export function Welcome({ place }: { place: Place }) {
-  const [leaving, setLeaving] = useLeaving();
-  const enter = (): void => {
-    setLeaving(true);
-    void client.login(); // back to the address that the browser shows now
-  };
+  const { leaving, failed, signIn } = useSignIn();
   return (
     <div className="welcome">
       <div className="pitch">
@@ -20,9 +15,10 @@ export function Welcome({ place }: { place: Place }) {
           Cloakroom is a gateway that signs users in at your OpenID provider and keeps their tokens on the server’s side. The browser
           gets a cookie that no script can read, and your APIs get every call with the right token attached.
         </p>
-        <button className="primary big" onClick={enter} disabled={leaving}>
+        <button className="primary big" onClick={() => signIn()} disabled={leaving}>
           {leaving ? "One moment…" : "Sign in"}
         </button>
+        <Failed text={failed} />
         <p className="fine">{wayBack(place)} The demo’s users have no passwords: choose one on the next page.</p>
       </div>
       <ol className="counter" aria-label="What is where">

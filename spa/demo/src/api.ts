@@ -8,22 +8,37 @@ const refusals = new Map([
   ["unknown_order", "There is no such order of yours. Maybe the demo was restarted."],
 ]);
 
-/** Asks the demo API for JSON. Its own refusals become errors with the code that it gives. */
+/** An answer of the API itself that is no success. What the gateway says is a CloakroomError. */
+export class ApiError extends Error {
+  readonly status: number;
+  /** What the API calls it; "" where it does not say. */
+  readonly code: string;
+
+  constructor(status: number, code: string) {
+    super(refusals.get(code) ?? `It answers ${status}.`);
+    this.name = "ApiError";
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/** Asks the demo API for JSON. Its own refusals reject with an {@link ApiError}. */
 export async function api<T>(path: string, init?: RequestInit): Promise<T> {
   const answer = await client.fetch(path, init);
   const body = (await answer.json().catch(() => ({}))) as T & { error?: string };
   if (!answer.ok) {
-    const code = body.error ?? "api";
-    const detail = refusals.get(code) ?? `It answers ${answer.status}.`;
-    throw new CloakroomError({ code, title: "The API refuses", status: answer.status, detail });
+    throw new ApiError(answer.status, body.error ?? "");
   }
   return body;
 }
 
-/** What was thrown, as something that can be shown. */
-export function asError(cause: unknown): CloakroomError {
-  if (cause instanceof CloakroomError) {
-    return cause;
-  }
-  return new CloakroomError({ code: "api", title: "That did not work", status: 0, detail: String(cause) });
+/** Whether the same call may do a moment later: not for who is signed out or not allowed, nor after a mistake of this page's own. */
+export function mayPass(cause: unknown): boolean {
+  const status = cause instanceof CloakroomError || cause instanceof ApiError ? cause.status : 0;
+  return [429, 502, 503, 504].includes(status) || (cause instanceof CloakroomError && cause.code === "network");
+}
+
+/** Milliseconds until a read is tried again: 1 s, 2 s, 4 s … or as the gateway says. */
+export function retryDelay(failures: number, cause: unknown): number {
+  return 1000 * Math.max(2 ** failures, (cause instanceof CloakroomError && cause.retryAfter) || 0);
 }

@@ -1,6 +1,5 @@
 import { QueryClient, type QueryKey } from "@tanstack/react-query";
-import type { CloakroomError } from "@cloakroom/client";
-import { api, asError } from "./api.ts";
+import { api, ApiError, mayPass, retryDelay } from "./api.ts";
 import type { Happening } from "./feed.ts";
 
 /** What has become of an order. */
@@ -53,8 +52,8 @@ export function createCache(): QueryClient {
       queries: {
         networkMode: "always",
         staleTime: freshFor,
-        // Whoever is signed out, or not allowed, is so a moment later, too.
-        retry: (failures, cause) => failures < triesMore && [0, 502, 503, 504].includes(asError(cause).status),
+        retry: (failures, cause) => failures < triesMore && mayPass(cause),
+        retryDelay,
       },
       mutations: { networkMode: "always", retry: false }, // an order is not placed twice
     },
@@ -144,7 +143,7 @@ export function refunding(cache: QueryClient, subject: string) {
     mutationFn: (id: string): Promise<Order> => api<Order>(`/api/orders/${encodeURIComponent(id)}/refund`, { method: "POST" }),
     onSuccess: (refunded: Order): void => change(cache, subject, (list) => withOrder(list, refunded)),
     onError: (cause: unknown): void => {
-      if (asError(cause).status === 409 || asError(cause).status === 404) {
+      if (cause instanceof ApiError && [404, 409].includes(cause.status)) {
         void cache.invalidateQueries({ queryKey: ordersKey(subject) }); // the list is behind
       }
     },
@@ -166,7 +165,7 @@ export async function take(cache: QueryClient, subject: string, happening: Happe
 /** What is shown of a list: how it was read, and what went wrong. */
 export interface Orders {
   list: Order[] | undefined; // undefined = not known yet
-  error: CloakroomError | null;
+  error: Error | null;
   reading: boolean;
   reload(): void;
 }

@@ -1,6 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import type { CloakroomError } from "@cloakroom/client";
-import { api, asError } from "./api.ts";
+import { api } from "./api.ts";
 
 /** What the demo API says of the call that reached it. */
 export interface Whoami {
@@ -14,7 +13,7 @@ export interface Whoami {
 export interface Asked {
   answer: Whoami | null;
   at: number;
-  error: CloakroomError | null;
+  error: Error | null;
 }
 
 /** Gentle enough for any API, often enough to see a token being renewed that lives a minute. */
@@ -32,5 +31,5 @@ export function useWhoami(): Asked {
     staleTime: 0,
     retry: false, // the next one comes soon enough
   });
-  return { answer: data?.answer ?? null, at: data?.at ?? 0, error: error === null ? null : asError(error) };
+  return { answer: data?.answer ?? null, at: data?.at ?? 0, error };
 }

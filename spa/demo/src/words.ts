@@ -1,5 +1,6 @@
-import type { CloakroomError, Hearing, User } from "@cloakroom/client";
+import { CloakroomError, type Hearing, type User } from "@cloakroom/client";
 import type { Place } from "./address.tsx";
+import { ApiError } from "./api.ts";
 
 /** What to tell a person: what happened, and what that means to them. */
 export interface Words {
@@ -66,14 +67,27 @@ const outages = table<string>({
   network: "We cannot reach the gateway",
   bad_answer: "Something else answers in the gateway’s place",
   draining: "The gateway is restarting",
+  store_unavailable: "We cannot reach the session store",
+  key_unknown: "The gateway cannot open your session yet",
+  rate_limited: "These are too many requests at once",
+  internal: "Something went wrong at the gateway",
+  csrf_failed: "The gateway takes this page for somebody else’s",
+  misdirected: "The gateway knows no app at this address",
 });
 
-/** What is out of order. A browser that has no network need not have asked to know. */
+/** What is out of order, as the gateway says it where it has no words of ours. A browser that has no network need not have asked to know. */
 export function outage(error: CloakroomError | null, online: boolean): string {
   if (!online || error === null) {
     return "You are offline";
   }
-  return outages.get(error.code) ?? "We cannot reach the session store";
+  return outages.get(error.code) ?? error.title;
+}
+
+const lasting = new Set(["csrf_failed", "misdirected"]);
+
+/** Whether what is out of order is so until somebody mends it. Anything else passes by itself. */
+export function lasts(error: CloakroomError | null): boolean {
+  return error !== null && lasting.has(error.code);
 }
 
 const failures = table<Words>({
@@ -96,21 +110,30 @@ const failures = table<Words>({
   app_not_allowed: { title: "Not open to this app", text: "The gateway’s configuration gives this route to other apps." },
 });
 
-/** What went wrong with a call to the API. */
-export function callFailed(error: CloakroomError): Words {
-  return failures.get(error.code) ?? { title: error.title, text: error.detail };
+/** What went wrong with a call: the gateway's word, the API's, or whatever else was thrown. */
+export function callFailed(cause: unknown): Words {
+  if (cause instanceof CloakroomError) {
+    return failures.get(cause.code) ?? { title: cause.title, text: cause.detail };
+  }
+  return cause instanceof ApiError ? { title: "The API refuses", text: cause.message } : { title: "That did not work", text: String(cause) };
 }
 
-const unsure = new Set(["network", "upstream_timeout", "upstream_unavailable"]);
+/** Whether a call that failed may have been carried out all the same. */
+function unsure(cause: unknown): boolean {
+  if (cause instanceof CloakroomError) {
+    return ["network", "upstream_timeout", "upstream_unavailable"].includes(cause.code);
+  }
+  return !(cause instanceof ApiError && cause.status < 500); // an API that refuses has done nothing, one that breaks may have
+}
 
 /** What became of an order whose call failed: without an answer that is not known. */
-export function orderFailed(error: CloakroomError): string {
-  return unsure.has(error.code) ? "Whether it was placed is not known: look at your orders before you try again." : "Your order is not placed.";
+export function orderFailed(cause: unknown): string {
+  return unsure(cause) ? "Whether it was placed is not known: look at your orders before you try again." : "Your order is not placed.";
 }
 
 /** What became of a refund whose call failed. */
-export function refundFailed(error: CloakroomError): string {
-  return unsure.has(error.code) ? "Whether it was refunded is not known: this page shows it as soon as it is." : "Nothing is paid back.";
+export function refundFailed(cause: unknown): string {
+  return unsure(cause) ? "Whether it was refunded is not known: this page shows it as soon as it is." : "Nothing is paid back.";
 }
 
 /** A title as the beginning of a text: with a full stop, unless it ends in a mark of its own. */

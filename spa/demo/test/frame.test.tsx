@@ -46,6 +46,7 @@ const until = (holds: () => void): Promise<void> =>
 
 const click = (name: string): Promise<void> => act(async () => button(name)!.click());
 
+const alerts = (): string => [...document.querySelectorAll("main [role=alert]")].map((one) => one.textContent).join();
 const heading = (): string => document.querySelector("main h1")?.textContent ?? "";
 const text = (): string => document.body.textContent ?? "";
 const said = (): string => document.querySelector("[aria-live=polite]")?.textContent ?? "";
@@ -72,6 +73,15 @@ describe("a visitor", () => {
     expect(gateway.navigations).toEqual([]); // nobody is sent to a sign-in without a click
     await click("Sign in");
     expect(gateway.navigations[0]).toContain(`return_to=${encodeURIComponent("/orders/ord_0007")}`);
+  });
+
+  test("who cannot be sent to the sign-in is told so, and may try again", async () => {
+    await open("/orders");
+    const login = vi.spyOn(client, "login").mockRejectedValueOnce(new Error("blocked"));
+    await click("Sign in");
+    expect([alerts(), button("Sign in")?.disabled]).toEqual(["This page cannot go to the sign-in. Reload it, and try again.", false]);
+    await click("Sign in");
+    expect([alerts(), login.mock.calls.length, gateway.navigations.length > 0]).toEqual(["", 2, true]);
   });
 
   test("who comes back from a sign-in that failed is told once", async () => {
@@ -104,6 +114,26 @@ describe("a user", () => {
     expect(gateway.navigations).toEqual([]); // to be thrown out of a page is worse than to be asked
     await click("Sign in");
     expect(gateway.navigations[0]).toContain(`return_to=${encodeURIComponent("/orders")}`);
+  });
+
+  test("whose session is over, and who cannot be sent to the sign-in, is told so", async () => {
+    await act(async () => gateway.signOut("admin"));
+    await until(() => expect(button("Sign in")).toBeDefined());
+    vi.spyOn(client, "login").mockRejectedValueOnce(new Error("blocked"));
+    await click("Sign in");
+    expect([alerts(), button("Sign in")?.disabled]).toEqual(["This page cannot go to the sign-in. Reload it, and try again.", false]);
+  });
+
+  test("whom the gateway refuses to tell anything is told that it takes somebody to mend it", async () => {
+    const problem = { type: "urn:cloakroom:problem:csrf_failed", code: "csrf_failed", title: "Request refused", status: 403 };
+    client.close();
+    const refusing = async (): Promise<Response> => Response.json(problem, { status: 403, headers: { "Content-Type": "application/problem+json" } });
+    client = createClient({ ...gateway.options, fetch: refusing });
+    await act(async () => root.unmount());
+    await open("/orders");
+    expect(heading()).toBe("The gateway takes this page for somebody else’s");
+    expect(text()).toContain("Whoever runs this service has to look; signing in anew would not help.");
+    expect(text()).not.toContain("goes on by itself");
   });
 
   test("who is in an outage keeps the page, and is offered no sign-in", async () => {
@@ -221,6 +251,10 @@ describe("a session that ends soon", () => {
     await begin({ absolute: 3_600, idle: 86_400 });
     expect(dialog()).toMatch(/^Your session ends in 0:4[2-5]It has lasted as long as it may/);
     expect([button("Stay signed in"), button("Sign out")]).toEqual([undefined, undefined]);
+    const login = vi.spyOn(client, "login").mockRejectedValueOnce(new Error("blocked"));
+    await click("Sign in again");
+    expect(document.querySelector("dialog [role=alert]")?.textContent).toMatch(/^This page cannot go to the sign-in/);
+    login.mockRestore();
     await click("Not now");
     expect([dialog(), document.querySelector(".float")?.textContent?.startsWith("Your session ends in 0:4")]).toEqual(["", true]);
     await click("Sign in again");

@@ -1,6 +1,7 @@
 import { type MutationObserverOptions, MutationObserver, type QueryClient, QueryObserver } from "@tanstack/react-query";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { CloakroomError } from "@cloakroom/client";
+import { ApiError, retryDelay } from "../src/api.ts";
 import { client } from "../src/gateway.ts";
 import { createCache, isOpen, type Order, ordersKey, placing, readOrders, refunding, take, type Wanted, withFresh, withOrder } from "../src/orders.ts";
 
@@ -134,7 +135,7 @@ describe("a refund", () => {
     const done = refund()("ord_1");
     await vi.waitFor(() => expect(calls).toHaveLength(1));
     calls[0]!.answer(answer(status, { error: code }));
-    await expect(done).rejects.toMatchObject({ code, detail });
+    await expect(done).rejects.toMatchObject({ code, message: detail });
     expect(cache.getQueryState(ordersKey(ada))?.isInvalidated).toBe(behind);
   });
 });
@@ -189,15 +190,33 @@ test.each([
   expect(isOpen(order("ord_1", { status }))).toBe(open);
 });
 
-test.each([
-  ["upstream_timeout", 504, 0, true],
-  ["upstream_unavailable", 502, 0, true],
-  ["store_unavailable", 503, 0, true],
-  ["network", 0, 1, true],
-  ["network", 0, 2, false],
-  ["session_expired", 401, 0, false],
-  ["forbidden", 403, 0, false],
-])("a read that failed with %s (%d) after %d tries is tried again: %s", (code, status, failures, again) => {
-  const retry = cache.getDefaultOptions().queries?.retry as (failures: number, cause: Error) => boolean;
-  expect(retry(failures, new CloakroomError({ code, title: "", status, detail: "" }))).toBe(again);
+describe("a read that failed", () => {
+  const retry = (failures: number, cause: Error): boolean =>
+    (createCache().getDefaultOptions().queries?.retry as (failures: number, cause: Error) => boolean)(failures, cause);
+  const said = (code: string, status: number, retryAfter?: number): CloakroomError =>
+    new CloakroomError({ code, title: "", status, detail: "", retryAfter });
+
+  test.each<[string, boolean, Error, number?]>([
+    ["a gateway that says upstream_timeout", true, said("upstream_timeout", 504)],
+    ["a gateway that says upstream_unavailable", true, said("upstream_unavailable", 502)],
+    ["a gateway that says store_unavailable", true, said("store_unavailable", 503)],
+    ["a gateway that says rate_limited", true, said("rate_limited", 429)],
+    ["no answer", true, said("network", 0), 1],
+    ["no answer, for the third time", false, said("network", 0), 2],
+    ["an address that is not ours", false, said("foreign_url", 0)],
+    ["something else in the gateway's place", false, said("bad_answer", 0)],
+    ["a session that is over", false, said("session_expired", 401)],
+    ["a gateway that says forbidden", false, said("forbidden", 403)],
+    ["an API that restarts", true, new ApiError(503, "")],
+    ["an API that breaks", false, new ApiError(500, "")],
+    ["an API that refuses", false, new ApiError(409, "too_many_orders")],
+    ["a mistake of this page's own", false, new TypeError("orders is undefined")],
+  ])("after %s is tried again: %s", (_, again, cause, failures = 0) => {
+    expect(retry(failures, cause)).toBe(again);
+  });
+
+  test("is tried again later each time, and no sooner than the gateway says", () => {
+    const waits = [0, 1].map((failures) => retryDelay(failures, said("store_unavailable", 503)));
+    expect([...waits, retryDelay(0, said("rate_limited", 429, 5)), retryDelay(3, new ApiError(503, ""))]).toEqual([1_000, 2_000, 5_000, 8_000]);
+  });
 });

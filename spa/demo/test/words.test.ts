@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { CloakroomError } from "@cloakroom/client";
 import { placeOf } from "../src/address.tsx";
+import { ApiError } from "../src/api.ts";
 import { mistakesIn } from "../src/orders.ts";
 import {
   ago,
@@ -10,10 +11,12 @@ import {
   greeting,
   initials,
   kindOf,
+  lasts,
   loginFailed,
   nameOf,
   orderFailed,
   outage,
+  refundFailed,
   sentence,
   sessionOver,
   span,
@@ -126,17 +129,42 @@ test("each end of a session, and each failure of a call, has words", () => {
   expect(callFailed(failed("something_new"))).toEqual({ title: "Title", text: "Detail" });
   expect(orderFailed(failed("upstream_timeout"))).toContain("not known");
   expect(orderFailed(failed("store_unavailable"))).toBe("Your order is not placed.");
+  expect(callFailed(new ApiError(409, "already_refunded"))).toEqual({ title: "The API refuses", text: "This order is refunded already." });
+  expect([orderFailed(new ApiError(409, "")), refundFailed(new ApiError(404, ""))]).toEqual(["Your order is not placed.", "Nothing is paid back."]);
+  expect(orderFailed(new ApiError(500, ""))).toContain("not known");
+  expect(refundFailed(new TypeError("of this page"))).toContain("not known");
+  expect(callFailed(new TypeError("of this page"))).toEqual({ title: "That did not work", text: "TypeError: of this page" });
 });
 
 test.each([
   ["a store that is away", "store_unavailable", true, "We cannot reach the session store"],
   ["a gateway that is away", "network", true, "We cannot reach the gateway"],
   ["a gateway that restarts", "draining", true, "The gateway is restarting"],
+  ["too many requests", "rate_limited", true, "These are too many requests at once"],
+  ["a key that is not there yet", "key_unknown", true, "The gateway cannot open your session yet"],
+  ["a code that nobody knows", "brand_new", true, "In the gateway’s words"],
+  ["a code that every object has", "constructor", true, "In the gateway’s words"],
   ["no network, whatever was tried", "network", false, "You are offline"],
   ["no network before anything was tried", null, false, "You are offline"],
 ])("an outage with %s", (_, code, online, words) => {
-  const error = code === null ? null : new CloakroomError({ code, title: "", status: 0, detail: "" });
+  const error = code === null ? null : new CloakroomError({ code, title: "In the gateway’s words", status: 0, detail: "" });
   expect(outage(error, online)).toBe(words);
+});
+
+test.each([
+  ["csrf_failed", true],
+  ["misdirected", true],
+  ["rate_limited", false],
+  ["store_unavailable", false],
+])("an outage with %s waits for somebody to mend it: %s", (code, mended) => {
+  const error = new CloakroomError({ code, title: "", status: 0, detail: "" });
+  expect([lasts(error), lasts(null)]).toEqual([mended, false]);
+});
+
+test("each code that asking for the session may meet has words of its own", () => {
+  const met = ["network", "bad_answer", "draining", "store_unavailable", "key_unknown", "rate_limited", "internal", "csrf_failed", "misdirected"];
+  const words = met.map((code) => outage(new CloakroomError({ code, title: "", status: 0, detail: "" }), true));
+  expect(new Set(words.filter((one) => one !== "")).size).toBe(met.length);
 });
 
 test.each([

@@ -243,11 +243,15 @@ export default async function ({origin, issuer, folder, profile, expect, step}) 
 
   step('the session is over');
   for (const reason of ['signed_out', 'provider_logout', 'admin', 'limit', 'idle', 'absolute', 'refresh_lost', '']) {
-    free = await answer('/api/orders', problem(401, 'session_ended', {reason}));
+    // The gateway itself is asked before the page believes it, and says so from then on.
+    let over = false;
+    const gone = await answer('/bff/session', (route) => (over ? route.fulfill({json: {authenticated: false}}) : route.continue()));
+    free = await answer('/api/orders', (route) => (over = true, route.fulfill(problem(401, 'session_ended', {reason}))));
     await page.goto(origin + '/orders');
     await signInButton(page).waitFor();
     await look(`signed out ${reason || 'for no reason that is known'}`);
     await free();
+    await gone();
   }
   await page.goto(origin + '/nowhere');
   await heading('There is nothing here').waitFor();

@@ -4,9 +4,9 @@ import (
 	"testing"
 	"time"
 
-	"cloakroom/bff"
-
 	"github.com/google/go-cmp/cmp"
+
+	"cloakroom/bff"
 )
 
 // Who finds an open browser is signed in by the provider without a question. Where the provider tells when the user

@@ -116,19 +116,3 @@ func TestAQuietStreamOverHTTP2(t *testing.T) {
 		t.Errorf("HTTP/%d %q %v", res.ProtoMajor, body, err)
 	}
 }
-
-// Only a proxy that is trusted names requests: nobody else files one under another's id.
-//
-// shows LOG-2
-func TestWhoNamesARequest(t *testing.T) {
-	s, _ := wired(t, "/api/", "http://127.0.0.1:1", server.Options{})
-	for peer, taken := range map[string]bool{"127.0.0.1:4711": true, "192.0.2.1:4711": false} {
-		w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/healthz", nil)
-		r.RemoteAddr = peer
-		r.Header.Set("X-Request-Id", "id-of-another")
-		s.Handler().ServeHTTP(w, r)
-		if got := w.Header().Get("X-Request-Id"); (got == "id-of-another") != taken || got == "" {
-			t.Errorf("a request of %s is named %q", peer, got)
-		}
-	}
-}

@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"cloakroom/bff"
 	"cloakroom/store"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // Whoever can write to Redis can publish: what is no event of ours costs nothing, whatever it looks like, and what comes

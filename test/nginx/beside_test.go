@@ -20,7 +20,7 @@ import (
 // gateway nginx asks; sign out, and the cookie is nothing from that moment on. Nowhere a secret, in nginx's log neither.
 //
 // shows PRX-AUTHZ, RPL-LOCAL, REF-6, LOG-1
-func TestMainJob(t *testing.T) {
+func TestOneSignInWhereNginxAsks(t *testing.T) {
 	t.Parallel()
 	w := newBeside(t, nil) // access tokens of three seconds
 	b := w.Browser()
@@ -77,7 +77,7 @@ func longLived(b *provider.Behaviour) { b.AccessLife = time.Hour }
 // the sign-in, which comes back to the page. A write from elsewhere passes no guard.
 //
 // shows CSRF-1, CSRF-3
-func TestRefusals(t *testing.T) {
+func TestWhatNginxMakesOfARefusal(t *testing.T) {
 	t.Parallel()
 	w := newBeside(t, longLived)
 	b := w.Browser()
@@ -114,7 +114,7 @@ func TestRefusals(t *testing.T) {
 }
 
 // Signed in, each kind of refusal has its own status and code; who need not be signed in is let through without a token.
-func TestRoutes(t *testing.T) {
+func TestWhatNginxMakesOfEachKindOfRoute(t *testing.T) {
 	t.Parallel()
 	w := newBeside(t, longLived)
 	b := w.Browser()

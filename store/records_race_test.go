@@ -6,7 +6,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"cloakroom/bff"
 	"cloakroom/store"
@@ -95,29 +94,5 @@ func TestASaveThatASignOutOvertakesLeavesNoIndexEntry(t *testing.T) {
 		if err != nil || len(members) != 0 {
 			t.Errorf("members %v, %v: want none, the session is gone", members, err)
 		}
-	})
-}
-
-// Redis was down when the gateway started. Until its clock is read, times are written by the local one: that must not take
-// as long as a clock that is known may drift.
-func TestTheClockIsReadSoonAfterRedisComesUp(t *testing.T) {
-	each(t, func(t *testing.T, w *world) {
-		var once sync.Once
-		late := w.open(func(o *store.Options) {
-			o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
-				down := false
-				once.Do(func() { down = true })
-				if down {
-					return nil, net.ErrClosed
-				}
-				return (&net.Dialer{}).DialContext(ctx, network, addr)
-			}
-		})
-		ctx, cancel := context.WithCancel(t.Context())
-		var running sync.WaitGroup
-		running.Go(func() { late.Run(ctx) })
-		defer running.Wait()
-		defer cancel()
-		eventually(t, "reading the clock", func() bool { return late.Drift() > time.Hour || late.Drift() < -time.Hour })
 	})
 }
