@@ -79,7 +79,8 @@ type Route struct {
 	RequireACR    []string            // the sign-in must be of one of these classes (OpenID Connect Core section 2); none: of any
 	RequireMaxAge time.Duration       // how long ago it may be; whole seconds; 0: any time
 	// IdentityHeaders are field names and the claim each carries: sub, sid, acr, org or one in Session.Claims, by its name
-	// or the path to it (bff.ClaimAt). A claim that is missing or empty sends no field. These names are dropped from every request, on every route.
+	// or the path to it (bff.ClaimAt). A claim that is missing or empty sends no field. These names are dropped from every
+	// request, on every route.
 	IdentityHeaders map[string]string
 
 	// Query are the parameters of the frontend's that pass on a route with TokenClient; all others are dropped there. Such a
