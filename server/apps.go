@@ -64,8 +64,10 @@ func (s *Server) addBrowser(app *bff.App, files config.Static, policy surface.Lo
 	if err := checkReturns(app); err != nil {
 		return err
 	}
-	front := spa.New(spa.Options{App: app, Engine: s.engine, Trace: s.trace, Login: policy, Limit: s.limit,
-		Initiate: s.cfg.Apps[app.ID].Login.Initiate, Apps: s.apps})
+	front := spa.New(spa.Options{
+		App: app, Engine: s.engine, Trace: s.trace, Login: policy, Limit: s.limit,
+		Initiate: s.cfg.Apps[app.ID].Login.Initiate, Apps: s.apps,
+	})
 	st.app, st.face = app, browser{front, app, s.formTime()}
 	if len(app.AllowedOrigins) > 0 {
 		st.share = front.Share

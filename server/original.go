@@ -144,8 +144,10 @@ func addressOf(uri string) (*url.URL, error) {
 	}
 	for i := range len(query) {
 		if query[i] <= ' ' || query[i] > '~' || query[i] == '#' {
-			return nowhere, &bff.Error{Code: bff.CodeBadRequest, Message: "The address is malformed.",
-				Err: errors.New("character in query that needs an escape")}
+			return nowhere, &bff.Error{
+				Code: bff.CodeBadRequest, Message: "The address is malformed.",
+				Err: errors.New("character in query that needs an escape"),
+			}
 		}
 	}
 	plain, err := url.PathUnescape(clean)

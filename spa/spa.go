@@ -103,10 +103,14 @@ func (s *Surface) Endpoints() []surface.Endpoint {
 		page(pathLogout, s.logoutByLink, "the session's own logout token"),
 		page(pathLogout+"/{ticket}", s.leave, "a one-time ticket of 256 bits"),
 		page(pathLoggedOut, s.loggedOut, "changes no session; state, bound to a cookie of this browser"),
-		{Method: post, Path: pathBack, Handle: surface.Only(post, s.backchannel().Take),
-			Defence: "the token's signature: no cookie is looked at"},
-		{Method: get, Path: pathFront, Handle: surface.Only(get, s.frontchannel().Take),
-			Defence: "iss and sid of a stored session: no cookie is looked at"},
+		{
+			Method: post, Path: pathBack, Handle: surface.Only(post, s.backchannel().Take),
+			Defence: "the token's signature: no cookie is looked at",
+		},
+		{
+			Method: get, Path: pathFront, Handle: surface.Only(get, s.frontchannel().Take),
+			Defence: "iss and sid of a stored session: no cookie is looked at",
+		},
 		{Method: get, Path: pathSession, Handle: surface.Only(get, s.session), Shared: true},
 		{Method: post, Path: pathExtend, Handle: surface.Only(post, s.extend), Shared: true},
 		{Method: get, Path: pathDevices, Handle: surface.Only(get, s.devices), Shared: true},

@@ -147,8 +147,10 @@ func markOf(name string) string {
 // LeavePage is the first page of a native app's sign-out. A link is only looked at by GET, by scanners too: its form takes
 // the one-time address. waits asks for a click, where somebody else may have sent the browser here.
 func LeavePage(waits bool) Page {
-	p := Page{Title: "Signing out", Text: []string{"One more step signs you out of the sign-in service."},
-		Form: &Form{Label: "Sign out", Here: true, Waits: waits}}
+	p := Page{
+		Title: "Signing out", Text: []string{"One more step signs you out of the sign-in service."},
+		Form: &Form{Label: "Sign out", Here: true, Waits: waits},
+	}
 	if waits {
 		p.Title, p.Text = "Sign out?", []string{sentToSignOut}
 	}

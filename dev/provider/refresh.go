@@ -71,8 +71,10 @@ func (p *Provider) refresh(client Client, form url.Values) reply {
 	if !ok {
 		return p.spent()
 	}
-	return p.answerTokens(client, issuance{grant: rt.grant, refresh: next, scope: form.Get("scope"), audience: one(aim),
-		idToken: p.behaviour.IDTokenOnRefresh})
+	return p.answerTokens(client, issuance{
+		grant: rt.grant, refresh: next, scope: form.Get("scope"), audience: one(aim),
+		idToken: p.behaviour.IDTokenOnRefresh,
+	})
 }
 
 // rotate gives the successor of a refresh token: a new one at its first use, the same one during the grace. After that the token is in

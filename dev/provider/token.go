@@ -80,8 +80,10 @@ func (p *Provider) exchangeCode(client Client, form url.Values) reply {
 	if err != nil {
 		return errorReply(err)
 	}
-	return p.answerTokens(client, issuance{grant: c.grant, code: value, audience: one(aim), idToken: true,
-		refresh: p.firstRefresh(client, c.grant)})
+	return p.answerTokens(client, issuance{
+		grant: c.grant, code: value, audience: one(aim), idToken: true,
+		refresh: p.firstRefresh(client, c.grant),
+	})
 }
 
 func (p *Provider) checkCode(c *code, form url.Values) error {

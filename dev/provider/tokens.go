@@ -97,8 +97,10 @@ func (p *Provider) ends(life time.Duration) time.Time {
 }
 
 func (p *Provider) newAccess(client Client, is issuance, life time.Duration) (string, error) {
-	rec := &accessToken{grant: is.grant, scope: is.scope, audience: is.audience, jkt: client.proved, jti: "tkn_" + digits(),
-		issued: p.now(), ends: p.ends(life)}
+	rec := &accessToken{
+		grant: is.grant, scope: is.scope, audience: is.audience, jkt: client.proved, jti: "tkn_" + digits(),
+		issued: p.now(), ends: p.ends(life),
+	}
 	value := "at_" + secret()
 	if p.behaviour.OpaqueAccess {
 		p.log.issue(KindAccess, client.ID, value, p.now())

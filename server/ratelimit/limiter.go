@@ -28,8 +28,10 @@ type Limiter struct {
 // New makes a Limiter that remembers at most so many keys. now is the clock; one that is never set back, as time.Now is
 // with its monotonic reading.
 func New(rate Rate, most int, now func() time.Time) *Limiter {
-	return &Limiter{rate: rate, most: max(1, most), now: now, start: now(), seed: maphash.MakeSeed(),
-		kept: soonest{at: make(map[uint64]int32)}}
+	return &Limiter{
+		rate: rate, most: max(1, most), now: now, start: now(), seed: maphash.MakeSeed(),
+		kept: soonest{at: make(map[uint64]int32)},
+	}
 }
 
 // Allow counts one event of a key, and returns 0. One that is too many is not counted: then it returns how long until one

@@ -64,8 +64,11 @@ func TestWhichScriptsOfAPageAreAllowed(t *testing.T) {
 	}{
 		{"a page with a script", "<script>a()</script>", []string{"a()"}},
 		{"a page with two scripts and one of them again", "<script>a()</script><p><script>b()</script><script>a()</script>", []string{"a()", "b()"}},
-		{"a page with a module, an import map and speculation rules",
-			`<script type=module>a</script><script type="importmap">b</script><script type=SpeculationRules>c</script>`, []string{"a", "b", "c"}},
+		{
+			"a page with a module, an import map and speculation rules",
+			`<script type=module>a</script><script type="importmap">b</script><script type=SpeculationRules>c</script>`,
+			[]string{"a", "b", "c"},
+		},
 		{"a page with scripts by old names", `<script type="text/javascript">a</script><script type=" application/X-JavaScript ">b</script>` +
 			`<script language=JavaScript1.5>c</script><script type="" language=vbscript>d</script><script type="text/jscript">e</script>`, []string{"a", "b", "c", "d", "e"}},
 		{"a page with blocks of data", `<script type="application/json">a</script><script type="application/ld+json">b</script><script type="text/template">c</script>` +
@@ -148,17 +151,23 @@ func TestWhereHashesStand(t *testing.T) {
 	s, y := hash("a()"), hash("b{}")
 	for _, row := range []struct{ name, policy, want string }{
 		{"a policy with both", "script-src 'self'; style-src 'self'", "script-src 'self' " + s + "; style-src 'self' " + y},
-		{"a policy with directives for elements", "script-src 'self'; script-src-elem x.example; style-src-elem 'none'; style-src y.example",
-			"script-src 'self'; script-src-elem x.example " + s + "; style-src-elem " + y + "; style-src y.example"},
+		{
+			"a policy with directives for elements", "script-src 'self'; script-src-elem x.example; style-src-elem 'none'; style-src y.example",
+			"script-src 'self'; script-src-elem x.example " + s + "; style-src-elem " + y + "; style-src y.example",
+		},
 		{"a policy with one of its own kind alone", "script-src 'self'; img-src *", "script-src 'self' " + s + "; img-src *"},
 		{"a policy with a default alone", "default-src 'self' x.example", "default-src 'self' x.example; script-src 'self' x.example " + s + "; style-src 'self' x.example " + y},
 		{"a policy with a default of nothing", "Default-Src 'NONE'; frame-ancestors 'none'", "default-src 'NONE'; frame-ancestors 'none'; script-src " + s + "; style-src " + y},
 		{"a policy with a directive twice", "script-src 'none'; script-src *; style-src a; style-src b", "script-src " + s + "; script-src *; style-src a " + y + "; style-src b"},
-		{"a policy with attributes", "script-src-attr 'none'; default-src 'self'; style-src-attr 'unsafe-inline'",
-			"script-src-attr 'none'; default-src 'self'; style-src-attr 'unsafe-inline'; script-src 'self' " + s + "; style-src 'self' " + y},
+		{
+			"a policy with attributes", "script-src-attr 'none'; default-src 'self'; style-src-attr 'unsafe-inline'",
+			"script-src-attr 'none'; default-src 'self'; style-src-attr 'unsafe-inline'; script-src 'self' " + s + "; style-src 'self' " + y,
+		},
 		{"a policy with all styles", "script-src 'self'; style-src 'self' 'Unsafe-Inline'", "script-src 'self' " + s + "; style-src 'self' 'Unsafe-Inline'"},
-		{"a policy with a hash already", "script-src 'unsafe-inline' 'sha256-x'; style-src 'unsafe-inline' 'nonce-y'",
-			"script-src 'unsafe-inline' 'sha256-x' " + s + "; style-src 'unsafe-inline' 'nonce-y' " + y},
+		{
+			"a policy with a hash already", "script-src 'unsafe-inline' 'sha256-x'; style-src 'unsafe-inline' 'nonce-y'",
+			"script-src 'unsafe-inline' 'sha256-x' " + s + "; style-src 'unsafe-inline' 'nonce-y' " + y,
+		},
 		{"a policy with trust handed on", "script-src 'strict-dynamic' 'unsafe-inline'; style-src *", "script-src 'strict-dynamic' 'unsafe-inline' " + s + "; style-src * " + y},
 		{"a policy with empty parts", " ;; script-src ;style-src\tz.example ;", "script-src " + s + "; style-src z.example " + y},
 	} {

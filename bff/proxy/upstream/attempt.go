@@ -41,7 +41,8 @@ type attempt struct {
 
 // send sends a request to a target and waits for the head of its answer, no longer than head.
 func (u *Upstream) send(c *chosen, tr *http.Transport, out *http.Request, body *upload,
-	head time.Duration) (*http.Response, *attempt, error) {
+	head time.Duration,
+) (*http.Response, *attempt, error) {
 	a := &attempt{head: head, stall: u.set.Timeouts.Stall, phase: "the answer"}
 	ctx, cancel := context.WithCancelCause(out.Context())
 	a.cancel = cancel
