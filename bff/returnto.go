@@ -23,7 +23,7 @@ var ErrReturnTo = errors.New("return target refused")
 // A page of one of the origins may be named too, by its whole address: the origin to the letter, then what is said above.
 func ReturnTarget(raw string, origins ...string) (string, error) {
 	for _, origin := range origins {
-		if at, is := pathAt(origin, raw); is {
+		if at, is := PathAt(origin, raw); is {
 			path, err := returnPath(at, maxReturnTo-len(origin))
 			if err != nil {
 				return "", err
@@ -34,18 +34,9 @@ func ReturnTarget(raw string, origins ...string) (string, error) {
 	return returnPath(raw, maxReturnTo)
 }
 
-// ReturnTarget checks where a login or logout of this app may return to. An address below its own origin, which is what
-// location.href has, becomes the path that it names.
-func (a *App) ReturnTarget(raw string) (string, error) {
-	if path, own := pathAt(a.Origin, raw); own {
-		raw = path
-	}
-	return ReturnTarget(raw, a.AllowedOrigins...)
-}
-
-// pathAt returns what an address names below an origin. The origin ends at a slash, or with the text: of a longer one,
-// https://www.example.com.evil or …@evil, it would only be the beginning.
-func pathAt(origin, address string) (path string, is bool) {
+// PathAt returns the path that an address names below an origin, and whether it is below it at all. The origin ends at a slash,
+// or with the text: of a longer one, https://www.example.com.evil or …@evil, it would only be the beginning.
+func PathAt(origin, address string) (path string, is bool) {
 	rest, is := strings.CutPrefix(address, origin)
 	if !is || origin == "" || rest != "" && rest[0] != '/' {
 		return "", false

@@ -152,7 +152,7 @@ func thirdParty(query url.Values) url.Values {
 // the app is passed over; target_link_uri must be one (section 4: the client must verify it, to prevent its being used as
 // an open redirector).
 func (s *Surface) readTarget(in *initiation, link string) error {
-	if target, err := s.returnTarget(in.req.ReturnTo); err == nil && in.signed {
+	if target, err := s.linkTarget(in.req.ReturnTo); err == nil && in.signed {
 		in.req.ReturnTo = target
 		return nil // carried on by the signed text itself
 	}
@@ -160,13 +160,21 @@ func (s *Surface) readTarget(in *initiation, link string) error {
 	if link == "" {
 		return nil
 	}
-	target, err := s.returnTarget(link)
+	target, err := s.linkTarget(link)
 	if err != nil {
 		return surface.BadParameter("target_link_uri", err)
 	}
 	in.req.ReturnTo = target
 	in.shown.Set("target_link_uri", target)
 	return nil
+}
+
+// linkTarget is the return target of an address: whole, below this very origin or one that is listed, or a path.
+func (s *Surface) linkTarget(raw string) (string, error) {
+	if path, own := bff.PathAt(s.app.Origin, raw); own {
+		raw = path
+	}
+	return s.returnTarget(raw)
 }
 
 // tellSentBack puts into the log why the provider says that it sends the browser here. It may be anybody's text.

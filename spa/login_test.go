@@ -66,7 +66,8 @@ func TestReturnTargets(t *testing.T) {
 		{"https:evil", "400"},
 		{"https://app.example@evil", "400"},
 		{"https://app.example.evil", "400"},
-		{"https://app.example/x", "303"}, // the app's own, whole: location.href
+		{"https://app.example", "400"}, // a path is what is asked for, also of the app's own
+		{"https://app.example/x", "400"},
 		{"https://app.example//evil", "400"},
 		{"https://app.example/bff/login", "400"},
 		{"https://app.example:443/x", "400"},

@@ -166,7 +166,7 @@ func loginURL(returnTo string) string {
 // other origins: one of our own paths would sign in or out in circles. It is the rule for what a request asks for, and for
 // what the configuration says. An error is bff.ErrReturnTo.
 func ReturnTarget(app *bff.App, raw string) (string, error) {
-	target, err := app.ReturnTarget(raw)
+	target, err := bff.ReturnTarget(raw, app.AllowedOrigins...)
 	if err != nil {
 		return "", err
 	}

@@ -19,11 +19,9 @@ const maxReturn = 1024
 // returnTarget takes a page of the app: a path, or an address of one of its origins.
 func (r *report) returnTarget(key, text string, a *App) {
 	length := len(text)
-	for _, origin := range append([]string{a.Origin}, a.AllowedOrigins...) {
+	for _, origin := range a.AllowedOrigins {
 		if rest, is := strings.CutPrefix(text, origin); is && origin != "" && (rest == "" || rest[0] == '/') {
-			if text = cmp.Or(rest, "/"); origin == a.Origin {
-				length = len(text)
-			}
+			text = cmp.Or(rest, "/")
 			break
 		}
 	}
