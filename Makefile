@@ -51,13 +51,13 @@ TIER2 := ./spa/client ./spa/demo ./store/... ./test/...
 HEAVY := ./test/faults ./test/e2e ./test/chromium ./test/compose ./test/native
 
 tier1:
-	light=$$(go list ./... | grep -vxFf <(go list -tags integration $(TIER2))); go test -race -vet=off -timeout 12m $$light
+	light=$$(go list ./... | grep -vxFf <(go list -tags integration $(TIER2))); go test -race -ldflags=-w -vet=off -timeout 12m $$light
 
 tier2: tools
-	go test -race -vet=off -tags integration -timeout 12m -p 1 -parallel 5 ./test/chromium
-	go test -race -vet=off -tags integration -timeout 12m -p 1 -parallel 8 $(filter-out ./test/chromium,$(HEAVY))
+	go test -race -ldflags=-w -vet=off -tags integration -timeout 12m -p 1 -parallel 5 ./test/chromium
+	go test -race -ldflags=-w -vet=off -tags integration -timeout 12m -p 1 -parallel 8 $(filter-out ./test/chromium,$(HEAVY))
 	light=$$(go list -tags integration $(TIER2) | grep -vxFf <(go list -tags integration $(HEAVY))); \
-		go test -race -vet=off -tags integration -timeout 12m -p 2 $$light
+		go test -race -ldflags=-w -vet=off -tags integration -timeout 12m -p 2 $$light
 
 # Slow on purpose: what make test shows with small numbers and short outages is run with the full ones.
 soak: tools
@@ -79,7 +79,7 @@ lint: vet
 	@files="$$($(GOFUMPT) -l $(GO_FILES))"; [ -z "$$files" ] || { printf 'not formatted (make fmt):\n%s\n' "$$files"; exit 1; }
 
 fmt:
-	$(GOFUMPT) -w $(GO_FILES)
+	@$(GOFUMPT) -w $(GO_FILES)
 
 docs:
 	go test ./server/config -run TestReference -update
@@ -93,13 +93,13 @@ demo: tools
 	cd spa/demo && npm run build
 
 screenshots: tools
-	go test -tags integration -run 'TestScreenshots|TestOneSignIn|TestDevicesAreListedAndEnded|TestPagesOfNativeApps' -count 1 ./test/chromium -screenshots
+	go test -tags 'integration screenshots' -run 'TestScreenshots|TestOneSignIn|TestDevicesAreListedAndEnded|TestPagesOfNativeApps' -count 1 ./test/chromium -screenshots
 
 gofmt:
 	@files="$$(gofmt -l $(GO_FILES))"; [ -z "$$files" ] || { printf 'not formatted (make fmt):\n%s\n' "$$files"; exit 1; }
 
 vet:
-	go vet -tags 'integration bench browsers' ./...
+	go vet -tags 'integration bench browsers screenshots' ./...
 	go vet $(TIER2)
 
 # What the tests need and Go does not bring. On Debian and its kin root installs it; elsewhere what is missing is named.

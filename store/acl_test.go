@@ -178,6 +178,7 @@ func (w *world) unheard(ctx context.Context) string {
 //
 // shows KEY-REDIS
 func TestALeastPrivilegedUserIsEnough(t *testing.T) {
+	t.Parallel()
 	onReal(t, func(t *testing.T, w *world) {
 		commands := w.documented()
 		if failed := w.refused(commands); failed != "" {

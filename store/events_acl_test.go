@@ -21,6 +21,7 @@ import (
 //
 // shows PRX-LIVE, KEY-REDIS
 func TestAChannelThatIsRefusedIsToldOf(t *testing.T) {
+	t.Parallel()
 	onReal(t, func(t *testing.T, w *world) {
 		channel := w.prefix + "events"
 		right := func(rules ...string) {

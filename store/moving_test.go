@@ -36,6 +36,7 @@ func slotMoves(t *testing.T, c *redisproc.Cluster, w *world, ahead int, do func(
 //
 // shows DPOP-11.1
 func TestProofsOfASessionWhoseSlotMoves(t *testing.T) {
+	t.Parallel()
 	c := redisproc.StartCluster(t, redisproc.ClusterOptions{})
 	for name, pipeline := range map[string]bool{"alone": false, "in pipelines": true} {
 		for _, ahead := range []int{0, 1} {
@@ -58,6 +59,7 @@ func TestProofsOfASessionWhoseSlotMoves(t *testing.T) {
 // While a slot moves, Redis refuses scripts whose keys are divided between two nodes (TRYAGAIN), or sends on what has gone
 // already (ASK). Both are a moment's delay, not an outage.
 func TestWritesToASlotThatMoves(t *testing.T) {
+	t.Parallel()
 	c := redisproc.StartCluster(t, redisproc.ClusterOptions{})
 	for name, row := range map[string]struct {
 		leave int // keys that have gone when the write comes

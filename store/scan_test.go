@@ -89,6 +89,7 @@ func TestAScanStaysWithinItsPrefix(t *testing.T) {
 
 // What is there from the first step to the last is found, while others come and go and Redis's table grows under the scan.
 func TestAScanFindsWhatStaysWhileOthersComeAndGo(t *testing.T) {
+	t.Parallel()
 	each(t, func(t *testing.T, w *world) {
 		n := 2000
 		if w.server.name == "miniredis" {
@@ -202,6 +203,7 @@ func purged(t *testing.T, p *bff.Purge) (steps int) {
 
 // All sessions of one app of two end, and the other's live. How long that takes is told.
 func TestAPurgeEndsAnAppsSessionsAndNoOthers(t *testing.T) {
+	t.Parallel()
 	n := 1000
 	if os.Getenv("SOAK") == "1" {
 		n = 50_000

@@ -34,6 +34,7 @@ func byAddress(c *redisproc.Cluster) []*redisproc.Server {
 // A slot moves from the node that is scanned last to the one that was scanned first, while the scan is between them: its
 // sessions are in neither's names, and are found nonetheless.
 func TestAScanFindsWhatMovesBehindIt(t *testing.T) {
+	t.Parallel()
 	c := redisproc.StartCluster(t, redisproc.ClusterOptions{})
 	for name, finish := range map[string]bool{"a slot that has moved": true, "a slot that is still moving": false} {
 		t.Run(name, func(t *testing.T) {
@@ -81,6 +82,7 @@ func TestAScanFindsWhatMovesBehindIt(t *testing.T) {
 // A cursor means something to the process that gave it. Its replica, promoted in the middle of the scan, is gone over from
 // the beginning; so is a server that was started again.
 func TestAScanBeginsAgainAtAnotherProcess(t *testing.T) {
+	t.Parallel()
 	set := redisproc.StartSentinel(t, redisproc.SentinelOptions{})
 	alone := redisproc.Start(t, redisproc.Options{AppendOnly: true})
 	for _, tc := range []struct {

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"cloakroom/dev/provider"
 	"cloakroom/test/chromium"
 	"cloakroom/test/redisproc"
 	"cloakroom/test/world"
@@ -98,6 +97,8 @@ func TestRedisAway(t *testing.T) {
 	w.Leaks()
 }
 
+var screenshots = flag.Bool("screenshots", false, "write docs/screenshots")
+
 var trees = flag.Bool("trees", false, "write testdata/spoken.txt")
 
 // The whole way by keyboard alone, and what a screen reader is told on it.
@@ -128,40 +129,4 @@ func TestEveryState(t *testing.T) {
 	j.Given["issuer"], j.Given["folder"] = w.OP.Issuer, os.Getenv("SHOTS")
 	j.Answered = nil // most are made up
 	chromium.Run(t, j)
-}
-
-var screenshots = flag.Bool("screenshots", false, "write docs/screenshots")
-
-// The pictures of the documentation are of this very demo. They are taken in each run, so that they can be, and written
-// over those in the documentation when asked to.
-func TestScreenshots(t *testing.T) {
-	t.Parallel()
-	folder := t.TempDir()
-	if *screenshots {
-		var err error
-		if folder, err = filepath.Abs("../../docs/screenshots"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	w, j := start(t, "screenshots", world.Options{
-		App:    "    session: {idle: 30m, absolute: 12h}\n",
-		Behave: func(b *provider.Behaviour) { b.AccessLife = 12 * time.Second },
-	})
-	j.Given["folder"] = folder
-	j.Asked = func(what string) (string, error) {
-		switch what {
-		case "an-hour-later":
-			w.Dev.AgeSignIns(time.Hour)
-		case "redis-stop":
-			w.Redis.Stop()
-		default:
-			return "", fmt.Errorf("nobody does %q", what)
-		}
-		return "", nil
-	}
-	chromium.Run(t, j)
-	taken, err := filepath.Glob(filepath.Join(folder, "*.png"))
-	if err != nil || len(taken) < 8 {
-		t.Errorf("%d pictures, %v", len(taken), err)
-	}
 }
