@@ -50,8 +50,8 @@ test: tools gofmt vet tier1 tier2
 TIER2 := ./spa/client ./spa/demo ./store/... ./test/...
 HEAVY := ./test/faults ./test/e2e ./test/chromium ./test/compose ./test/native
 
-tier1:
-	light=$$(go list ./... | grep -vxFf <(go list -tags integration $(TIER2))); go test -race -ldflags=-w -vet=off -timeout 12m $$light
+tier1: # ./server first: its tests wait most, while others are built and run
+	light=$$(go list ./... | grep -vxFf <(go list -tags integration ./server $(TIER2))); go test -race -ldflags=-w -vet=off -timeout 12m ./server $$light
 
 tier2: tools
 	go test -race -ldflags=-w -vet=off -tags integration -timeout 12m -p 1 -parallel 5 ./test/chromium
