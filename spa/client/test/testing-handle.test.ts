@@ -70,7 +70,10 @@ test("a pattern is exact, has names, or stands for all below it; the later one c
   expect(await read("/api/orders/new/more")).toBe("/api/orders/new/more");
   expect(await told(ask(gateway, "GET /other"))).toEqual([404, "not_found"]);
   const refused = await ask(gateway, "DELETE /api/orders/new");
-  expect([refused.status, refused.headers.get("Allow")]).toEqual([405, "GET"]);
+  expect([refused.status, refused.headers.get("Allow")]).toEqual([405, "GET, HEAD"]);
+  expect((await ask(gateway, "HEAD /api/orders/new")).status).toBe(200); // as GET
+  gateway.route("HEAD /api/orders/new", () => new Response(null, { status: 204 }), { token: "none" });
+  expect((await ask(gateway, "HEAD /api/orders/new")).status).toBe(204);
   expect(() => gateway.route("/api/orders", () => [])).toThrow("GET /api/orders");
 });
 

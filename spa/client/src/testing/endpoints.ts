@@ -327,14 +327,17 @@ export function createEndpoints({ base, user, ledger, streams, now }: Parts): En
     }
   }
 
+  /** An API's routes: HEAD goes where GET goes (RFC 9110, section 9.3.2), unless a route is for HEAD itself. */
   async function forward(request: Request, path: string): Promise<Response> {
-    const found = routes.find(request.method, path);
+    const methods = routes.methods(path);
+    const method = request.method === "HEAD" && !methods.includes("HEAD") ? "GET" : request.method;
+    const found = routes.find(method, path);
     if (found === null) {
-      return unmatched(routes.methods(path));
+      return unmatched(methods.includes("GET") ? [...new Set([...methods, "HEAD"])].sort() : methods);
     }
     const { handler, options } = found.value;
     if (options.token !== "none") {
-      const refused = refusal(request, options, rules.find(request.method, path)?.value);
+      const refused = refusal(request, options, rules.find(method, path)?.value);
       if (refused !== null) {
         return refused;
       }
