@@ -336,11 +336,9 @@ export function createEndpoints({ base, user, ledger, streams, now }: Parts): En
       return unmatched(methods.includes("GET") ? [...new Set([...methods, "HEAD"])].sort() : methods);
     }
     const { handler, options } = found.value;
-    if (options.token !== "none") {
-      const refused = refusal(request, options, rules.find(method, path)?.value);
-      if (refused !== null) {
-        return refused;
-      }
+    const refused = options.token === "none" ? null : refusal(request, options, rules.find(method, path)?.value);
+    if (refused !== null) {
+      return refused;
     }
     const carries = options.token !== "none" && ledger.current() !== null && guarded(request, options.guard ?? "header");
     const answer: unknown = await handler(request, found.path);
